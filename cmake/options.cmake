@@ -1,0 +1,55 @@
+# Every switch of the build, and the flags that all of our code is compiled with.
+set(QUERN_SANITIZE "" CACHE STRING "empty, 'address' (with undefined) or 'thread'")
+option(QUERN_WERROR "warnings are errors" OFF)
+option(QUERN_COVERAGE "instrument for coverage" OFF)
+option(QUERN_FUZZ "libFuzzer targets (clang only)" OFF)
+option(QUERN_ONEDNN "matrix products through oneDNN when it is installed" ON)
+
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_CXX_STANDARD 17)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_library(quern_flags INTERFACE)
+target_include_directories(quern_flags INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
+target_compile_definitions(quern_flags INTERFACE _POSIX_C_SOURCE=200809L)
+# -ffp-contract=off: the scalar reference must mean one thing; FMA is used where a
+# kernel writes it.
+target_compile_options(quern_flags INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wcast-qual -Wundef
+  -Wimplicit-fallthrough -Wdouble-promotion -Wformat=2 -Wwrite-strings
+  -ffp-contract=off -fno-strict-aliasing -fno-omit-frame-pointer
+  $<$<COMPILE_LANGUAGE:C>:-Wpedantic> $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes>
+  $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wvla>)
+if(QUERN_WERROR)
+  target_compile_options(quern_flags INTERFACE -Werror)
+endif()
+if(QUERN_SANITIZE STREQUAL "address")
+  target_compile_options(quern_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all)
+  target_link_options(quern_flags INTERFACE -fsanitize=address,undefined)
+elseif(QUERN_SANITIZE STREQUAL "thread")
+  target_compile_options(quern_flags INTERFACE -fsanitize=thread)
+  target_link_options(quern_flags INTERFACE -fsanitize=thread)
+  # oneDNN's own threads and JIT code are not instrumented: TSan would see races that
+  # are none. The portable kernels answer instead.
+  set(QUERN_ONEDNN OFF)
+endif()
+if(QUERN_COVERAGE)
+  target_compile_options(quern_flags INTERFACE --coverage)
+  target_link_options(quern_flags INTERFACE --coverage)
+endif()
+if(QUERN_FUZZ)
+  target_compile_options(quern_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()

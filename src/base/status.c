@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/status.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const qn_status_info infos[] = {
+#define ROW(name, number, exit, http, es_type, ha3, text)                              \
+    {QN_##name, #name, exit, http, es_type, ha3, text},
+#include "quern/status.def"
+#undef ROW
+};
+
+const qn_status_info *qn_status_describe(qn_status code)
+{
+    const qn_status_info *internal = &infos[0];
+    for (size_t i = 0; i < sizeof infos / sizeof *infos; i++) {
+        if (infos[i].code == code) return &infos[i];
+        if (infos[i].code == QN_EINTERNAL) internal = &infos[i];
+    }
+    return internal;
+}
+
+static void fill(qn_error *err, qn_status code, const char *file, uint64_t at,
+                 const char *fmt, va_list args)
+{
+    if (err == NULL) return;
+    err->code = code;
+    err->at = at;
+    (void)snprintf(err->file, sizeof err->file, "%s", file);
+    (void)vsnprintf(err->text, sizeof err->text, fmt, args);
+}
+
+qn_status qn_fail(qn_error *err, qn_status code, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fill(err, code, "", QN_AT_NONE, fmt, args);
+    va_end(args);
+    return code;
+}
+
+qn_status qn_fail_at(qn_error *err, qn_status code, uint64_t at, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fill(err, code, "", at, fmt, args);
+    va_end(args);
+    return code;
+}
+
+qn_status qn_fail_file(qn_error *err, qn_status code, const char *file, uint64_t at,
+                       const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fill(err, code, file, at, fmt, args);
+    va_end(args);
+    return code;
+}
+
+qn_status qn_fail_errno(qn_error *err, int errnum, const char *file, const char *what)
+{
+    qn_status code = QN_EIO;
+    if (errnum == ENOENT) code = QN_ENOTFOUND;
+    if (errnum == ENOSPC || errnum == EDQUOT) code = QN_ENOSPC;
+    if (errnum == ENOMEM) code = QN_ENOMEM;
+    if (errnum == EROFS) code = QN_EREADONLY;
+    char reason[128] = "unknown";
+    if (strerror_r(errnum, reason, sizeof reason) != 0) reason[0] = '\0';
+    return qn_fail_file(err, code, file, QN_AT_NONE, "cannot %s %s: %s", what, file,
+                        reason);
+}
+
+_Noreturn void qn_assert_failed(const char *cond, const char *file, int line)
+{
+    (void)fprintf(stderr, "quern: broken invariant at %s:%d: %s\n", file, line, cond);
+    abort();
+}

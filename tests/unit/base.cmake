@@ -1,0 +1,1 @@
+qn_test(test_base SOURCES test_base.c)
