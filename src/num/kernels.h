@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* num/kernels.h -- the numeric inner loops, one table of functions per instruction set.
+ *
+ * `scalar` is the meaning of each kernel: plain, wide where it costs nothing, never
+ * optimised. `avx2`, `avx512` (with VNNI) and `neon` are tested against it with a
+ * derived bound, int8 kernels to the bit. The set is picked once, by
+ * qn_kernels_best(), and handed down; there is no global.
+ *
+ * Shapes    n: elements; rows: vectors, one after another, `n` elements each.
+ * Pointers  need no alignment; inputs and outputs do not overlap unless a comment
+ *           says "in place".
+ * Threads   pure functions. */
+#ifndef QN_NUM_KERNELS_H
+#define QN_NUM_KERNELS_H
+
+#include "base/status.h"
+
+typedef struct qn_kernels {
+    const char *name; /* "scalar", "avx2", "avx512vnni", "neon" */
+    bool (*usable)(void);
+
+    /* sum a[i] * b[i]; sum (a[i] - b[i])^2 */
+    float (*dot_f32)(const float *a, const float *b, size_t n);
+    float (*l2_f32)(const float *a, const float *b, size_t n);
+    /* The same over int8, exact: n at most 65536. */
+    int32_t (*dot_i8)(const int8_t *a, const int8_t *b, size_t n);
+    int32_t (*l2_i8)(const int8_t *a, const int8_t *b, size_t n);
+    /* One query against `rows` vectors: out[r]. Each value has the bits of the single
+     * function above. */
+    void (*dot_f32_rows)(const float *q, const float *v, size_t rows, size_t n, float *out);
+    void (*l2_f32_rows)(const float *q, const float *v, size_t rows, size_t n, float *out);
+    void (*dot_i8_rows)(const int8_t *q, const int8_t *v, size_t rows, size_t n, int32_t *out);
+    void (*l2_i8_rows)(const int8_t *q, const int8_t *v, size_t rows, size_t n, int32_t *out);
+    /* scale * max|x| = 127: fills q and returns the scale (x ~ q * scale); all zero
+     * gives scale 0. Rounds half to even. */
+    float (*quantize_i8)(const float *x, size_t n, int8_t *q);
+
+    /* x = exp(x - max) / sum, in place. */
+    void (*softmax)(float *x, size_t n);
+    /* out = (x - mean) / sqrt(var + eps) * gamma + beta; out may be x. */
+    void (*layer_norm)(const float *x, const float *gamma, const float *beta, float eps,
+                       size_t n, float *out);
+    /* x * Phi(x), the exact (erf) form; in place. |error| <= 1e-6 of max(1, |x|). */
+    void (*gelu)(float *x, size_t n);
+    /* y += x; y += a * x */
+    void (*add)(float *y, const float *x, size_t n);
+    void (*axpy)(float a, const float *x, float *y, size_t n);
+    /* x = tanh(x), in place. */
+    void (*tanh)(float *x, size_t n);
+
+    /* C[m][n] (+)= sum_k A[m][k] * B[n][k]: rows of A against rows of B, with leading
+     * dimensions; the small products inside attention. beta 0 overwrites C. */
+    void (*matmul_nt)(size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
+                      const float *B, size_t ldb, float *C, size_t ldc);
+    /* C[m][n] = sum_k A[m][k] * B[k][n]. */
+    void (*matmul_nn)(size_t M, size_t N, size_t K, const float *A, size_t lda,
+                      const float *B, size_t ldb, float *C, size_t ldc);
+} qn_kernels;
+
+/* Fastest first; `scalar` is last and always usable. */
+extern const qn_kernels qn_kernel_sets[];
+extern const size_t qn_kernel_set_count;
+
+/* The fastest set this CPU can run; $QUERN_KERNELS names another one (an unusable or
+ * unknown name is ignored with a warning in the log). */
+const qn_kernels *qn_kernels_best(void);
+/* By name, NULL when not compiled in or not usable here. */
+QN_NULLABLE const qn_kernels *qn_kernels_find(const char *name);
+
+#endif
