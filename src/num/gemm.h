@@ -34,7 +34,8 @@ QN_MUST_CHECK qn_status qn_gemm_pack_f32(qn_alloc *a, const qn_kernels *kernels,
 /* W: N x K in [-127, 127], scale: N. */
 QN_MUST_CHECK qn_status qn_gemm_pack_i8(qn_alloc *a, const qn_kernels *kernels,
                                         const int8_t *W, const float *scale, size_t N,
-                                        size_t K, QN_OWNED qn_gemm **out, qn_error *err);
+                                        size_t K, QN_OWNED qn_gemm **out,
+                                        qn_error *err);
 void qn_gemm_destroy(QN_OWNED QN_NULLABLE qn_gemm *g);
 
 size_t qn_gemm_rows(const qn_gemm *g);    /* N */

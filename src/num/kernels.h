@@ -27,10 +27,14 @@ typedef struct qn_kernels {
     int32_t (*l2_i8)(const int8_t *a, const int8_t *b, size_t n);
     /* One query against `rows` vectors: out[r]. Each value has the bits of the single
      * function above. */
-    void (*dot_f32_rows)(const float *q, const float *v, size_t rows, size_t n, float *out);
-    void (*l2_f32_rows)(const float *q, const float *v, size_t rows, size_t n, float *out);
-    void (*dot_i8_rows)(const int8_t *q, const int8_t *v, size_t rows, size_t n, int32_t *out);
-    void (*l2_i8_rows)(const int8_t *q, const int8_t *v, size_t rows, size_t n, int32_t *out);
+    void (*dot_f32_rows)(const float *q, const float *v, size_t rows, size_t n,
+                         float *out);
+    void (*l2_f32_rows)(const float *q, const float *v, size_t rows, size_t n,
+                        float *out);
+    void (*dot_i8_rows)(const int8_t *q, const int8_t *v, size_t rows, size_t n,
+                        int32_t *out);
+    void (*l2_i8_rows)(const int8_t *q, const int8_t *v, size_t rows, size_t n,
+                       int32_t *out);
     /* scale * max|x| = 127: fills q and returns the scale (x ~ q * scale); all zero
      * gives scale 0. Rounds half to even. */
     float (*quantize_i8)(const float *x, size_t n, int8_t *q);
@@ -50,8 +54,8 @@ typedef struct qn_kernels {
 
     /* C[m][n] (+)= sum_k A[m][k] * B[n][k]: rows of A against rows of B, with leading
      * dimensions; the small products inside attention. beta 0 overwrites C. */
-    void (*matmul_nt)(size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
-                      const float *B, size_t ldb, float *C, size_t ldc);
+    void (*matmul_nt)(size_t M, size_t N, size_t K, float alpha, const float *A,
+                      size_t lda, const float *B, size_t ldb, float *C, size_t ldc);
     /* C[m][n] = sum_k A[m][k] * B[k][n]. */
     void (*matmul_nn)(size_t M, size_t N, size_t K, const float *A, size_t lda,
                       const float *B, size_t ldb, float *C, size_t ldc);

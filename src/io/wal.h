@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* io/wal.h -- the write-ahead log: records appended, synced, read back after a crash.
+ *
+ * A log is a sequence of files wal-<first sequence number>; a file is a 64-byte header
+ * and then records:
+ *
+ *     u32 size | u32 type | u64 sequence number | u64 XXH3-64 over the three and the
+ *     bytes | bytes, padded with zeros to 8
+ *
+ * Reading stops at the first record that is cut short or fails its checksum: if nothing
+ * but the end of the newest file follows, that is the torn tail of a crash, reported as
+ * the end; in the middle (valid records follow, or an older file) it is QN_ECORRUPT.
+ *
+ * The writer makes a group durable with one fdatasync. A failed sync is never retried:
+ * the writer answers QN_EIO from then on.
+ *
+ * Threads   a writer may be shared: append is serialised inside, sync() calls that
+ *           overlap share one fdatasync (group commit).
+ * Errors    QN_EIO, QN_ENOSPC, QN_ECORRUPT with file and offset. */
+#ifndef QN_IO_WAL_H
+#define QN_IO_WAL_H
+
+#include "base/slice.h"
+
+enum { QN_WAL_RECORD_MAX = 256 * 1024 * 1024 };
+
+typedef struct qn_wal qn_wal;
+
+typedef struct qn_wal_record {
+    uint64_t seq_no;
+    uint32_t type;
+    qn_slice bytes; /* valid during the callback */
+} qn_wal_record;
+
+/* Opens the log in folder `dir` for appending, after replaying, in order, every record
+ * with seq_no >= `replay_from` through `each`; a status other than QN_OK from it ends
+ * the opening with that status. A torn tail is cut off. *next_seq_no: one past the last
+ * record, or `replay_from` when there is none. */
+QN_MUST_CHECK qn_status qn_wal_open(qn_alloc *a, const char *dir, uint64_t replay_from,
+                                    qn_status (*each)(void *ctx, const qn_wal_record *r,
+                                                      qn_error *err),
+                                    void *ctx, QN_OWNED qn_wal **out,
+                                    uint64_t *next_seq_no, qn_error *err);
+void qn_wal_close(QN_OWNED QN_NULLABLE qn_wal *w);
+
+/* Appends a record; sequence numbers must grow. Not durable before qn_wal_sync(). The
+ * bytes are given in pieces to spare the caller a copy. */
+QN_MUST_CHECK qn_status qn_wal_append(qn_wal *w, uint64_t seq_no, uint32_t type,
+                                      const qn_slice *pieces, size_t piece_count,
+                                      qn_error *err);
+/* Everything appended up to now is durable when this returns QN_OK. */
+QN_MUST_CHECK qn_status qn_wal_sync(qn_wal *w, qn_error *err);
+/* Starts a new file with the next append, and removes files that hold only records
+ * below `keep_from`: after a flush. */
+QN_MUST_CHECK qn_status qn_wal_roll(qn_wal *w, uint64_t keep_from, qn_error *err);
+uint64_t qn_wal_size_bytes(const qn_wal *w);
+
+#endif
