@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nn/import.h -- a Hugging Face folder becomes a .qnm file.
+ *
+ * Reads config.json, model.safetensors (F32, F16, BF16), vocab.txt or the WordPiece
+ * vocabulary of tokenizer.json, tokenizer_config.json, and for sentence-transformers
+ * models modules.json, 1_Pooling/config.json and sentence_bert_config.json. What is not
+ * supported is refused by the name of its key. The file is written beside `output` and
+ * renamed when complete.
+ *
+ * Threads   independent calls may run at the same time.
+ * Errors    QN_EMODEL with the key or tensor that does not fit; QN_EUNSUPPORTED for
+ *           architectures, activations and the like that are not built in; errors of
+ *           files. */
+#ifndef QN_NN_IMPORT_H
+#define QN_NN_IMPORT_H
+
+#include "nn/model.h"
+
+typedef struct qn_import_options {
+    const char *name; /* NULL: the folder's name */
+    qn_model_dtype dtype;
+    const char *licence;      /* NULL: unknown */
+    const char *origin;       /* NULL: unknown; where the folder came from */
+    qn_truncation truncation; /* of a reranker; DEFAULT: what the folder records, else
+                               * "longest_first", the libraries' own default */
+} qn_import_options;
+
+typedef struct qn_import_report {
+    qn_model_task task;
+    size_t tensors, ignored; /* written; left out because the task does not use them */
+    uint64_t parameters;
+    uint64_t source_bytes, output_bytes;
+    /* Against f32 on a few built-in texts, when dtype is not f32: embeddings by the
+     * smallest cosine, rerankers by the largest change of a logit. */
+    size_t samples;
+    double cosine_min, logit_change_max;
+} qn_import_report;
+
+QN_MUST_CHECK qn_status qn_import_run(qn_alloc *a, const char *folder,
+                                      const char *output,
+                                      const qn_import_options *options,
+                                      QN_NULLABLE qn_import_report *report,
+                                      qn_error *err);
+
+#endif

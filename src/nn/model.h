@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nn/model.h -- an opened model: one .qnm file, ready to run.
+ *
+ * A .qnm file holds everything that a model needs: weights, tokenizer and a JSON
+ * description (docs/formats/qnm.md). Opening maps it read-only, verifies every
+ * checksum, checks that the tensors are those of the described architecture, and packs
+ * the big matrices for the CPU at hand. A model does one task: it turns a text into a
+ * vector (embed.h), or a query and a document into a score (rerank.h).
+ *
+ * Lifetime   open() to close(); what info() and tokenizer() return lives as long.
+ * Threads    any number of threads run one model at the same time. Inside it keeps
+ *            working memory for reuse and a measured speed, both safe to share.
+ * Errors     QN_ECORRUPT for damage, QN_EVERSION for another format version, QN_EMODEL
+ *            for a description or tensors that do not fit; the message names the key or
+ *            the tensor. */
+#ifndef QN_NN_MODEL_H
+#define QN_NN_MODEL_H
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/pool.h"
+#include "base/slice.h"
+#include "num/kernels.h"
+
+#include <stdint.h>
+
+typedef struct qn_model qn_model;
+struct qn_wordpiece;
+
+typedef enum qn_model_task {
+    QN_MODEL_EMBED,  /* text -> vector */
+    QN_MODEL_RERANK, /* query, document -> logit */
+} qn_model_task;
+
+typedef enum qn_model_dtype {
+    QN_MODEL_F32,
+    QN_MODEL_BF16, /* stored at half the size; computed in f32 */
+    QN_MODEL_INT8, /* symmetric per row; computed in int8, summed in int32 */
+} qn_model_dtype;
+
+/* How a text vector is made of the last layer's rows. */
+typedef enum qn_pooling {
+    QN_POOL_CLS,
+    QN_POOL_MEAN,
+} qn_pooling;
+
+/* What follows the logit before it is shown as a score. */
+typedef enum qn_activation {
+    QN_ACTIVATION_IDENTITY,
+    QN_ACTIVATION_SIGMOID,
+} qn_activation;
+
+/* Which side of a pair loses tokens when it does not fit. The names are those of the
+ * interfaces: "longest_first", "balanced", "only_second", "only_first", "none". */
+typedef enum qn_truncation {
+    QN_TRUNCATE_DEFAULT, /* what the model was trained with, else balanced */
+    QN_TRUNCATE_LONGEST_FIRST,
+    QN_TRUNCATE_BALANCED,
+    QN_TRUNCATE_ONLY_SECOND,
+    QN_TRUNCATE_ONLY_FIRST,
+    QN_TRUNCATE_NONE, /* too long is an error */
+} qn_truncation;
+
+typedef struct qn_model_info {
+    const char *name;                           /* "reranker-minilm-l6" */
+    const char *architecture;                   /* "bert" */
+    const char *licence, *origin, *source_hash; /* as recorded at import, or "" */
+    qn_model_task task;
+    qn_model_dtype dtype;
+    qn_pooling pooling;       /* of embed models */
+    bool normalize;           /* vectors have length 1 */
+    qn_activation activation; /* of rerank models */
+    qn_truncation truncation; /* recorded at import, never QN_TRUNCATE_DEFAULT */
+    uint32_t dims;            /* length of a vector; 1 for a reranker */
+    uint32_t max_tokens;      /* special tokens included */
+    uint32_t layers, hidden, heads, vocab;
+    uint64_t parameters, file_bytes, memory_bytes; /* memory: packed weights */
+    const char *backend; /* who multiplies: qn_gemm_backend() */
+} qn_model_info;
+
+/* Zero-initialised options are the defaults. */
+typedef struct qn_model_options {
+    const qn_kernels *kernels; /* NULL: qn_kernels_best() */
+} qn_model_options;
+
+QN_MUST_CHECK qn_status qn_model_open(qn_alloc *a, const char *path,
+                                      QN_NULLABLE const qn_model_options *options,
+                                      QN_OWNED qn_model **out, qn_error *err);
+void qn_model_close(QN_OWNED QN_NULLABLE qn_model *model);
+
+const qn_model_info *qn_model_describe(const qn_model *model);
+/* The tokenizer inside the file (text/wordpiece.h). */
+const struct qn_wordpiece *qn_model_tokenizer(const qn_model *model);
+
+const char *qn_model_task_name(qn_model_task task);    /* "embed", "rerank" */
+const char *qn_model_dtype_name(qn_model_dtype dtype); /* "f32", "bf16", "int8" */
+const char *qn_truncation_name(qn_truncation t);       /* "balanced", ... */
+/* false for an unknown name; "" and "default" are QN_TRUNCATE_DEFAULT. */
+bool qn_truncation_parse(qn_slice name, qn_truncation *out);
+bool qn_model_dtype_parse(qn_slice name, qn_model_dtype *out);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nn/rerank.h -- a cross-encoder over a query and documents, inside a time budget.
+ *
+ * Documents are given most promising first. Each thread takes the next ones in that
+ * order, packs a few hundred tokens without padding and runs them; before each run it
+ * compares the time left with the measured speed and keeps only what will fit. So
+ * when time is short the first documents have scores and the last have none. A
+ * document without a score is not an error, nor is a call that scored nothing.
+ *
+ * A pair's logit depends on its two texts and the truncation alone: the same bits in
+ * any batch, in any order, with any number of threads.
+ *
+ * Threads   any number of calls at the same time on one model and one pool.
+ * Errors    QN_EMODELTASK: not a reranker. QN_ETOOLONG: with QN_TRUNCATE_NONE, naming
+ *           the document. QN_EMODEL: the logit is not a number. Running out of time is
+ *           not an error. */
+#ifndef QN_NN_RERANK_H
+#define QN_NN_RERANK_H
+
+#include "nn/model.h"
+
+/* Zero-initialised options are the defaults. */
+typedef struct qn_rerank_options {
+    qn_truncation truncation;
+    uint32_t max_tokens; /* of a pair, special tokens included; 0: the model's */
+    const qn_deadline *deadline; /* NULL: none */
+    qn_pool *pool;               /* NULL: on the caller alone */
+    bool specials_are_text;      /* "[SEP]" in a text is five characters, not the token
+                                  * (the reference libraries make it the token) */
+} qn_rerank_options;
+
+typedef struct qn_rerank_doc {
+    float logit;     /* raw; 0 when not scored */
+    uint32_t tokens; /* of the pair, special tokens included; 0 when not reached */
+    bool scored;
+    bool truncated; /* some of the query or the document was cut */
+} qn_rerank_doc;
+
+typedef struct qn_rerank_stats {
+    size_t scored;
+    uint64_t tokens; /* of the scored pairs */
+    bool timed_out;  /* the deadline left documents without a score */
+    int64_t took_ns;
+} qn_rerank_stats;
+
+/* out: n entries, in the order of docs. Texts are UTF-8. */
+QN_MUST_CHECK qn_status qn_rerank_run(qn_model *model, qn_slice query,
+                                      const qn_slice *docs, size_t n,
+                                      QN_NULLABLE const qn_rerank_options *options,
+                                      qn_rerank_doc *out,
+                                      QN_NULLABLE qn_rerank_stats *stats,
+                                      qn_error *err);
+
+/* 1 / (1 + exp(-logit)). */
+float qn_rerank_score(float logit);
+/* The activation that the model names for its scores: identity or sigmoid. */
+float qn_rerank_activate(const qn_model *model, float logit);
+
+#endif
