@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quern.h -- the public C API. Everything the program can do, it does through here.
+ *
+ *     quern *q;
+ *     quern_options opt = QUERN_OPTIONS_INIT;
+ *     opt.data_dir = "quern-data";
+ *     if (quern_open(&opt, &q, &err) != QN_OK) ...
+ *     quern_table_create(q, "films", schema, schema_size, &err);
+ *     quern_write(q, "films", ops, op_count, NULL, results, &err);
+ *     quern_refresh(q, "films", &err);
+ *     quern_search_options s = QUERN_SEARCH_OPTIONS_INIT;
+ *     s.kind = QUERN_QUERY_WORDS; s.query = "black adam"; s.query_size = 10;
+ *     quern_reply *reply;
+ *     quern_search(q, "films", &s, &reply, &err);
+ *     for (size_t i = 0; i < reply->hit_count; i++) ... reply->hits[i].id ...
+ *     quern_reply_free(reply);
+ *     quern_close(q);
+ *
+ * In order of need: opening, tables, writing, reading, searching, explaining, models,
+ * evaluation.
+ *
+ * Conventions
+ *   Text is UTF-8 with an explicit size; texts in replies are zero-terminated as well.
+ *   Option structs begin with their size and are filled from their _INIT; later
+ * versions add members at the end. A cancel flag is an atomic_bool that the caller sets
+ * to give up; work stops soon after with QN_ECANCELLED.
+ *
+ * Lifetime  `quern` outlives everything got from it. A reply owns all that it points
+ * to. Threads   every function may be called from any thread at the same time, except
+ *           quern_close(), which is the last call.
+ * Errors    a qn_status; the qn_error says what, where and the way out.
+ *
+ * No ABI promise before 1.0. */
+#ifndef QUERN_QUERN_H
+#define QUERN_QUERN_H
+
+#include "quern/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+typedef bool quern_cancel; /* C++: std::atomic<bool> is laid out the same */
+#else
+#include <stdatomic.h>
+typedef atomic_bool quern_cancel;
+#endif
+
+#if defined(__GNUC__)
+#define QUERN_API __attribute__((visibility("default")))
+#else
+#define QUERN_API
+#endif
+
+/* ---- opening ------------------------------------------------------------------ */
+
+typedef struct quern quern; /* an open data folder */
+
+typedef struct quern_options {
+    size_t size;
+    const char *data_dir; /* created when absent */
+    const char
+        *models_dir; /* shipped models, looked in after data_dir/models; NULL: none */
+    unsigned search_threads;      /* 0: one per core */
+    unsigned neural_threads;      /* 0: one per core */
+    uint64_t memory_budget_bytes; /* ingest buffers of all tables; 0: 512 MB */
+    const char *default_embedder; /* NULL: "minilm-l6-v2" */
+    const char *default_reranker; /* NULL: "reranker-minilm-l6" */
+    const char *kernels;          /* NULL: the fastest set this CPU runs */
+    bool read_only;
+    /* async_commit: acknowledge before the log is on disk (bulk loads that can be run
+     * again). Default: after. */
+    bool async_commit;
+} quern_options;
+#define QUERN_OPTIONS_INIT                                                             \
+    {                                                                                  \
+        .size = sizeof(quern_options)                                                  \
+    }
+
+/* QN_ELOCKED names the process that holds the folder. */
+QUERN_API qn_status quern_open(const quern_options *options, quern **out,
+                               qn_error *err);
+/* Flushes and closes; NULL is accepted. */
+QUERN_API void quern_close(quern *q);
+
+/* "0.1.0"; with build facts: compiler, kernel sets, libraries, one `key: value` a line.
+ */
+QUERN_API const char *quern_version(void);
+QUERN_API const char *quern_build_info(void);
+/* Every row of status.def: what a code means. */
+QUERN_API const qn_status_info *quern_status_describe(qn_status code);
+
+/* ---- tables -------------------------------------------------------------------- */
+
+/* `schema`: a Retrieval Engine schema, or {"mappings":..., "settings":...}, or an empty
+ * object for a table that maps fields as they arrive. */
+QUERN_API qn_status quern_table_create(quern *q, const char *name, const char *schema,
+                                       size_t schema_size, qn_error *err);
+QUERN_API qn_status quern_table_drop(quern *q, const char *name, qn_error *err);
+QUERN_API bool quern_table_exists(quern *q, const char *name);
+/* Calls `each` by name order; false from it stops. */
+QUERN_API qn_status quern_table_list(quern *q,
+                                     bool (*each)(void *ctx, const char *name),
+                                     void *ctx, qn_error *err);
+/* The table's facts as JSON: {"name","dialect","schema":<as given>,"mappings":<as the
+ * mapping dialect shows it, dynamic fields included>,"settings","created_ms","uuid"}.
+ * Freed with quern_free(). */
+QUERN_API qn_status quern_table_show(quern *q, const char *name, char **json,
+                                     size_t *json_size, qn_error *err);
+/* {"documents","deleted","segments":[...],"bytes":{...},"log":{...},"seq_no","memory_bytes"}
+ */
+QUERN_API qn_status quern_table_stats(quern *q, const char *name, char **json,
+                                      size_t *json_size, qn_error *err);
+/* Reads every byte of every file and checks every checksum. QN_ECORRUPT when anything
+ * is wrong; `json` lists all findings:
+ * {"files":n,"blocks":n,"damaged":[{file,offset,text}]} */
+QUERN_API qn_status quern_table_check(quern *q, const char *name, char **json,
+                                      size_t *json_size, qn_error *err);
+/* Visible to searches from now on: everything acknowledged before the call. */
+QUERN_API qn_status quern_refresh(quern *q, const char *name, qn_error *err);
+/* Memory to segment files, log rolled. */
+QUERN_API qn_status quern_flush(quern *q, const char *name, qn_error *err);
+/* One segment, deleted documents gone. */
+QUERN_API qn_status quern_table_optimize(quern *q, const char *name, qn_error *err);
+/* Documents visible to a search now. */
+QUERN_API qn_status quern_count_all(quern *q, const char *name, uint64_t *count,
+                                    qn_error *err);
+
+QUERN_API void quern_free(void *p);
+
+/* ---- writing ------------------------------------------------------------------- */
+
+typedef enum quern_op_kind {
+    QUERN_OP_INDEX,  /* create or replace */
+    QUERN_OP_CREATE, /* QN_ECONFLICT when it exists */
+    QUERN_OP_UPDATE, /* `source` is a partial document merged into the old; QN_ENODOC
+                        when absent */
+    QUERN_OP_UPSERT, /* update, or create with the same source */
+    QUERN_OP_DELETE, /* QN_ENODOC when absent */
+} quern_op_kind;
+
+#define QUERN_SEQ_NONE (-1)
+
+typedef struct quern_op {
+    quern_op_kind kind;
+    const char *id; /* NULL: the schema's primary key, else a fresh one */
+    size_t id_size;
+    const char *source; /* a JSON object; unused for deletes */
+    size_t source_size;
+    int64_t if_seq_no; /* QUERN_SEQ_NONE, or write only over this sequence number */
+} quern_op;
+
+typedef struct quern_op_result {
+    qn_status status;
+    qn_error error;
+    char id[513]; /* as stored, zero-terminated */
+    bool created; /* false: replaced or deleted */
+    int64_t seq_no, version;
+} quern_op_result;
+
+typedef struct quern_write_options {
+    size_t size;
+    bool refresh;      /* visible when the call returns */
+    bool create_table; /* make the table, mapped as documents arrive, when absent */
+    const quern_cancel *cancel;
+    /* Called now and then during a long write (embedding takes time): documents done.
+     */
+    void (*progress)(void *ctx, size_t done, size_t total);
+    void *progress_ctx;
+} quern_write_options;
+#define QUERN_WRITE_OPTIONS_INIT                                                       \
+    {                                                                                  \
+        .size = sizeof(quern_write_options)                                            \
+    }
+
+/* All operations, in order, then one commit of the log: when it returns QN_OK, those
+ * with status QN_OK in `results` survive a crash. One bad document does not stop the
+ * others. `options` may be NULL. `results`: one per operation. */
+QUERN_API qn_status quern_write(quern *q, const char *table, const quern_op *ops,
+                                size_t op_count, const quern_write_options *options,
+                                quern_op_result *results, qn_error *err);
+
+/* ---- reading one document -------------------------------------------------------- */
+
+typedef struct quern_document {
+    const char *id;
+    size_t id_size;
+    const char *source; /* JSON as written */
+    size_t source_size;
+    int64_t seq_no, version;
+    void *owner_; /* private */
+} quern_document;
+
+/* As last acknowledged, refreshed or not. QN_ENODOC when absent. */
+QUERN_API qn_status quern_get(quern *q, const char *table, const char *id,
+                              size_t id_size, quern_document *out, qn_error *err);
+QUERN_API void quern_document_free(quern_document *doc);
+
+/* ---- searching ------------------------------------------------------------------- */
+
+typedef enum quern_query_kind {
+    QUERN_QUERY_WORDS, /* what a person types; the pipeline decides how to recall */
+    QUERN_QUERY_HA3,   /* a whole request: config=...&&query=...&&sort=... */
+    QUERN_QUERY_DSL,   /* the body of Elasticsearch's _search */
+} quern_query_kind;
+
+typedef struct quern_search_options {
+    size_t size;
+    quern_query_kind kind;
+    const char *query;
+    size_t query_size;
+    /* WORDS: how to recall and rank, as JSON (docs/reference/pipelines.md), or the name
+     * of a built-in pipeline ("bm25", "vector", "hybrid", each also with "+rerank") or
+     * of one stored with the table; NULL: the table's own default, else "bm25". */
+    const char *pipeline;
+    /* WORDS: page and extras. HA3 and DSL carry their own; -1: leave to the query. */
+    int64_t from, hits;
+    bool explain;       /* an explanation per hit */
+    int64_t timeout_ms; /* 0: the query's own, else 60000 */
+    const char *rerank; /* model for a neural stage after everything else; NULL: none */
+    unsigned rerank_window;   /* how many of the best it scores; 0: 100 */
+    int64_t rerank_budget_ms; /* 0: what is left of the timeout */
+    const quern_cancel *cancel;
+    bool count_only; /* total only, no hits */
+} quern_search_options;
+#define QUERN_SEARCH_OPTIONS_INIT                                                      \
+    {                                                                                  \
+        .size = sizeof(quern_search_options), .from = -1, .hits = -1                   \
+    }
+
+/* An explanation: a value and what it came from. */
+typedef struct quern_explanation {
+    double value;
+    const char *description;
+    const struct quern_explanation *details;
+    size_t detail_count;
+} quern_explanation;
+
+typedef enum quern_value_kind {
+    QUERN_VALUE_NULL,
+    QUERN_VALUE_INT,
+    QUERN_VALUE_DOUBLE,
+    QUERN_VALUE_TEXT,
+    QUERN_VALUE_SCORE, /* a relevance score in `number` */
+} quern_value_kind;
+
+typedef struct quern_value {
+    quern_value_kind kind;
+    int64_t integer;
+    double number;
+    const char *text;
+    size_t text_size;
+} quern_value;
+
+#define QUERN_RANK_NONE UINT32_MAX
+
+/* What each stage said of a document. NaN: the stage did not score it. Ranks count from
+ * 0 over the documents that took part in the stage. */
+typedef struct quern_stage_scores {
+    double text; /* Lucene-scale text score of recall; NaN: not recalled by text */
+    double
+        vector; /* raw metric: squared distance or inner product; NaN: not by vector */
+    double rough, fine;
+    double neural;       /* the model's logit */
+    double neural_score; /* sigmoid of it */
+    uint32_t recall_rank, rough_rank, fine_rank, neural_rank, final_rank;
+} quern_stage_scores;
+
+typedef struct quern_hit {
+    const char *id;
+    size_t id_size;
+    const char *source; /* JSON as written; after source filtering by the DSL */
+    size_t source_size;
+    double score;                   /* in the scale of the dialect that asked */
+    const quern_value *sort_values; /* one per sort key */
+    size_t sort_value_count;
+    quern_stage_scores stages;
+    const quern_explanation *explanation; /* with explain */
+    const char *trace;                    /* per-hit trace text (rank_trace), or NULL */
+    size_t trace_size;
+    int64_t seq_no, version;
+} quern_hit;
+
+typedef struct quern_stage_report {
+    const char *name; /* "recall", "rough", "fine", "neural", "fetch" */
+    uint64_t in, out; /* documents */
+    double ms;        /* wall time */
+} quern_stage_report;
+
+typedef struct quern_reply {
+    uint64_t total;
+    bool total_is_lower_bound; /* the DSL's "gte" */
+    bool track_total;          /* the DSL asked for a total at all */
+    double max_score;          /* NaN when nothing was scored */
+    const quern_hit *hits;
+    size_t hit_count;
+    const quern_stage_report *stages;
+    size_t stage_count;
+    double took_ms;
+    bool timed_out;
+    /* The neural stage, when there was one. */
+    bool reranked;
+    const char *rerank_model;
+    uint64_t rerank_scored, rerank_of;
+    bool rerank_timed_out;
+    /* HA3: how the request wanted its reply. */
+    const char *format;              /* "json", "fulljson", "xml" */
+    const char *const *fetch_fields; /* NULL: all summary fields */
+    size_t fetch_field_count;
+    const char *const *sort_key_names; /* "RANK", "age" */
+    size_t sort_key_count;
+    bool no_summary, want_trace;
+    bool sorted_by_field; /* DSL: hits carry no score unless asked */
+    /* Warnings that did not stop the search (HA3 2112 and the like), with codes. */
+    const qn_error *warnings;
+    size_t warning_count;
+    const char
+        *trace; /* request trace: the query tree, the plan, the stages; or NULL */
+    size_t trace_size;
+    void *owner_; /* private */
+} quern_reply;
+
+QUERN_API qn_status quern_search(quern *q, const char *table,
+                                 const quern_search_options *options, quern_reply **out,
+                                 qn_error *err);
+QUERN_API void quern_reply_free(quern_reply *reply);
+
+/* Which table a request means when it names none: the configured default, else the only
+ * one, else an error that lists them. `name` needs room for 256 bytes. */
+QUERN_API qn_status quern_default_table(quern *q, char *name, size_t name_size,
+                                        qn_error *err);
+/* The table of an HA3 request: its cluster clause, "general" meaning the default one.
+ */
+QUERN_API qn_status quern_ha3_table(quern *q, const char *request, size_t request_size,
+                                    char *name, size_t name_size, qn_error *err);
+
+/* Why document `id` has the score it has for this query: as quern_search with explain,
+ * for one document, also when it is not among the best. */
+QUERN_API qn_status quern_explain(quern *q, const char *table, const char *id,
+                                  size_t id_size, const quern_search_options *options,
+                                  quern_reply **out, qn_error *err);
+
+/* ---- analysis -------------------------------------------------------------------- */
+
+typedef struct quern_token {
+    const char *text;
+    size_t text_size;
+    uint32_t start, end;     /* bytes */
+    uint32_t start16, end16; /* UTF-16 units */
+    uint32_t position;
+    const char *type;
+} quern_token;
+
+/* `analyzer` NULL: that of `field` in `table`; `table` NULL: built-in analyzers. */
+QUERN_API qn_status quern_analyze(quern *q, const char *table, const char *field,
+                                  const char *analyzer, const char *text,
+                                  size_t text_size,
+                                  void (*each)(void *ctx, const quern_token *token),
+                                  void *ctx, qn_error *err);
+
+/* ---- models ---------------------------------------------------------------------- */
+
+typedef struct quern_text {
+    const char *text;
+    size_t size;
+} quern_text;
+
+typedef struct quern_model_info {
+    const char *name;
+    const char *task;   /* "embed" or "rerank" */
+    const char *family; /* "bert" */
+    const char *dtype;  /* "f32", "bf16", "int8" */
+    const char *path;
+    uint32_t dims, layers, max_tokens;
+    uint64_t parameters, file_bytes;
+    const char *licence, *origin; /* "" when not recorded */
+} quern_model_info;
+
+QUERN_API qn_status quern_model_list(quern *q,
+                                     bool (*each)(void *ctx,
+                                                  const quern_model_info *info),
+                                     void *ctx, qn_error *err);
+/* `dtype`: "f32", "bf16", "int8". `report`: what was done, as JSON; freed with
+ * quern_free(). */
+QUERN_API qn_status quern_model_import(quern *q, const char *folder, const char *name,
+                                       const char *dtype, char **report,
+                                       size_t *report_size, qn_error *err);
+/* Reads all bytes and checks all checksums. */
+QUERN_API qn_status quern_model_verify(quern *q, const char *name, qn_error *err);
+QUERN_API qn_status quern_model_remove(quern *q, const char *name, qn_error *err);
+QUERN_API qn_status quern_model_info_get(quern *q, const char *name,
+                                         quern_model_info *out,
+                                         qn_error *err); /* texts live as long as q */
+
+/* `out`: count x dims floats; `token_count` (may be NULL): tokens read. `model` NULL:
+ * the default embedder. */
+QUERN_API qn_status quern_embed(quern *q, const char *model, const quern_text *texts,
+                                size_t count, int64_t timeout_ms,
+                                const quern_cancel *cancel, float *out,
+                                size_t out_floats, uint64_t *token_count,
+                                qn_error *err);
+
+typedef struct quern_rerank_options {
+    size_t size;
+    const char *model;      /* NULL: the default reranker */
+    int64_t timeout_ms;     /* 0: none. At the limit the rest stays unscored. */
+    const char *truncation; /* "balanced", "longest_first", "only_second", "none"; NULL:
+                               the model's */
+    uint32_t tokens_max;    /* 0: the model's */
+    bool plain_special_tokens; /* "[SEP]" in a text is ordinary text */
+    const quern_cancel *cancel;
+} quern_rerank_options;
+#define QUERN_RERANK_OPTIONS_INIT                                                      \
+    {                                                                                  \
+        .size = sizeof(quern_rerank_options)                                           \
+    }
+
+typedef struct quern_rerank_score {
+    bool scored; /* false: the deadline came first */
+    float logit;
+    float score; /* sigmoid of the logit */
+    uint32_t tokens;
+    bool truncated;
+} quern_rerank_score;
+
+/* `scores`: one per document, in the order given, which should be the most promising
+ * first: it is the order in which they are scored. `*scored`: how many were. */
+QUERN_API qn_status quern_rerank(quern *q, const quern_rerank_options *options,
+                                 quern_text query, const quern_text *documents,
+                                 size_t count, quern_rerank_score *scores,
+                                 size_t *scored, qn_error *err);
+
+/* ---- evaluation ------------------------------------------------------------------ */
+
+typedef struct quern_eval_query {
+    const char *id;
+    const char *text;
+    size_t text_size;
+} quern_eval_query;
+
+typedef struct quern_eval_judgement {
+    const char *query_id, *document_id;
+    int grade;
+} quern_eval_judgement;
+
+typedef struct quern_eval_options {
+    size_t size;
+    const quern_eval_query *queries;
+    size_t query_count;
+    const quern_eval_judgement *judgements;
+    size_t judgement_count;
+    const char *const *pipelines; /* names or JSON, as in quern_search_options */
+    size_t pipeline_count;
+    const char *const *metrics; /* "ndcg@10", "mrr@10", "recall@100", "map" */
+    size_t metric_count;
+    size_t depth; /* hits asked for per query; 0: 100 */
+    void (*progress)(void *ctx, size_t done, size_t total);
+    void *progress_ctx;
+    const quern_cancel *cancel;
+} quern_eval_options;
+#define QUERN_EVAL_OPTIONS_INIT                                                        \
+    {                                                                                  \
+        .size = sizeof(quern_eval_options)                                             \
+    }
+
+typedef struct quern_eval_report {
+    size_t pipeline_count, metric_count, query_count; /* queries with a judgement */
+    const double *values;                             /* [pipeline][metric], means */
+    const double *per_query;                          /* [pipeline][metric][query] */
+    const char *const *query_ids;
+    const double *mean_ms; /* [pipeline] */
+    void *owner_;
+} quern_eval_report;
+
+/* Runs every query through every pipeline. A (query, document) pair is scored by a
+ * model once, whichever pipelines ask. */
+QUERN_API qn_status quern_eval(quern *q, const char *table,
+                               const quern_eval_options *options,
+                               quern_eval_report **out, qn_error *err);
+QUERN_API void quern_eval_report_free(quern_eval_report *report);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
