@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* text_internal.h -- what the analyzers share; never included from outside. */
+#ifndef QN_TEXT_INTERNAL_H
+#define QN_TEXT_INTERNAL_H
+
+#include "text/analyzer.h"
+
+/* One analyzer's work. The text is valid UTF-8 of at most 2^31 bytes; `out` is empty.
+ */
+typedef qn_status qn_text__run(const qn_analyzers *set, qn_slice text, qn_arena *arena,
+                               qn_token_list *out, qn_error *err);
+
+struct qn_analyzer {
+    const char *name;
+    qn_text__run *run;
+    const qn_analyzers *set;
+};
+
+/* The next free slot of the list, zeroed or not; NULL when out of memory. It counts
+ * as taken once list->n is raised. */
+static inline qn_token *qn_text__slot(qn_token_list *list, qn_arena *arena);
+/* Makes room for `more` tokens; false when out of memory. */
+bool qn_text__reserve(qn_token_list *list, qn_arena *arena, size_t more);
+qn_status qn_text__no_memory(qn_error *err);
+
+static inline qn_token *qn_text__slot(qn_token_list *list, qn_arena *arena)
+{
+    if (list->n == list->capacity && !qn_text__reserve(list, arena, 1)) return NULL;
+    return &list->p[list->n];
+}
+
+#endif

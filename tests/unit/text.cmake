@@ -1,0 +1,1 @@
+qn_test(test_text SOURCES test_text.c)
