@@ -19,10 +19,13 @@
 typedef struct qn_import_options {
     const char *name; /* NULL: the folder's name */
     qn_model_dtype dtype;
-    const char *licence;      /* NULL: unknown */
-    const char *origin;       /* NULL: unknown; where the folder came from */
-    qn_truncation truncation; /* of a reranker; DEFAULT: what the folder records, else
-                               * "longest_first", the libraries' own default */
+    const char *licence; /* NULL: unknown */
+    const char *origin;  /* NULL: unknown; where the folder came from */
+    /* Of a reranker: what it was trained with. Not given: "longest_first" when the
+     * folder was written by sentence-transformers, whose default that is; else nothing
+     * is recorded and pairs are cut "balanced". */
+    bool truncation_given;
+    qn_truncation truncation;
 } qn_import_options;
 
 typedef struct qn_import_report {

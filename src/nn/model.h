@@ -21,11 +21,11 @@
 #include "base/pool.h"
 #include "base/slice.h"
 #include "num/kernels.h"
+#include "text/wordpiece.h"
 
 #include <stdint.h>
 
 typedef struct qn_model qn_model;
-struct qn_wordpiece;
 
 typedef enum qn_model_task {
     QN_MODEL_EMBED,  /* text -> vector */
@@ -50,17 +50,6 @@ typedef enum qn_activation {
     QN_ACTIVATION_SIGMOID,
 } qn_activation;
 
-/* Which side of a pair loses tokens when it does not fit. The names are those of the
- * interfaces: "longest_first", "balanced", "only_second", "only_first", "none". */
-typedef enum qn_truncation {
-    QN_TRUNCATE_DEFAULT, /* what the model was trained with, else balanced */
-    QN_TRUNCATE_LONGEST_FIRST,
-    QN_TRUNCATE_BALANCED,
-    QN_TRUNCATE_ONLY_SECOND,
-    QN_TRUNCATE_ONLY_FIRST,
-    QN_TRUNCATE_NONE, /* too long is an error */
-} qn_truncation;
-
 typedef struct qn_model_info {
     const char *name;                           /* "reranker-minilm-l6" */
     const char *architecture;                   /* "bert" */
@@ -70,7 +59,7 @@ typedef struct qn_model_info {
     qn_pooling pooling;       /* of embed models */
     bool normalize;           /* vectors have length 1 */
     qn_activation activation; /* of rerank models */
-    qn_truncation truncation; /* recorded at import, never QN_TRUNCATE_DEFAULT */
+    qn_truncation truncation; /* of pairs: as trained, else balanced */
     uint32_t dims;            /* length of a vector; 1 for a reranker */
     uint32_t max_tokens;      /* special tokens included */
     uint32_t layers, hidden, heads, vocab;
@@ -89,14 +78,12 @@ QN_MUST_CHECK qn_status qn_model_open(qn_alloc *a, const char *path,
 void qn_model_close(QN_OWNED QN_NULLABLE qn_model *model);
 
 const qn_model_info *qn_model_describe(const qn_model *model);
-/* The tokenizer inside the file (text/wordpiece.h). */
-const struct qn_wordpiece *qn_model_tokenizer(const qn_model *model);
+/* The tokenizer inside the file. */
+const qn_wordpiece *qn_model_tokenizer(const qn_model *model);
 
 const char *qn_model_task_name(qn_model_task task);    /* "embed", "rerank" */
 const char *qn_model_dtype_name(qn_model_dtype dtype); /* "f32", "bf16", "int8" */
-const char *qn_truncation_name(qn_truncation t);       /* "balanced", ... */
-/* false for an unknown name; "" and "default" are QN_TRUNCATE_DEFAULT. */
-bool qn_truncation_parse(qn_slice name, qn_truncation *out);
+/* false for an unknown name. */
 bool qn_model_dtype_parse(qn_slice name, qn_model_dtype *out);
 
 #endif

@@ -21,6 +21,7 @@
 
 /* Zero-initialised options are the defaults. */
 typedef struct qn_rerank_options {
+    bool truncation_given; /* else as the model was trained */
     qn_truncation truncation;
     uint32_t max_tokens; /* of a pair, special tokens included; 0: the model's */
     const qn_deadline *deadline; /* NULL: none */
