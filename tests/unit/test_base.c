@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/nearest.h"
 #include "base/pool.h"
 #include "base/vec.h"
 
@@ -176,6 +177,34 @@ static void test_pool_runs_everything_once(void **state)
     }
 }
 
+static void test_nearest_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *wanted, *best;
+    } rows[] = {
+        {"swap", "titel", "title"},
+        {"one missing", "yer", "year"},
+        {"equal wins", "year", "year"},
+        {"too far", "zzzzzz", NULL},
+        {"one letter off", "genre", "genres"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].name);
+        qn_nearest near = qn_nearest_begin(qn_slice_of(rows[i].wanted));
+        qn_nearest_offer(&near, QN_SLICE_LIT("title"));
+        qn_nearest_offer(&near, QN_SLICE_LIT("year"));
+        qn_nearest_offer(&near, QN_SLICE_LIT("genres"));
+        if (rows[i].best == NULL)
+            T_OK(near.best.p == NULL);
+        else
+            T_EQ_S(near.best.p, rows[i].best);
+    }
+    T_EQ_I(qn_edit_distance(QN_SLICE_LIT("kitten"), QN_SLICE_LIT("sitting"), 9), 3);
+    T_EQ_I(qn_edit_distance(QN_SLICE_LIT(""), QN_SLICE_LIT("abc"), 9), 3);
+    T_EQ_I(qn_edit_distance(QN_SLICE_LIT("abcdef"), QN_SLICE_LIT("uvwxyz"), 2), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_varint_round_trip),
         cmocka_unit_test(test_map_against_itself),
         cmocka_unit_test(test_arena_and_vec),
+        cmocka_unit_test(test_nearest_name),
         cmocka_unit_test(test_pool_runs_everything_once),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
