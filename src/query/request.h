@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* query/request.h -- a whole search request, whichever dialect wrote it.
+ *
+ *     HA3 clause string  --qn_ha3_parse-->  qn_request  --> rank and engine
+ *     _search body       --qn_dsl_parse-->
+ *
+ * The front ends resolve names against the schema and analyse text, so a
+ * request holds a finished tree. Formulas, filters and sort expressions stay
+ * text here: ranking compiles them, knowing what each may use.
+ *
+ * Lifetime   lives in the arena given to the parser; slices may point into the
+ * parsed text, so both must last. Threads    immutable after parsing. Errors
+ * QN_ESYNTAX and its relatives with the byte offset into the parsed text. */
+#ifndef QN_QUERY_REQUEST_H
+#define QN_QUERY_REQUEST_H
+
+#include "query/tree.h"
+
+struct qn_analyzers;
+struct qn_json;
+
+enum {
+    QN_REQUEST_SIZE_DEFAULT = 10,
+    QN_REQUEST_HA3_WINDOW_MAX = 5000,  /* start + hit */
+    QN_REQUEST_DSL_WINDOW_MAX = 10000, /* from + size */
+    QN_REQUEST_SORT_KEYS_MAX = 32,
+    QN_REQUEST_KVPAIRS_MAX = 256,
+    QN_REQUEST_TOTAL_DEFAULT = 10000, /* what the DSL counts exactly when not told */
+};
+#define QN_TOTAL_EXACT INT64_MAX /* track_total_hits: true, and HA3 always */
+
+typedef enum qn_dialect { QN_DIALECT_HA3, QN_DIALECT_DSL } qn_dialect;
+
+/* What the front ends need besides the text. */
+typedef struct qn_query_env {
+    const qn_schema *schema;
+    const struct qn_analyzers *analyzers;
+    int64_t now_ms; /* the request's "now", for dates */
+
+    /* Turns text into a vector, for query_vector_builder and text aimed at a
+     * vector index; `model` may be NULL: the field's own. NULL: such queries are
+     * refused. */
+    qn_status (*embed)(void *ctx, const qn_field *field, QN_NULLABLE const char *model,
+                       qn_slice text, float *out, qn_error *err);
+    void *embed_ctx;
+} qn_query_env;
+
+typedef enum qn_sort_kind {
+    QN_SORT_SCORE, /* _score, RANK */
+    QN_SORT_DOC,   /* _doc: document order */
+    QN_SORT_FIELD, /* a column */
+    QN_SORT_EXPR,  /* HA3: an expression over columns, see `text` */
+} qn_sort_kind;
+
+typedef enum qn_sort_missing {
+    QN_MISSING_LAST, /* whatever the direction */
+    QN_MISSING_FIRST,
+    QN_MISSING_VALUE, /* `missing_text` takes the place of the value */
+} qn_sort_missing;
+
+typedef struct qn_sort_key {
+    qn_sort_kind kind;
+    bool descending;
+    bool signed_key; /* HA3: a sign was written */
+    qn_slice text;   /* the key as written, without sign: "RANK", "age", "a+b" */
+    uint32_t at;
+    QN_NULLABLE const qn_field *field; /* FIELD */
+    qn_sort_missing missing;
+    qn_slice missing_text;
+} qn_sort_key;
+
+typedef struct qn_kvpair {
+    qn_slice key, value; /* unescaped */
+} qn_kvpair;
+
+/* `_source`: all, nothing, or patterns with `*`. */
+typedef struct qn_source_filter {
+    bool none;
+    const qn_slice *includes, *excludes;
+    size_t include_count, exclude_count;
+} qn_source_filter;
+
+/* A vector path beside the query (the DSL's top-level `knn`). The paths are
+ * also should clauses of `query`; kept so that traces can tell them apart. */
+typedef struct qn_request {
+    qn_dialect dialect;
+    const qn_query *query; /* what is recalled: query and knn together; rewritten */
+    float score_scale;     /* multiplies BM25 leaf weights: 2.2 for the DSL, 1 for HA3
+                            */
+    bool vector_in_score;  /* the DSL adds mapped vector scores; HA3 keeps them
+                              apart */
+
+    uint32_t from, size;
+    int64_t track_total;     /* count matches exactly up to here; 0: do not count */
+    uint32_t timeout_ms;     /* 0: the server's default */
+    const qn_sort_key *sort; /* none: by score */
+    size_t sort_count;
+    bool explain;
+    bool has_min_score;
+    float min_score;
+    qn_source_filter source;
+
+    /* HA3. Texts are "" when absent; *_at is where they begin. */
+    qn_slice query_text; /* the query clause as written */
+    qn_slice filter;
+    uint64_t filter_at;
+    qn_slice first_formula, formula;            /* rough and fine expression */
+    qn_slice first_rank_name, second_rank_name; /* stored policies by name */
+    const qn_slice *fetch_fields;               /* none: all stored fields */
+    size_t fetch_field_count;
+    const qn_slice *attributes; /* the attribute clause */
+    size_t attribute_count;
+    const qn_kvpair *virtual_attributes; /* name, expression text */
+    size_t virtual_attribute_count;
+    const qn_kvpair *kvpairs; /* all of them, later ones win */
+    size_t kvpair_count;
+    const qn_slice *clusters; /* table names, without the part after a dot */
+    size_t cluster_count;
+    qn_slice format;            /* "xml" unless said: xml, json, fulljson, protobuf */
+    qn_slice trace, rank_trace; /* levels, "" is off */
+    uint32_t rank_size, rerank_size; /* 0: the policy's */
+    bool no_summary;
+} qn_request;
+
+/* NULL when absent; the last one of that name otherwise. */
+QN_NULLABLE const qn_kvpair *qn_request_kvpair(const qn_request *r, const char *key);
+
+/* ---- HA3
+ * -------------------------------------------------------------------------- A
+ * whole request string: clauses joined by `&&` (docs/reference: HA3 queries).
+ */
+QN_MUST_CHECK qn_status qn_ha3_parse(qn_arena *arena, const qn_query_env *env,
+                                     qn_slice text, const qn_request **out,
+                                     qn_error *err);
+
+typedef struct qn_ha3_query_options {
+    qn_slice default_index; /* "": the schema's */
+    bool default_or;        /* default_operator:OR */
+} qn_ha3_query_options;
+
+/* A query clause alone, without `query=`. */
+QN_MUST_CHECK qn_status qn_ha3_parse_query(qn_arena *arena, const qn_query_env *env,
+                                           qn_slice text,
+                                           const qn_ha3_query_options *options,
+                                           const qn_query **out, qn_error *err);
+
+/* The table a request string is for, found before there is a schema to parse
+ * with: its first cluster, "" when it names none. */
+QN_MUST_CHECK qn_status qn_ha3_table_of(qn_slice text, qn_slice *table, qn_error *err);
+
+/* ---- Query DSL
+ * ---------------------------------------------------------------------- A
+ * `_search` body. Members named in `others` (NULL-terminated, may be NULL)
+ * belong to the caller and are passed over; any other unknown one is refused.
+ * `body` must be a tree parsed from `text`, or NULL for an empty body. */
+QN_MUST_CHECK qn_status qn_dsl_parse(qn_arena *arena, const qn_query_env *env,
+                                     qn_slice text,
+                                     QN_NULLABLE const struct qn_json *body,
+                                     QN_NULLABLE const char *const *others,
+                                     const qn_request **out, qn_error *err);
+/* One query object, {"match": {...}}: for retrievers, filters, rescorers. */
+QN_MUST_CHECK qn_status qn_dsl_parse_query(qn_arena *arena, const qn_query_env *env,
+                                           qn_slice text, const struct qn_json *node,
+                                           const qn_query **out, qn_error *err);
+/* One knn section; `size` is the default of k. `filter` is added to its own;
+ * may be NULL. */
+QN_MUST_CHECK qn_status qn_dsl_parse_knn(qn_arena *arena, const qn_query_env *env,
+                                         qn_slice text, const struct qn_json *node,
+                                         uint32_t size,
+                                         QN_NULLABLE const qn_query *filter,
+                                         const qn_query **out, qn_error *err);
+/* A sort section. */
+QN_MUST_CHECK qn_status qn_dsl_parse_sort(qn_arena *arena, const qn_query_env *env,
+                                          qn_slice text, const struct qn_json *node,
+                                          const qn_sort_key **out, size_t *count,
+                                          qn_error *err);
+
+#endif
