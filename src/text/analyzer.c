@@ -15,6 +15,8 @@ static const struct {
     const char *name;
     qn_text__run *run;
 } analyzer_rows[] = {
+    {"standard", qn_text__run_standard},
+    {"english", qn_text__run_english},
     {"whitespace", run_whitespace},
     {"keyword", run_keyword},
 };
@@ -25,11 +27,13 @@ static const struct {
     const char *name, *of;
 } alias_rows[] = {
     {"simple", "whitespace"},
+    {"eng_standard", "english"},
 };
 enum { ALIAS_COUNT = sizeof alias_rows / sizeof *alias_rows };
 
 struct qn_analyzers {
     qn_alloc *alloc;
+    qn_wordbreak wordbreak;
     qn_analyzer items[ANALYZER_COUNT];
 };
 
@@ -39,6 +43,11 @@ qn_status qn_analyzers_create(qn_alloc *a, qn_analyzers **out, qn_error *err)
     qn_analyzers *set = qn_new0(a, sizeof *set);
     if (set == NULL) return qn_text__no_memory(err);
     set->alloc = a;
+    qn_status st = qn_wordbreak_init(&set->wordbreak, a, err);
+    if (st != QN_OK) {
+        qn_delete(a, set);
+        return st;
+    }
     for (size_t i = 0; i < ANALYZER_COUNT; i++)
         set->items[i] = (qn_analyzer){analyzer_rows[i].name, analyzer_rows[i].run, set};
     *out = set;
@@ -48,7 +57,13 @@ qn_status qn_analyzers_create(qn_alloc *a, qn_analyzers **out, qn_error *err)
 void qn_analyzers_destroy(qn_analyzers *set)
 {
     if (set == NULL) return;
+    qn_wordbreak_deinit(&set->wordbreak);
     qn_delete(set->alloc, set);
+}
+
+const qn_wordbreak *qn_text__wordbreak(const qn_analyzers *set)
+{
+    return &set->wordbreak;
 }
 
 const char *qn_analyzers_name_at(const qn_analyzers *set, size_t i)

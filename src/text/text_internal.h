@@ -4,6 +4,7 @@
 #define QN_TEXT_INTERNAL_H
 
 #include "text/analyzer.h"
+#include "text/wordbreak.h"
 
 /* One analyzer's work. The text is valid UTF-8 of at most 2^31 bytes; `out` is empty.
  */
@@ -22,6 +23,10 @@ static inline qn_token *qn_text__slot(qn_token_list *list, qn_arena *arena);
 /* Makes room for `more` tokens; false when out of memory. */
 bool qn_text__reserve(qn_token_list *list, qn_arena *arena, size_t more);
 qn_status qn_text__no_memory(qn_error *err);
+const qn_wordbreak *qn_text__wordbreak(const qn_analyzers *set);
+
+/* analyzer_standard.c */
+qn_text__run qn_text__run_standard, qn_text__run_english;
 
 static inline qn_token *qn_text__slot(qn_token_list *list, qn_arena *arena)
 {
