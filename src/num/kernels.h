@@ -2,9 +2,12 @@
 /* num/kernels.h -- the numeric inner loops, one table of functions per instruction set.
  *
  * `scalar` is the meaning of each kernel: plain, wide where it costs nothing, never
- * optimised. `avx2`, `avx512` (with VNNI) and `neon` are tested against it with a
+ * optimised. `avx2`, `avx512vnni` and `neon` are tested against it with a
  * derived bound, int8 kernels to the bit. The set is picked once, by
  * qn_kernels_best(), and handed down; there is no global.
+ *
+ * Every kernel treats element i of row r in one way, whatever the other rows are and
+ * wherever the pointers lie: a batch changes nothing.
  *
  * Shapes    n: elements; rows: vectors, one after another, `n` elements each.
  * Pointers  need no alignment; inputs and outputs do not overlap unless a comment
@@ -22,7 +25,8 @@ typedef struct qn_kernels {
     /* sum a[i] * b[i]; sum (a[i] - b[i])^2 */
     float (*dot_f32)(const float *a, const float *b, size_t n);
     float (*l2_f32)(const float *a, const float *b, size_t n);
-    /* The same over int8, exact: n at most 65536. */
+    /* The same over int8, all of [-128, 127], exact: n at most 65536 for dot_i8, 32768
+     * for l2_i8. */
     int32_t (*dot_i8)(const int8_t *a, const int8_t *b, size_t n);
     int32_t (*l2_i8)(const int8_t *a, const int8_t *b, size_t n);
     /* One query against `rows` vectors: out[r]. Each value has the bits of the single
@@ -36,10 +40,12 @@ typedef struct qn_kernels {
     void (*l2_i8_rows)(const int8_t *q, const int8_t *v, size_t rows, size_t n,
                        int32_t *out);
     /* scale * max|x| = 127: fills q and returns the scale (x ~ q * scale); all zero
-     * gives scale 0. Rounds half to even. */
+     * gives scale 0, and so does max|x| < QN_QUANTIZE_TINY. Rounds half to even. An
+     * infinity or a NaN in x gives scale NaN and q all zero: it must not get lost. The
+     * same bits in every set. */
     float (*quantize_i8)(const float *x, size_t n, int8_t *q);
 
-    /* x = exp(x - max) / sum, in place. */
+    /* x = exp(x - max) / sum, in place; -inf gives 0 beside a finite value. */
     void (*softmax)(float *x, size_t n);
     /* out = (x - mean) / sqrt(var + eps) * gamma + beta; out may be x. */
     void (*layer_norm)(const float *x, const float *gamma, const float *beta, float eps,
@@ -52,14 +58,18 @@ typedef struct qn_kernels {
     /* x = tanh(x), in place. */
     void (*tanh)(float *x, size_t n);
 
-    /* C[m][n] (+)= sum_k A[m][k] * B[n][k]: rows of A against rows of B, with leading
-     * dimensions; the small products inside attention. beta 0 overwrites C. */
+    /* C[m][n] = alpha * sum_k A[m][k] * B[n][k]: rows of A against rows of B, with
+     * leading dimensions; the small products inside attention. */
     void (*matmul_nt)(size_t M, size_t N, size_t K, float alpha, const float *A,
                       size_t lda, const float *B, size_t ldb, float *C, size_t ldc);
     /* C[m][n] = sum_k A[m][k] * B[k][n]. */
     void (*matmul_nn)(size_t M, size_t N, size_t K, const float *A, size_t lda,
                       const float *B, size_t ldb, float *C, size_t ldc);
+
+    const struct qn_tiles *tiles; /* what gemm.h is built on; private to num/ */
 } qn_kernels;
+
+#define QN_QUANTIZE_TINY 1e-30f
 
 /* Fastest first; `scalar` is last and always usable. */
 extern const qn_kernels qn_kernel_sets[];

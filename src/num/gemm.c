@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gemm.c -- the seam: checks, ownership, and the choice of who multiplies. */
+#include "num/gemm.h"
+
+#include "num/gemm_internal.h"
+
+#include <stdio.h>
+
+enum { DEPTH_MAX = 65536 }; /* 255 * 127 * K must fit int32 */
+
+static const qn_gemm_maker *backend_of(qn_gemm_kind kind)
+{
+    switch (kind) {
+    case QN_GEMM_OWN:
+        return &qn_num__gemm_own;
+    case QN_GEMM_ONEDNN:
+#ifdef QN_HAVE_ONEDNN
+        return &qn_num__gemm_onednn;
+#else
+        return NULL;
+#endif
+    }
+    return NULL;
+}
+
+static qn_status gemm_new(qn_alloc *a, qn_gemm_kind kind, const qn_kernels *kernels,
+                          size_t N, size_t K, bool int8, qn_gemm **out, qn_error *err)
+{
+    *out = NULL;
+    const qn_gemm_maker *backend = backend_of(kind);
+    if (backend == NULL)
+        return qn_fail(err, QN_EUNSUPPORTED, "this build has no oneDNN");
+    if (N < 1 || K < 1 || K > DEPTH_MAX || N > SIZE_MAX / 16 / DEPTH_MAX)
+        return qn_fail(err, QN_EINVAL,
+                       "a weight of %zu x %zu: both sides are at least 1, columns at "
+                       "most %d",
+                       N, K, DEPTH_MAX);
+    qn_gemm *g = qn_new0(a, sizeof *g);
+    if (g == NULL) return qn_fail(err, QN_ENOMEM, "a packed weight");
+    g->alloc = a;
+    g->kernels = kernels;
+    g->backend = backend;
+    g->N = N;
+    g->K = K;
+    g->int8 = int8;
+    bool own = kind == QN_GEMM_OWN;
+    (void)snprintf(g->name, sizeof g->name, "%s%s%s %s", backend->name, own ? " " : "",
+                   own ? kernels->name : "", int8 ? "i8" : "f32");
+    *out = g;
+    return QN_OK;
+}
+
+qn_status qn_gemm_pack_f32_by(qn_alloc *a, qn_gemm_kind kind, const qn_kernels *kernels,
+                              const float *W, size_t N, size_t K, qn_gemm **out,
+                              qn_error *err)
+{
+    qn_status st;
+    QN_TRY(gemm_new(a, kind, kernels, N, K, false, out, err));
+    QN_TRY_TO(fail, (*out)->backend->pack_f32(*out, W, err));
+    return QN_OK;
+fail:
+    qn_delete(a, *out);
+    *out = NULL;
+    return st;
+}
+
+qn_status qn_gemm_pack_i8_by(qn_alloc *a, qn_gemm_kind kind, const qn_kernels *kernels,
+                             const int8_t *W, const float *scale, size_t N, size_t K,
+                             qn_gemm **out, qn_error *err)
+{
+    qn_status st;
+    QN_TRY(gemm_new(a, kind, kernels, N, K, true, out, err));
+    QN_TRY_TO(fail, (*out)->backend->pack_i8(*out, W, scale, err));
+    return QN_OK;
+fail:
+    qn_delete(a, *out);
+    *out = NULL;
+    return st;
+}
+
+qn_status qn_gemm_pack_f32(qn_alloc *a, const qn_kernels *kernels, const float *W,
+                           size_t N, size_t K, qn_gemm **out, qn_error *err)
+{
+    return qn_gemm_pack_f32_by(a, QN_GEMM_OWN, kernels, W, N, K, out, err);
+}
+
+qn_status qn_gemm_pack_i8(qn_alloc *a, const qn_kernels *kernels, const int8_t *W,
+                          const float *scale, size_t N, size_t K, qn_gemm **out,
+                          qn_error *err)
+{
+    return qn_gemm_pack_i8_by(a, QN_GEMM_OWN, kernels, W, scale, N, K, out, err);
+}
+
+void qn_gemm_destroy(qn_gemm *g)
+{
+    if (g == NULL) return;
+    g->backend->destroy(g);
+    qn_delete(g->alloc, g);
+}
+
+size_t qn_gemm_rows(const qn_gemm *g)
+{
+    return g->N;
+}
+
+size_t qn_gemm_columns(const qn_gemm *g)
+{
+    return g->K;
+}
+
+size_t qn_gemm_bytes(const qn_gemm *g)
+{
+    return g->bytes + sizeof *g;
+}
+
+const char *qn_gemm_backend(const qn_gemm *g)
+{
+    return g->name;
+}
+
+size_t qn_gemm_scratch_bytes(const qn_gemm *g, size_t M)
+{
+    return g->backend->scratch_bytes(g, M);
+}
+
+void qn_gemm_run(const qn_gemm *g, size_t M, const float *X, size_t ldx,
+                 const float *bias, float *Y, size_t ldy, void *scratch)
+{
+    const qn_gemm_after nothing = {0};
+    qn_gemm_run_after(g, M, X, ldx, bias, &nothing, Y, ldy, scratch);
+}
+
+void qn_gemm_run_after(const qn_gemm *g, size_t M, const float *X, size_t ldx,
+                       const float *bias, const qn_gemm_after *after, float *Y,
+                       size_t ldy, void *scratch)
+{
+    qn_assert(ldx >= g->K && ldy >= g->N);
+    qn_assert(after->residual == NULL || after->ldr >= g->N);
+    if (M > 0) g->backend->run(g, M, X, ldx, bias, after, Y, ldy, scratch);
+}
+
+void qn_num__gemm_finish(const qn_kernels *kernels, const qn_gemm_after *after,
+                         size_t m, size_t n, size_t rows, size_t cols, float *y,
+                         size_t ldy)
+{
+    for (size_t i = 0; i < rows; i++) {
+        if (after->gelu) kernels->gelu(y + i * ldy, cols);
+        if (after->residual != NULL)
+            kernels->add(y + i * ldy, after->residual + (m + i) * after->ldr + n, cols);
+    }
+}

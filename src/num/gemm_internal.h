@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* num/gemm_internal.h -- the seam between gemm.c and who multiplies. A back end fills
+ * `state` when packing and gives it back in destroy(); gemm.c owns the rest. */
+#ifndef QN_NUM_GEMM_INTERNAL_H
+#define QN_NUM_GEMM_INTERNAL_H
+
+#include "num/gemm.h"
+#include "num/tiles.h"
+
+typedef struct qn_gemm_maker {
+    const char *name;
+    /* g->alloc .. g->int8 are set. On failure nothing is left in g->state. */
+    qn_status (*pack_f32)(qn_gemm *g, const float *W, qn_error *err);
+    qn_status (*pack_i8)(qn_gemm *g, const int8_t *W, const float *scale,
+                         qn_error *err);
+    size_t (*scratch_bytes)(const qn_gemm *g, size_t M);
+    /* `after` is never NULL. */
+    void (*run)(const qn_gemm *g, size_t M, const float *X, size_t ldx,
+                const float *bias, const qn_gemm_after *after, float *Y, size_t ldy,
+                void *scratch);
+    void (*destroy)(qn_gemm *g);
+} qn_gemm_maker;
+
+struct qn_gemm {
+    qn_alloc *alloc;
+    const qn_kernels *kernels;
+    const qn_gemm_maker *backend;
+    size_t N, K;
+    bool int8;
+    size_t bytes; /* held by the back end */
+    void *state;
+    char name[48]; /* "own avx2 i8" */
+};
+
+extern const qn_gemm_maker qn_num__gemm_own;
+#ifdef QN_HAVE_ONEDNN
+extern const qn_gemm_maker qn_num__gemm_onednn;
+#endif
+
+/* Y = gelu(Y), Y += residual over a part of Y that starts at row m, column n. */
+void qn_num__gemm_finish(const qn_kernels *kernels, const qn_gemm_after *after,
+                         size_t m, size_t n, size_t rows, size_t cols, float *y,
+                         size_t ldy);
+
+#endif

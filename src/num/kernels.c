@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kernels.c -- the one place where a CPU feature chooses code. Fastest first. A new set
+ * is new files plus one row; tests walk this table, so the row is also what gets it
+ * tested. */
+#include "num/kernels.h"
+
+#include "base/log.h"
+#include "num/kernels_internal.h"
+#include "num/matmul.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool any_cpu(void)
+{
+    return true;
+}
+
+/* __builtin_cpu_supports() answers no when the system does not save the wide registers:
+ * it asks XGETBV as well as CPUID. */
+#ifdef QN_BUILD_X86
+static bool has_avx512vnni(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+#endif
+
+#define MATMUL(set)                                                                    \
+    static void matmul_nt_##set(size_t M, size_t N, size_t K, float alpha,             \
+                                const float *A, size_t lda, const float *B,            \
+                                size_t ldb, float *C, size_t ldc)                      \
+    {                                                                                  \
+        qn_num__matmul_nt(&qn_num__tiles_##set, M, N, K, alpha, A, lda, B, ldb, C,     \
+                          ldc);                                                        \
+    }                                                                                  \
+    static void matmul_nn_##set(size_t M, size_t N, size_t K, const float *A,          \
+                                size_t lda, const float *B, size_t ldb, float *C,      \
+                                size_t ldc)                                            \
+    {                                                                                  \
+        qn_num__matmul_nn(&qn_num__tiles_##set, M, N, K, A, lda, B, ldb, C, ldc);      \
+    }
+
+/* clang-format off */
+#define ROW(text, test, set)                        \
+    {.name = (text), .usable = (test),              \
+     .dot_f32 = qn_num__dot_f32_##set,              \
+     .l2_f32 = qn_num__l2_f32_##set,                \
+     .dot_i8 = qn_num__dot_i8_##set,                \
+     .l2_i8 = qn_num__l2_i8_##set,                  \
+     .dot_f32_rows = qn_num__dot_f32_rows_##set,    \
+     .l2_f32_rows = qn_num__l2_f32_rows_##set,      \
+     .dot_i8_rows = qn_num__dot_i8_rows_##set,      \
+     .l2_i8_rows = qn_num__l2_i8_rows_##set,        \
+     .quantize_i8 = qn_num__quantize_i8_##set,      \
+     .softmax = qn_num__softmax_##set,              \
+     .layer_norm = qn_num__layer_norm_##set,        \
+     .gelu = qn_num__gelu_##set,                    \
+     .add = qn_num__add_##set,                      \
+     .axpy = qn_num__axpy_##set,                    \
+     .tanh = qn_num__tanh_##set,                    \
+     .matmul_nt = matmul_nt_##set,                  \
+     .matmul_nn = matmul_nn_##set,                  \
+     .tiles = &qn_num__tiles_##set}
+/* clang-format on */
+
+#ifdef QN_BUILD_X86
+MATMUL(avx512)
+MATMUL(avx2)
+#endif
+#ifdef QN_BUILD_NEON
+MATMUL(neon)
+#endif
+MATMUL(scalar)
+
+const qn_kernels qn_kernel_sets[] = {
+#ifdef QN_BUILD_X86
+    ROW("avx512vnni", has_avx512vnni, avx512),
+    ROW("avx2", has_avx2, avx2),
+#endif
+#ifdef QN_BUILD_NEON
+    ROW("neon", any_cpu, neon), /* part of every 64-bit Arm */
+#endif
+    ROW("scalar", any_cpu, scalar),
+};
+const size_t qn_kernel_set_count = sizeof qn_kernel_sets / sizeof *qn_kernel_sets;
+
+const qn_kernels *qn_kernels_find(const char *name)
+{
+    for (size_t i = 0; i < qn_kernel_set_count; i++) {
+        const qn_kernels *k = &qn_kernel_sets[i];
+        if (strcmp(k->name, name) == 0) return k->usable() ? k : NULL;
+    }
+    return NULL;
+}
+
+const qn_kernels *qn_kernels_best(void)
+{
+    const char *wanted = getenv("QUERN_KERNELS");
+    if (wanted != NULL && wanted[0] != '\0') {
+        const qn_kernels *k = qn_kernels_find(wanted);
+        if (k != NULL) return k;
+        qn_log(QN_LOG_WARN, "num", "QUERN_KERNELS=%s: no such kernel set here, ignored",
+               wanted);
+    }
+    for (size_t i = 0; i < qn_kernel_set_count; i++)
+        if (qn_kernel_sets[i].usable()) return &qn_kernel_sets[i];
+    return &qn_kernel_sets[qn_kernel_set_count - 1]; /* scalar: usable by definition */
+}

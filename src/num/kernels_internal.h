@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* num/kernels_internal.h -- what a kernel set consists of: the names of its functions,
+ * declared once for every set. Included by kernels.c and by the files that define them;
+ * holds no inline function, since those files are compiled for CPUs that others lack.
+ */
+#ifndef QN_NUM_KERNELS_INTERNAL_H
+#define QN_NUM_KERNELS_INTERNAL_H
+
+#include "num/kernels.h"
+#include "num/tiles.h"
+
+/* clang-format off */
+#define QN_DECLARE_KERNELS(set)                                                             \
+    float qn_num__dot_f32_##set(const float *a, const float *b, size_t n);                  \
+    float qn_num__l2_f32_##set(const float *a, const float *b, size_t n);                   \
+    int32_t qn_num__dot_i8_##set(const int8_t *a, const int8_t *b, size_t n);               \
+    int32_t qn_num__l2_i8_##set(const int8_t *a, const int8_t *b, size_t n);                \
+    void qn_num__dot_f32_rows_##set(const float *q, const float *v, size_t rows, size_t n, float *out); \
+    void qn_num__l2_f32_rows_##set(const float *q, const float *v, size_t rows, size_t n, float *out);  \
+    void qn_num__dot_i8_rows_##set(const int8_t *q, const int8_t *v, size_t rows, size_t n, int32_t *out); \
+    void qn_num__l2_i8_rows_##set(const int8_t *q, const int8_t *v, size_t rows, size_t n, int32_t *out);  \
+    float qn_num__quantize_i8_##set(const float *x, size_t n, int8_t *q);                   \
+    void qn_num__softmax_##set(float *x, size_t n);                                         \
+    void qn_num__layer_norm_##set(const float *x, const float *gamma, const float *beta,    \
+                                  float eps, size_t n, float *out);                         \
+    void qn_num__gelu_##set(float *x, size_t n);                                            \
+    void qn_num__add_##set(float *y, const float *x, size_t n);                             \
+    void qn_num__axpy_##set(float a, const float *x, float *y, size_t n);                   \
+    void qn_num__tanh_##set(float *x, size_t n);                                            \
+    extern const qn_tiles qn_num__tiles_##set
+/* clang-format on */
+
+QN_DECLARE_KERNELS(scalar);
+QN_DECLARE_KERNELS(avx2);
+QN_DECLARE_KERNELS(avx512);
+QN_DECLARE_KERNELS(neon);
+
+#endif

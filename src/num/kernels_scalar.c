@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kernels_scalar.c -- the meaning of each kernel: every other set is tested against
+ * this one. Plain on purpose, sums in double so that it is also the most exact; do not
+ * optimise it. Where a result must have the same bits everywhere (quantize_i8), each
+ * step is rounded to float here too. */
+#include "num/kernels_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+float qn_num__dot_f32_scalar(const float *a, const float *b, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
+    return (float)sum;
+}
+
+float qn_num__l2_f32_scalar(const float *a, const float *b, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = (double)a[i] - (double)b[i];
+        sum += d * d;
+    }
+    return (float)sum;
+}
+
+int32_t qn_num__dot_i8_scalar(const int8_t *a, const int8_t *b, size_t n)
+{
+    int32_t sum = 0;
+    for (size_t i = 0; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
+
+int32_t qn_num__l2_i8_scalar(const int8_t *a, const int8_t *b, size_t n)
+{
+    int32_t sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (a[i] - b[i]) * (a[i] - b[i]);
+    return sum;
+}
+
+void qn_num__dot_f32_rows_scalar(const float *q, const float *v, size_t rows, size_t n,
+                                 float *out)
+{
+    for (size_t r = 0; r < rows; r++) out[r] = qn_num__dot_f32_scalar(q, v + r * n, n);
+}
+
+void qn_num__l2_f32_rows_scalar(const float *q, const float *v, size_t rows, size_t n,
+                                float *out)
+{
+    for (size_t r = 0; r < rows; r++) out[r] = qn_num__l2_f32_scalar(q, v + r * n, n);
+}
+
+void qn_num__dot_i8_rows_scalar(const int8_t *q, const int8_t *v, size_t rows, size_t n,
+                                int32_t *out)
+{
+    for (size_t r = 0; r < rows; r++) out[r] = qn_num__dot_i8_scalar(q, v + r * n, n);
+}
+
+void qn_num__l2_i8_rows_scalar(const int8_t *q, const int8_t *v, size_t rows, size_t n,
+                               int32_t *out)
+{
+    for (size_t r = 0; r < rows; r++) out[r] = qn_num__l2_i8_scalar(q, v + r * n, n);
+}
+
+float qn_num__quantize_i8_scalar(const float *x, size_t n, int8_t *q)
+{
+    float most = 0;
+    bool finite = true;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(x[i])) finite = false;
+        if (fabsf(x[i]) > most) most = fabsf(x[i]);
+    }
+    memset(q, 0, n);
+    if (!finite) return NAN;
+    if (most < QN_QUANTIZE_TINY) return 0;
+    float inverse = 127.0f / most;
+    for (size_t i = 0; i < n; i++) q[i] = (int8_t)lrintf(x[i] * inverse);
+    return most / 127.0f;
+}
+
+void qn_num__softmax_scalar(float *x, size_t n)
+{
+    float most = -INFINITY;
+    for (size_t i = 0; i < n; i++)
+        if (x[i] > most) most = x[i];
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        x[i] = (float)exp((double)x[i] - (double)most);
+        sum += (double)x[i];
+    }
+    for (size_t i = 0; i < n; i++) x[i] = (float)((double)x[i] / sum);
+}
+
+void qn_num__layer_norm_scalar(const float *x, const float *gamma, const float *beta,
+                               float eps, size_t n, float *out)
+{
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i];
+    double mean = sum / (double)n;
+    for (size_t i = 0; i < n; i++) {
+        double d = (double)x[i] - mean;
+        squares += d * d;
+    }
+    double inverse = 1 / sqrt(squares / (double)n + (double)eps);
+    for (size_t i = 0; i < n; i++) {
+        double y = ((double)x[i] - mean) * inverse;
+        out[i] = (float)(y * (double)gamma[i] + (double)beta[i]);
+    }
+}
+
+void qn_num__gelu_scalar(float *x, size_t n)
+{
+    const double half_sqrt = 0.70710678118654752440;
+    for (size_t i = 0; i < n; i++) {
+        double v = (double)x[i];
+        x[i] = (float)(0.5 * v * erfc(-v * half_sqrt));
+    }
+}
+
+void qn_num__add_scalar(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+void qn_num__axpy_scalar(float a, const float *x, float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)((double)a * (double)x[i] + (double)y[i]);
+}
+
+void qn_num__tanh_scalar(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) x[i] = (float)tanh((double)x[i]);
+}
+
+/* ---- tiles: 4 x 8, one k to a group, activations as they are ---- */
+
+enum { TILE_ROWS = 4, TILE_COLS = 8 };
+
+static void tile_f32(size_t rows, size_t cols, size_t K, const float *A, size_t lda,
+                     const float *B, size_t ldb, bool first, float *C, size_t ldc)
+{
+    for (size_t m = 0; m < rows; m++) {
+        for (size_t n = 0; n < cols; n++) {
+            double sum = first ? 0 : (double)C[m * ldc + n];
+            for (size_t k = 0; k < K; k++)
+                sum += (double)A[m * lda + k] * (double)B[k * ldb + n];
+            C[m * ldc + n] = (float)sum;
+        }
+    }
+}
+
+static void transpose(const float *B, size_t ldb, size_t cols, size_t K, float *out,
+                      size_t ldo)
+{
+    for (size_t n = 0; n < cols; n++)
+        for (size_t k = 0; k < K; k++) out[k * ldo + n] = B[n * ldb + k];
+}
+
+static float activations(const float *x, size_t K, void *q)
+{
+    return qn_num__quantize_i8_scalar(x, K, q);
+}
+
+static void tile_i8(const qn_tile_i8 *t)
+{
+    for (size_t m = 0; m < t->rows; m++) {
+        const int8_t *a = (const int8_t *)t->a + m * t->lda_bytes;
+        for (size_t n = 0; n < t->cols; n++) {
+            int32_t sum = t->start[n];
+            for (size_t k = 0; k < t->groups; k++)
+                sum += a[k] * t->b[k * TILE_COLS + n];
+            float y = (float)sum * (t->row_scale[m] * t->col_scale[n]);
+            t->y[m * t->ldy + n] = t->bias == NULL ? y : y + t->bias[n];
+        }
+    }
+}
+
+const qn_tiles qn_num__tiles_scalar = {
+    .f32_rows = TILE_ROWS,
+    .f32_cols = TILE_COLS,
+    .f32_depth = SIZE_MAX, /* never rounded in the middle */
+    .f32 = tile_f32,
+    .transpose = transpose,
+    .i8_rows = TILE_ROWS,
+    .i8_cols = TILE_COLS,
+    .i8_group = 1,
+    .i8_element_bytes = 1,
+    .activations = activations,
+    .i8 = tile_i8,
+};

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* num/tiles.h -- the innermost blocks of a matrix product, one struct per kernel set.
+ *
+ * A tile is as much of the result as fits the registers: `rows` x `cols`. gemm_own.c
+ * and matmul.c cut a product into tiles and pack the operands; the functions here only
+ * multiply. Each accepts any part of a tile (1..rows, 1..cols), and value (m, n) is
+ * computed in the same way in every part, so cutting never changes a bit.
+ *
+ *     f32   one fused multiply-add per k, in order of k (scalar: in double)
+ *     int8  exact int32 sums; then (float)sum * (row scale * column scale) + bias,
+ *           each step rounded */
+#ifndef QN_NUM_TILES_H
+#define QN_NUM_TILES_H
+
+#include "base/status.h"
+
+/* Packed int8 weights: panels of `cols` columns; within a panel, for each group of
+ * `group` consecutive k, for each column, the group's values. */
+typedef struct qn_tile_i8 {
+    size_t rows, cols; /* this part of a tile */
+    size_t groups;     /* ceil(K / group) */
+    const void *a;     /* rows of activations as made by `activations` */
+    size_t lda_bytes;  /* a multiple of 64 */
+    const int8_t *b;   /* one panel */
+    const int32_t *start;
+    const float *row_scale, *col_scale; /* one per row; one per column, padded */
+    QN_NULLABLE const float *bias;
+    float *y;
+    size_t ldy;
+} qn_tile_i8;
+
+typedef struct qn_tiles {
+    size_t f32_rows, f32_cols;
+    size_t f32_depth; /* K is cut into pieces of this much, for the cache */
+    /* C[m][n] = (first ? 0 : C[m][n]) + sum_k A[m * lda + k] * B[k * ldb + n] */
+    void (*f32)(size_t rows, size_t cols, size_t K, const float *A, size_t lda,
+                const float *B, size_t ldb, bool first, float *C, size_t ldc);
+    /* out[k * ldo + n] = B[n * ldb + k], n < cols, k < K */
+    void (*transpose)(const float *B, size_t ldb, size_t cols, size_t K, float *out,
+                      size_t ldo);
+
+    size_t i8_rows, i8_cols;
+    size_t i8_group;         /* consecutive k that lie together */
+    size_t i8_element_bytes; /* of one activation */
+    int32_t i8_offset; /* activations are stored plus this; `start` takes it back */
+    /* Quantises K values as kernels.h quantize_i8 does, into this set's form, zero
+     * values up to the end of the group; returns the scale. */
+    float (*activations)(const float *x, size_t K, void *q);
+    void (*i8)(const qn_tile_i8 *t);
+} qn_tiles;
+
+#endif

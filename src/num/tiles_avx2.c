@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tiles_avx2.c -- 6 x 16 of the result in 12 of the 16 registers; and the making of
+ * int8 activations. Compiled with -mavx2 -mfma.
+ *
+ * int8: activations and weights are widened to 16 bits, vpmaddwd multiplies pairs and
+ * adds them in 32: exact for every input. (vpmaddubsw would do twice as many, but
+ * saturates at 16 bits: 255 * 127 * 2 does not fit.) */
+#include "num/kernels_internal.h"
+
+#include <immintrin.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { ROWS = 6, COLS = 16, GROUP = 2 };
+
+INLINE __m256i first_lanes(size_t n)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
+}
+
+/* NV vectors of columns; the last holds `n - 8 * (NV - 1)` of them. */
+INLINE void f32_tile(const size_t MR, const size_t NV, size_t n, size_t K,
+                     const float *A, size_t lda, const float *B, size_t ldb, bool first,
+                     float *C, size_t ldc)
+{
+    __m256i mask[2];
+    __m256 acc[ROWS][2], b[2];
+    for (size_t v = 0; v < NV; v++) mask[v] = first_lanes(n - 8 * v);
+#pragma GCC unroll 6
+    for (size_t i = 0; i < MR; i++)
+#pragma GCC unroll 2
+        for (size_t v = 0; v < NV; v++)
+            acc[i][v] = first ? _mm256_setzero_ps()
+                              : _mm256_maskload_ps(C + i * ldc + 8 * v, mask[v]);
+    for (size_t k = 0; k < K; k++, B += ldb) {
+        b[0] = NV == 1 ? _mm256_maskload_ps(B, mask[0]) : _mm256_loadu_ps(B);
+        if (NV == 2) b[1] = _mm256_maskload_ps(B + 8, mask[1]);
+#pragma GCC unroll 6
+        for (size_t i = 0; i < MR; i++) {
+            __m256 a = _mm256_broadcast_ss(A + i * lda + k);
+#pragma GCC unroll 2
+            for (size_t v = 0; v < NV; v++)
+                acc[i][v] = _mm256_fmadd_ps(a, b[v], acc[i][v]);
+        }
+    }
+#pragma GCC unroll 6
+    for (size_t i = 0; i < MR; i++)
+#pragma GCC unroll 2
+        for (size_t v = 0; v < NV; v++)
+            _mm256_maskstore_ps(C + i * ldc + 8 * v, mask[v], acc[i][v]);
+}
+
+#define CASE(mr)                                                                       \
+    case mr:                                                                           \
+        if (cols > 8)                                                                  \
+            f32_tile(mr, 2, cols, K, A, lda, B, ldb, first, C, ldc);                   \
+        else                                                                           \
+            f32_tile(mr, 1, cols, K, A, lda, B, ldb, first, C, ldc);                   \
+        break
+
+static void tile_f32(size_t rows, size_t cols, size_t K, const float *A, size_t lda,
+                     const float *B, size_t ldb, bool first, float *C, size_t ldc)
+{
+    switch (rows) {
+        CASE(1);
+        CASE(2);
+        CASE(3);
+        CASE(4);
+        CASE(5);
+        CASE(6);
+    default:
+        break;
+    }
+}
+#undef CASE
+
+/* Rows r0..r7 become columns. */
+INLINE void transpose_8x8(__m256 r[8])
+{
+    __m256 t[8], u[8];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+    }
+#pragma GCC unroll 2
+    for (size_t i = 0; i < 2; i++) {
+        u[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
+        u[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
+        u[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
+        u[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        r[i] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
+        r[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
+    }
+}
+
+static void transpose(const float *B, size_t ldb, size_t cols, size_t K, float *out,
+                      size_t ldo)
+{
+    size_t n = 0;
+    for (; n + 8 <= cols; n += 8) {
+        size_t k = 0;
+        for (; k + 8 <= K; k += 8) {
+            __m256 r[8];
+#pragma GCC unroll 8
+            for (size_t i = 0; i < 8; i++)
+                r[i] = _mm256_loadu_ps(B + (n + i) * ldb + k);
+            transpose_8x8(r);
+#pragma GCC unroll 8
+            for (size_t i = 0; i < 8; i++)
+                _mm256_storeu_ps(out + (k + i) * ldo + n, r[i]);
+        }
+        for (; k < K; k++)
+            for (size_t i = 0; i < 8; i++) out[k * ldo + n + i] = B[(n + i) * ldb + k];
+    }
+    for (; n < cols; n++)
+        for (size_t k = 0; k < K; k++) out[k * ldo + n] = B[n * ldb + k];
+}
+
+/* ---- int8 ---- */
+
+/* The largest |x|, as bits: for floats without sign the order of the bits is the order
+ * of the values, infinities and NaNs above all. */
+INLINE uint32_t most_bits(const float *x, size_t n)
+{
+    const __m256i drop_sign = _mm256_set1_epi32(0x7FFFFFFF);
+    __m256i most = _mm256_setzero_si256();
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256i v = _mm256_castps_si256(_mm256_loadu_ps(x + i));
+        most = _mm256_max_epu32(most, _mm256_and_si256(v, drop_sign));
+    }
+    if (i < n) {
+        __m256i v = _mm256_castps_si256(_mm256_maskload_ps(x + i, first_lanes(n - i)));
+        most = _mm256_max_epu32(most, _mm256_and_si256(v, drop_sign));
+    }
+    __m128i m =
+        _mm_max_epu32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
+    m = _mm_max_epu32(m, _mm_shuffle_epi32(m, 0x4E));
+    m = _mm_max_epu32(m, _mm_shuffle_epi32(m, 0xB1));
+    return (uint32_t)_mm_cvtsi128_si32(m);
+}
+
+/* Scale and its inverse; inverse 0 (and so q = 0) where there is none. */
+INLINE float scale_of(const float *x, size_t n, float *inverse)
+{
+    __m128i bits = _mm_cvtsi32_si128((int)most_bits(x, n));
+    float most = _mm_cvtss_f32(_mm_castsi128_ps(bits));
+    *inverse = 0;
+    if (_mm_cvtsi128_si32(bits) >= 0x7F800000) return __builtin_nanf("");
+    if (most < QN_QUANTIZE_TINY) return 0;
+    *inverse = 127.0f / most;
+    return most / 127.0f;
+}
+
+/* Eight values from x, rounded: nearest, halves to even. */
+INLINE __m256i quantize_8(__m256 x, __m256 inverse)
+{
+    /* inverse 0: x may be infinite or NaN, and 0 times that is NaN: masked away. */
+    __m256 live = _mm256_cmp_ps(inverse, _mm256_setzero_ps(), _CMP_NEQ_OQ);
+    return _mm256_cvtps_epi32(_mm256_and_ps(_mm256_mul_ps(x, inverse), live));
+}
+
+/* Eight 32-bit values in [-127, 127] as 16 bits, in order. */
+INLINE __m128i narrow_16(__m256i v)
+{
+    __m256i w = _mm256_permute4x64_epi64(_mm256_packs_epi32(v, v), 0x08);
+    return _mm256_castsi256_si128(w);
+}
+
+float qn_num__quantize_i8_avx2(const float *x, size_t n, int8_t *q)
+{
+    float inverse, scale = scale_of(x, n, &inverse);
+    const __m256 inv = _mm256_set1_ps(inverse);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m128i w = narrow_16(quantize_8(_mm256_loadu_ps(x + i), inv));
+        _mm_storel_epi64((__m128i *)(void *)(q + i), _mm_packs_epi16(w, w));
+    }
+    if (i < n) {
+        int8_t last[8];
+        __m256 v = _mm256_maskload_ps(x + i, first_lanes(n - i));
+        __m128i w = narrow_16(quantize_8(v, inv));
+        _mm_storel_epi64((__m128i *)(void *)last, _mm_packs_epi16(w, w));
+        for (size_t j = 0; i < n; i++, j++) q[i] = last[j];
+    }
+    return scale;
+}
+
+static float activations(const float *x, size_t K, void *q)
+{
+    int16_t *out = q;
+    float inverse, scale = scale_of(x, K, &inverse);
+    const __m256 inv = _mm256_set1_ps(inverse);
+    size_t k = 0;
+    for (; k + 8 <= K; k += 8)
+        _mm_storeu_si128((__m128i *)(void *)(out + k),
+                         narrow_16(quantize_8(_mm256_loadu_ps(x + k), inv)));
+    if (k < K) {
+        int16_t last[8];
+        __m256 v = _mm256_maskload_ps(x + k, first_lanes(K - k)); /* zeros behind */
+        _mm_storeu_si128((__m128i *)(void *)last, narrow_16(quantize_8(v, inv)));
+        size_t padded = (K + GROUP - 1) / GROUP * GROUP;
+        for (size_t j = 0; k < padded; k++, j++) out[k] = last[j];
+    }
+    return scale;
+}
+
+INLINE void i8_store(const qn_tile_i8 *t, size_t row, size_t v, __m256i sum)
+{
+    __m256i mask = first_lanes(t->cols - 8 * v);
+    __m256 scale = _mm256_mul_ps(_mm256_set1_ps(t->row_scale[row]),
+                                 _mm256_maskload_ps(t->col_scale + 8 * v, mask));
+    __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale);
+    if (t->bias != NULL)
+        y = _mm256_add_ps(y, _mm256_maskload_ps(t->bias + 8 * v, mask));
+    _mm256_maskstore_ps(t->y + row * t->ldy + 8 * v, mask, y);
+}
+
+INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
+{
+    __m256i acc[ROWS][2];
+    const uint8_t *a = t->a;
+    const int8_t *b = t->b;
+#pragma GCC unroll 6
+    for (size_t i = 0; i < MR; i++) acc[i][0] = acc[i][1] = _mm256_setzero_si256();
+    for (size_t g = 0; g < t->groups; g++, b += COLS * GROUP) {
+        __m256i b0 =
+            _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(const void *)b));
+        __m256i b1 = _mm256_cvtepi8_epi16(
+            _mm_load_si128((const __m128i *)(const void *)(b + 16)));
+#pragma GCC unroll 6
+        for (size_t i = 0; i < MR; i++) {
+            const int32_t *pair = (const int32_t *)(const void *)(a + i * t->lda_bytes);
+            __m256i x = _mm256_set1_epi32(pair[g]);
+            acc[i][0] = _mm256_add_epi32(acc[i][0], _mm256_madd_epi16(x, b0));
+            acc[i][1] = _mm256_add_epi32(acc[i][1], _mm256_madd_epi16(x, b1));
+        }
+    }
+#pragma GCC unroll 6
+    for (size_t i = 0; i < MR; i++) {
+        i8_store(t, i, 0, acc[i][0]);
+        if (t->cols > 8) i8_store(t, i, 1, acc[i][1]);
+    }
+}
+
+static void tile_i8(const qn_tile_i8 *t)
+{
+    switch (t->rows) {
+    case 1:
+        i8_rows(1, t);
+        break;
+    case 2:
+        i8_rows(2, t);
+        break;
+    case 3:
+        i8_rows(3, t);
+        break;
+    case 4:
+        i8_rows(4, t);
+        break;
+    case 5:
+        i8_rows(5, t);
+        break;
+    case 6:
+        i8_rows(6, t);
+        break;
+    default:
+        break;
+    }
+}
+
+const qn_tiles qn_num__tiles_avx2 = {
+    .f32_rows = ROWS,
+    .f32_cols = COLS,
+    .f32_depth = 384,
+    .f32 = tile_f32,
+    .transpose = transpose,
+    .i8_rows = ROWS,
+    .i8_cols = COLS,
+    .i8_group = GROUP,
+    .i8_element_bytes = 2,
+    .activations = activations,
+    .i8 = tile_i8,
+};

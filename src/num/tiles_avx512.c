@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tiles_avx512.c -- 8 x 48 of the result in 24 of the 32 registers: enough chains to
+ * hide the latency of two multiply-adds a cycle, three loads and eight broadcasts for
+ * 24 of them. Compiled with -mavx512f/bw/vl/dq/vnni.
+ *
+ * int8: vpdpbusd multiplies bytes without sign (activations, stored plus 128) with
+ * signed ones (weights) and adds four products in 32 bits, never saturating; the sum
+ * starts at -128 * sum of the column, so it ends exact. */
+#include "num/kernels_internal.h"
+
+#include <immintrin.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { ROWS = 8, COLS = 48, VECTORS = 3, GROUP = 4, OFFSET = 128 };
+
+/* The mask of the last of nv vectors that together hold n columns. */
+INLINE __mmask16 last_mask(size_t n, size_t nv)
+{
+    return (__mmask16)(0xFFFFu >> (16 * nv - n));
+}
+
+INLINE __mmask16 first_16(size_t n)
+{
+    return (__mmask16)((1u << n) - 1u);
+}
+
+INLINE void f32_tile(const size_t MR, const size_t NV, size_t n, size_t K,
+                     const float *A, size_t lda, const float *B, size_t ldb, bool first,
+                     float *C, size_t ldc)
+{
+    __m512 acc[ROWS][VECTORS], b[VECTORS];
+    const __mmask16 last = last_mask(n, NV);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < MR; i++)
+#pragma GCC unroll 3
+        for (size_t v = 0; v < NV; v++)
+            acc[i][v] = first ? _mm512_setzero_ps()
+                              : _mm512_maskz_loadu_ps(v + 1 < NV ? 0xFFFF : last,
+                                                      C + i * ldc + 16 * v);
+    for (size_t k = 0; k < K; k++, B += ldb) {
+#pragma GCC unroll 3
+        for (size_t v = 0; v < NV; v++)
+            b[v] = _mm512_maskz_loadu_ps(v + 1 < NV ? 0xFFFF : last, B + 16 * v);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < MR; i++) {
+            __m512 a = _mm512_set1_ps(A[i * lda + k]);
+#pragma GCC unroll 3
+            for (size_t v = 0; v < NV; v++)
+                acc[i][v] = _mm512_fmadd_ps(a, b[v], acc[i][v]);
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < MR; i++)
+#pragma GCC unroll 3
+        for (size_t v = 0; v < NV; v++)
+            _mm512_mask_storeu_ps(C + i * ldc + 16 * v, v + 1 < NV ? 0xFFFF : last,
+                                  acc[i][v]);
+}
+
+#define CASE(mr)                                                                       \
+    case mr:                                                                           \
+        if (cols > 32)                                                                 \
+            f32_tile(mr, 3, cols, K, A, lda, B, ldb, first, C, ldc);                   \
+        else if (cols > 16)                                                            \
+            f32_tile(mr, 2, cols, K, A, lda, B, ldb, first, C, ldc);                   \
+        else                                                                           \
+            f32_tile(mr, 1, cols, K, A, lda, B, ldb, first, C, ldc);                   \
+        break
+
+static void tile_f32(size_t rows, size_t cols, size_t K, const float *A, size_t lda,
+                     const float *B, size_t ldb, bool first, float *C, size_t ldc)
+{
+    switch (rows) {
+        CASE(1);
+        CASE(2);
+        CASE(3);
+        CASE(4);
+        CASE(5);
+        CASE(6);
+        CASE(7);
+        CASE(8);
+    default:
+        break;
+    }
+}
+#undef CASE
+
+/* Rows of 16 become columns: pairs, fours, then 128-bit blocks change places. */
+INLINE void transpose_16x16(__m512 r[16])
+{
+    __m512 t[16];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++) {
+        t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        r[4 * i] = _mm512_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
+        r[4 * i + 1] = _mm512_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
+        r[4 * i + 2] = _mm512_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
+        r[4 * i + 3] = _mm512_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
+    }
+#pragma GCC unroll 2
+    for (size_t h = 0; h < 2; h++)
+#pragma GCC unroll 4
+        for (size_t j = 0; j < 4; j++) {
+            t[8 * h + j] = _mm512_shuffle_f32x4(r[8 * h + j], r[8 * h + 4 + j], 0x88);
+            t[8 * h + 4 + j] =
+                _mm512_shuffle_f32x4(r[8 * h + j], r[8 * h + 4 + j], 0xDD);
+        }
+#pragma GCC unroll 8
+    for (size_t j = 0; j < 8; j++) {
+        r[j] = _mm512_shuffle_f32x4(t[j], t[8 + j], 0x88);
+        r[8 + j] = _mm512_shuffle_f32x4(t[j], t[8 + j], 0xDD);
+    }
+}
+
+static void transpose(const float *B, size_t ldb, size_t cols, size_t K, float *out,
+                      size_t ldo)
+{
+    for (size_t n = 0; n < cols; n += 16) {
+        size_t rows = cols - n < 16 ? cols - n : 16;
+        __mmask16 out_mask = first_16(rows);
+        for (size_t k = 0; k < K; k += 16) {
+            size_t depth = K - k < 16 ? K - k : 16;
+            __mmask16 in_mask = first_16(depth);
+            __m512 r[16];
+#pragma GCC unroll 16
+            for (size_t i = 0; i < 16; i++)
+                r[i] = i < rows ? _mm512_maskz_loadu_ps(in_mask, B + (n + i) * ldb + k)
+                                : _mm512_setzero_ps();
+            transpose_16x16(r);
+#pragma GCC unroll 16
+            for (size_t i = 0; i < 16; i++)
+                if (i < depth)
+                    _mm512_mask_storeu_ps(out + (k + i) * ldo + n, out_mask, r[i]);
+        }
+    }
+}
+
+/* ---- int8 ---- */
+
+/* The largest |x|, as bits: for floats without sign the order of the bits is the order
+ * of the values, infinities and NaNs above all. */
+INLINE uint32_t most_bits(const float *x, size_t n)
+{
+    const __m512i drop_sign = _mm512_set1_epi32(0x7FFFFFFF);
+    __m512i most = _mm512_setzero_si512();
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 mask = n - i >= 16 ? 0xFFFF : first_16(n - i);
+        __m512i v = _mm512_maskz_loadu_epi32(mask, x + i);
+        most = _mm512_max_epu32(most, _mm512_and_si512(v, drop_sign));
+    }
+    return _mm512_reduce_max_epu32(most);
+}
+
+/* Writes round(x * 127 / max|x|) as bytes, each with its sign bit turned by `flip`;
+ * ends `padded` bytes on, with the code of zero behind n. Returns the scale. */
+INLINE float quantize(const float *x, size_t n, size_t padded, uint8_t *q, int flip)
+{
+    uint32_t bits = most_bits(x, n);
+    float most = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128((int)bits)));
+    bool finite = bits < 0x7F800000u, live = finite && most >= QN_QUANTIZE_TINY;
+    const __m512 inverse = _mm512_set1_ps(live ? 127.0f / most : 0);
+    const __m128i turn = _mm_set1_epi8((char)flip);
+    for (size_t i = 0; i < padded; i += 16) {
+        size_t in = i < n ? n - i : 0, out = padded - i;
+        /* Not live: nothing is loaded, since 0 times an infinity would be NaN. */
+        __mmask16 in_mask = !live ? 0 : in >= 16 ? 0xFFFF : first_16(in);
+        __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(in_mask, x + i), inverse);
+        __m128i b = _mm_xor_si128(_mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)), turn);
+        _mm_mask_storeu_epi8(q + i, out >= 16 ? 0xFFFF : first_16(out), b);
+    }
+    return live ? most / 127.0f : finite ? 0 : __builtin_nanf("");
+}
+
+float qn_num__quantize_i8_avx512(const float *x, size_t n, int8_t *q)
+{
+    return quantize(x, n, n, (uint8_t *)q, 0);
+}
+
+static float activations(const float *x, size_t K, void *q)
+{
+    return quantize(x, K, (K + GROUP - 1) / GROUP * GROUP, q, 0x80);
+}
+
+INLINE void i8_store(const size_t MR, const size_t NV, const qn_tile_i8 *t,
+                     __m512i acc[ROWS][VECTORS])
+{
+#pragma GCC unroll 3
+    for (size_t v = 0; v < NV; v++) {
+        __mmask16 mask = v + 1 < NV ? 0xFFFF : last_mask(t->cols, NV);
+        __m512 scale = _mm512_loadu_ps(t->col_scale + 16 * v),
+               bias = _mm512_setzero_ps();
+        if (t->bias != NULL) bias = _mm512_maskz_loadu_ps(mask, t->bias + 16 * v);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < MR; i++) {
+            __m512 s = _mm512_mul_ps(_mm512_set1_ps(t->row_scale[i]), scale);
+            __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][v]), s);
+            if (t->bias != NULL) y = _mm512_add_ps(y, bias);
+            _mm512_mask_storeu_ps(t->y + i * t->ldy + 16 * v, mask, y);
+        }
+    }
+}
+
+INLINE void i8_rows(const size_t MR, const size_t NV, const qn_tile_i8 *t)
+{
+    __m512i acc[ROWS][VECTORS], b[VECTORS];
+    const uint8_t *a = t->a;
+    const int8_t *panel = t->b;
+    const size_t groups = t->groups, lda = t->lda_bytes;
+#pragma GCC unroll 8
+    for (size_t i = 0; i < MR; i++)
+#pragma GCC unroll 3
+        for (size_t v = 0; v < NV; v++)
+            acc[i][v] = _mm512_loadu_si512(t->start + 16 * v);
+    for (size_t g = 0; g < groups; g++, panel += COLS * GROUP) {
+#pragma GCC unroll 3
+        for (size_t v = 0; v < NV; v++) b[v] = _mm512_load_si512(panel + 64 * v);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < MR; i++) {
+            const int32_t *quads = (const int32_t *)(const void *)(a + i * lda);
+            __m512i x = _mm512_set1_epi32(quads[g]);
+#pragma GCC unroll 3
+            for (size_t v = 0; v < NV; v++)
+                acc[i][v] = _mm512_dpbusd_epi32(acc[i][v], x, b[v]);
+        }
+    }
+    i8_store(MR, NV, t, acc);
+}
+
+#define CASE(mr)                                                                       \
+    case mr:                                                                           \
+        if (t->cols > 32)                                                              \
+            i8_rows(mr, 3, t);                                                         \
+        else if (t->cols > 16)                                                         \
+            i8_rows(mr, 2, t);                                                         \
+        else                                                                           \
+            i8_rows(mr, 1, t);                                                         \
+        break
+
+static void tile_i8(const qn_tile_i8 *t)
+{
+    switch (t->rows) {
+        CASE(1);
+        CASE(2);
+        CASE(3);
+        CASE(4);
+        CASE(5);
+        CASE(6);
+        CASE(7);
+        CASE(8);
+    default:
+        break;
+    }
+}
+#undef CASE
+
+const qn_tiles qn_num__tiles_avx512 = {
+    .f32_rows = ROWS,
+    .f32_cols = COLS,
+    .f32_depth = 384,
+    .f32 = tile_f32,
+    .transpose = transpose,
+    .i8_rows = ROWS,
+    .i8_cols = COLS,
+    .i8_group = GROUP,
+    .i8_element_bytes = 1,
+    .i8_offset = OFFSET,
+    .activations = activations,
+    .i8 = tile_i8,
+};
