@@ -59,7 +59,8 @@ QN_MUST_CHECK qn_status qn_blockfile_open(qn_alloc *a, const char *path,
                                           const char magic[8], uint32_t version_max,
                                           QN_OWNED qn_blockfile **out, qn_error *err);
 /* Over an image in memory. `owned`: `bytes` came from qn_blockfile_writer_take() and
- * passes to the reader; else it is borrowed. `name` stands in messages. */
+ * passes to the reader when QN_OK is returned; else it is borrowed. `name` stands in
+ * messages. Bytes not aligned to 64 are copied. */
 QN_MUST_CHECK qn_status qn_blockfile_open_memory(qn_alloc *a, const uint8_t *bytes,
                                                  size_t n, bool owned, const char *name,
                                                  const char magic[8],

@@ -4,12 +4,16 @@
  * A log is a sequence of files wal-<first sequence number>; a file is a 64-byte header
  * and then records:
  *
- *     u32 size | u32 type | u64 sequence number | u64 XXH3-64 over the three and the
- *     bytes | bytes, padded with zeros to 8
+ *     u32 size | u32 type | u64 sequence number | u64 durable | u64 XXH3-64 over the
+ *     four and the bytes | bytes, padded with zeros to 8
  *
- * Reading stops at the first record that is cut short or fails its checksum: if nothing
- * but the end of the newest file follows, that is the torn tail of a crash, reported as
- * the end; in the middle (valid records follow, or an older file) it is QN_ECORRUPT.
+ * `durable` is how many bytes of the file were known to be on the disk when the record
+ * was appended. Bytes: docs/formats/wal.md.
+ *
+ * Reading stops at the first record that is cut short or fails its checksum. In the
+ * newest file that is the torn tail of a crash (a disk may keep a later page and lose
+ * an earlier one), reported as the end; unless a valid record further on says that the
+ * place had been durable: then it is QN_ECORRUPT, as it is in an older file.
  *
  * The writer makes a group durable with one fdatasync. A failed sync is never retried:
  * the writer answers QN_EIO from then on.

@@ -32,5 +32,5 @@ const char *test_io_path(const char *folder, const char *name)
 int main(void)
 {
     T_ROW("start");
-    return test_io_json() + test_io_file();
+    return test_io_json() + test_io_file() + test_io_blockfile() + test_io_wal();
 }
