@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli_commands.c -- every command, one row each. */
+#include "cli/cli.h"
+
+const cli_command cli_commands[] = {
+    {"serve", "[options]", "answer HTTP: every dialect on one address",
+     "Elasticsearch REST, Alibaba OpenSearch HA3, TEI and Cohere rerank, and the "
+     "console at\n"
+     "/_console/. Options are the same three ways: flag, environment, configuration "
+     "file;\n"
+     "--print-config shows them with their values.",
+     0, 0, cmd_serve_options, cmd_serve},
+    {"demo", "[--no-serve]",
+     "load the movies, run three searches with every stage shown, serve", NULL, 0, 0,
+     cmd_demo_options, cmd_demo},
+    {"table create", "NAME --schema FILE", "make a table",
+     "The schema is a Retrieval Engine schema, or {\"mappings\": ..., \"settings\": "
+     "...}.",
+     1, 1, cmd_table_create_options, cmd_table_create},
+    {"table list", "", "the tables of the data folder", NULL, 0, 0, cmd_table_options,
+     cmd_table_list},
+    {"table show", "NAME", "a table's schema and mapping, as JSON", NULL, 1, 1,
+     cmd_table_options, cmd_table_show},
+    {"table drop", "NAME", "remove a table and its files", NULL, 1, 1,
+     cmd_table_options, cmd_table_drop},
+    {"table stats", "NAME", "documents, segments, bytes, log position, as JSON", NULL,
+     1, 1, cmd_table_options, cmd_table_stats},
+    {"table check", "NAME", "read every byte, check every checksum", NULL, 1, 1,
+     cmd_table_options, cmd_table_check},
+    {"table optimize", "NAME", "merge into one segment, drop deleted documents", NULL,
+     1, 1, cmd_table_options, cmd_table_optimize},
+    {"ingest", "TABLE FILE...", "add documents from files (- is standard input)",
+     "Formats: jsonl (one object a line), bulk (Elasticsearch action lines), csv, tsv "
+     "(first\n"
+     "line: field names), ha3 (CMD=add, field=value, separated by ^_ and ^^). Files "
+     "ending in\n"
+     ".gz are unpacked.",
+     2, CLI_VALUES_MAX, cmd_ingest_options, cmd_ingest},
+    {"query", "TABLE 'HA3 QUERY STRING'", "search with a whole HA3 request",
+     "Example: quern query films \"query=title:'black "
+     "adam'&&config=hit:3,format:json\"",
+     2, 2, cmd_query_options, cmd_query},
+    {"search", "TABLE 'plain words'", "search with plain words, or with --dsl FILE",
+     NULL, 1, 2, cmd_search_options, cmd_search},
+    {"explain", "TABLE DOCID 'query'", "why a document has its score", NULL, 3, 3,
+     cmd_explain_options, cmd_explain},
+    {"analyze", "--analyzer NAME 'text'", "the tokens that an analyzer makes", NULL, 1,
+     1, cmd_analyze_options, cmd_analyze},
+    {"embed", "[FILE]", "texts to vectors: lines or JSONL in, JSONL out", NULL, 0, 1,
+     cmd_embed_options, cmd_embed},
+    {"rerank", "--query 'text' [FILE]", "order texts by a cross-encoder: JSONL out",
+     NULL, 0, 1, cmd_rerank_options, cmd_rerank},
+    {"model list", "", "the models at hand", NULL, 0, 0, cmd_table_options,
+     cmd_model_list},
+    {"model show", "NAME", "what a model is", NULL, 1, 1, cmd_table_options,
+     cmd_model_show},
+    {"model import", "DIR --name NAME",
+     "read a Hugging Face folder into Quern's own form", NULL, 1, 1,
+     cmd_model_import_options, cmd_model_import},
+    {"model verify", "NAME", "check every byte of a model file", NULL, 1, 1,
+     cmd_table_options, cmd_model_verify},
+    {"model rm", "NAME", "remove a model from the data folder", NULL, 1, 1,
+     cmd_table_options, cmd_model_rm},
+    {"eval", "TABLE --queries FILE --qrels FILE", "quality of pipelines, side by side",
+     "Queries: BEIR JSONL ({\"_id\", \"text\"}) or TSV (id, text). Judgements: TREC "
+     "qrels (query,\n"
+     "0, document, grade) or BEIR TSV (query, document, grade, with a header line).\n"
+     "Pipelines: bm25, vector, hybrid, each also with +rerank, or a JSON file.",
+     1, 1, cmd_eval_options, cmd_eval},
+    {"version", "[--build]", "which Quern this is", NULL, 0, 0, cmd_version_options,
+     cmd_version},
+};
+
+const size_t cli_command_count = sizeof cli_commands / sizeof *cli_commands;

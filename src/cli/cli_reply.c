@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli_reply.h"
+
+#include "base/arena.h"
+#include "io/json.h"
+
+#include <math.h>
+#include <string.h>
+
+const char *cli_reply_title(const quern_hit *hit, char *room, size_t size)
+{
+    static const char *const wanted[] = {"title", "name", "text"};
+    qn_arena arena;
+    const qn_json *root = NULL, *found = NULL, *year = NULL;
+    room[0] = '\0';
+    qn_arena_init(&arena, qn_alloc_heap(), 0);
+    if (hit->source != NULL &&
+        qn_json_parse(&arena, (qn_slice){hit->source, hit->source_size}, &root, NULL) ==
+            QN_OK) {
+        for (size_t i = 0; found == NULL && i < sizeof wanted / sizeof *wanted; i++)
+            found = qn_json_get(root, wanted[i]);
+        for (const qn_json *it = qn_json_items(root); found == NULL && it != NULL;
+             it = it->next)
+            if (it->kind == QN_JSON_STRING && it->string.n < 200) found = it;
+        year = qn_json_get(root, "year");
+        if (found != NULL && found->kind == QN_JSON_STRING) {
+            if (year != NULL && year->kind == QN_JSON_INT)
+                (void)snprintf(room, size, "%.*s (%lld)", QN_SLICE_ARG(found->string),
+                               (long long)year->integer);
+            else
+                (void)snprintf(room, size, "%.*s", QN_SLICE_ARG(found->string));
+        }
+    }
+    qn_arena_deinit(&arena);
+    return room;
+}
+
+/* ---- the table -------------------------------------------------------------------- */
+
+/* Columns that appear only when a hit has something in them. */
+typedef enum column {
+    COL_RANK,
+    COL_MOVED,
+    COL_ID,
+    COL_TITLE,
+    COL_TEXT,
+    COL_VECTOR,
+    COL_ROUGH,
+    COL_FINE,
+    COL_NEURAL,
+    COL_SCORE,
+    COL_COUNT,
+} column;
+
+static double stage_value(const quern_hit *hit, column k)
+{
+    switch (k) {
+    case COL_TEXT:
+        return hit->stages.text;
+    case COL_VECTOR:
+        return hit->stages.vector;
+    case COL_ROUGH:
+        return hit->stages.rough;
+    case COL_FINE:
+        return hit->stages.fine;
+    case COL_NEURAL:
+        return hit->stages.neural_score;
+    default:
+        return hit->score;
+    }
+}
+
+static bool column_used(const quern_reply *reply, column k)
+{
+    if (k == COL_MOVED) return reply->reranked;
+    if (k < COL_TEXT || k == COL_SCORE) return true;
+    for (size_t i = 0; i < reply->hit_count; i++)
+        if (!isnan(stage_value(&reply->hits[i], k))) return true;
+    return false;
+}
+
+static uint32_t rank_before_model(const quern_stage_scores *s)
+{
+    if (s->fine_rank != QUERN_RANK_NONE) return s->fine_rank;
+    if (s->rough_rank != QUERN_RANK_NONE) return s->rough_rank;
+    return s->recall_rank;
+}
+
+static void add_cell(cli_table *t, const quern_hit *hit, size_t i, column k)
+{
+    char title[512];
+    if (k == COL_RANK) {
+        uint32_t rank = hit->stages.final_rank;
+        cli_table_cell(t, "%u", rank == QUERN_RANK_NONE ? (unsigned)i + 1 : rank + 1);
+    } else if (k == COL_MOVED) {
+        uint32_t before = rank_before_model(&hit->stages),
+                 after = hit->stages.final_rank;
+        if (before == QUERN_RANK_NONE || after == QUERN_RANK_NONE || before == after)
+            cli_table_cell(t, "%s", before == after ? "=" : "");
+        else
+            cli_table_cell(t, "%+d", (int)before - (int)after);
+    } else if (k == COL_ID) {
+        cli_table_cell(t, "%s", hit->id);
+    } else if (k == COL_TITLE) {
+        cli_table_cell(t, "%s", cli_reply_title(hit, title, sizeof title));
+    } else {
+        double v = stage_value(hit, k);
+        if (isnan(v))
+            cli_table_cell(t, "-");
+        else
+            cli_table_cell(t, fabs(v) >= 1000 ? "%.4f" : "%.3f", v);
+    }
+}
+
+static void print_explanation(const quern_explanation *e, unsigned depth)
+{
+    (void)printf("%*s%.7g  %s\n", (int)(4 + 2 * depth), "", e->value, e->description);
+    for (size_t i = 0; i < e->detail_count; i++)
+        print_explanation(&e->details[i], depth + 1);
+}
+
+static void print_footer(const cli *c, const quern_reply *reply)
+{
+    (void)printf("%s%llu found in %.1f ms",
+                 reply->total_is_lower_bound ? "at least " : "",
+                 (unsigned long long)reply->total, reply->took_ms);
+    for (size_t i = 0; i < reply->stage_count; i++) {
+        const quern_stage_report *s = &reply->stages[i];
+        (void)printf("%s %s %.1f ms (%llu)", i == 0 ? ":" : ",", s->name, s->ms,
+                     (unsigned long long)s->out);
+    }
+    (void)printf("\n");
+    if (reply->reranked)
+        (void)printf("%s scored %llu of %llu%s\n", reply->rerank_model,
+                     (unsigned long long)reply->rerank_scored,
+                     (unsigned long long)reply->rerank_of,
+                     reply->rerank_timed_out ? "; its time ran out" : "");
+    for (size_t i = 0; i < reply->warning_count; i++)
+        (void)fprintf(stderr, "warning: %s\n", reply->warnings[i].text);
+    if (reply->trace != NULL && !c->quiet) (void)printf("%s\n", reply->trace);
+}
+
+static void print_table(const cli *c, const quern_reply *reply, bool all)
+{
+    static const char *const all_titles[] = {"#",      "moved",  "id",    "title",
+                                             "text",   "vector", "rough", "fine",
+                                             "neural", "score"};
+    const char *titles[COL_COUNT];
+    cli_align aligns[COL_COUNT];
+    size_t widths[COL_COUNT], columns = 0;
+    column used[COL_COUNT];
+    for (int k = 0; k < COL_COUNT; k++) {
+        if (!all && !column_used(reply, (column)k)) continue;
+        used[columns] = (column)k;
+        titles[columns] = all_titles[k];
+        aligns[columns] = k == COL_ID || k == COL_TITLE ? CLI_LEFT : CLI_RIGHT;
+        widths[columns++] = k == COL_TITLE ? 48 : k == COL_ID ? 24 : 0;
+    }
+    cli_table t;
+    cli_table_init(&t, columns, titles, aligns, widths);
+    for (size_t i = 0; i < reply->hit_count; i++)
+        for (size_t k = 0; k < columns; k++) add_cell(&t, &reply->hits[i], i, used[k]);
+    if (reply->hit_count > 0) cli_table_print(&t, c, stdout);
+    cli_table_deinit(&t);
+    for (size_t i = 0; i < reply->hit_count; i++) {
+        const quern_hit *hit = &reply->hits[i];
+        if (hit->explanation == NULL && hit->trace == NULL) continue;
+        (void)printf("\n  %s\n", hit->id);
+        if (hit->explanation != NULL) print_explanation(hit->explanation, 0);
+        if (hit->trace != NULL) (void)printf("    %s\n", hit->trace);
+    }
+    print_footer(c, reply);
+}
+
+void cli_reply_table(const cli *c, const quern_reply *reply)
+{
+    print_table(c, reply, false);
+}
+
+void cli_reply_table_all(const cli *c, const quern_reply *reply)
+{
+    print_table(c, reply, true);
+}
+
+/* ---- JSON ---------------------------------------------------------------------------- */
+
+static void number_or_null(qn_json_writer *w, const char *key, double v)
+{
+    qn_json_key(w, key);
+    if (isnan(v))
+        qn_json_null(w);
+    else
+        qn_json_double(w, v);
+}
+
+static void rank_or_null(qn_json_writer *w, const char *key, uint32_t rank)
+{
+    qn_json_key(w, key);
+    if (rank == QUERN_RANK_NONE)
+        qn_json_null(w);
+    else
+        qn_json_int(w, rank);
+}
+
+static void write_explanation(qn_json_writer *w, const quern_explanation *e)
+{
+    qn_json_begin_object(w);
+    qn_json_member_double(w, "value", e->value);
+    qn_json_member_str(w, "description", e->description);
+    qn_json_key(w, "details");
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < e->detail_count; i++) write_explanation(w, &e->details[i]);
+    qn_json_end_array(w);
+    qn_json_end_object(w);
+}
+
+static void write_value(qn_json_writer *w, const quern_value *v)
+{
+    switch (v->kind) {
+    case QUERN_VALUE_NULL:
+        qn_json_null(w);
+        break;
+    case QUERN_VALUE_INT:
+        qn_json_int(w, v->integer);
+        break;
+    case QUERN_VALUE_TEXT:
+        qn_json_string(w, (qn_slice){v->text, v->text_size});
+        break;
+    case QUERN_VALUE_DOUBLE:
+    case QUERN_VALUE_SCORE:
+        qn_json_double(w, v->number);
+        break;
+    }
+}
+
+static void write_hit(qn_json_writer *w, const quern_hit *hit)
+{
+    const quern_stage_scores *s = &hit->stages;
+    qn_json_begin_object(w);
+    qn_json_member_slice(w, "id", (qn_slice){hit->id, hit->id_size});
+    number_or_null(w, "score", hit->score);
+    qn_json_key(w, "stages");
+    qn_json_begin_object(w);
+    number_or_null(w, "text", s->text);
+    number_or_null(w, "vector", s->vector);
+    number_or_null(w, "rough", s->rough);
+    number_or_null(w, "fine", s->fine);
+    number_or_null(w, "neural", s->neural);
+    number_or_null(w, "neural_score", s->neural_score);
+    rank_or_null(w, "recall_rank", s->recall_rank);
+    rank_or_null(w, "rough_rank", s->rough_rank);
+    rank_or_null(w, "fine_rank", s->fine_rank);
+    rank_or_null(w, "neural_rank", s->neural_rank);
+    rank_or_null(w, "final_rank", s->final_rank);
+    qn_json_end_object(w);
+    if (hit->sort_value_count > 0) {
+        qn_json_key(w, "sort");
+        qn_json_begin_array(w);
+        for (size_t i = 0; i < hit->sort_value_count; i++)
+            write_value(w, &hit->sort_values[i]);
+        qn_json_end_array(w);
+    }
+    if (hit->source != NULL) {
+        qn_json_key(w, "source");
+        qn_json_raw(w, (qn_slice){hit->source, hit->source_size});
+    }
+    if (hit->explanation != NULL) {
+        qn_json_key(w, "explanation");
+        write_explanation(w, hit->explanation);
+    }
+    if (hit->trace != NULL)
+        qn_json_member_slice(w, "trace", (qn_slice){hit->trace, hit->trace_size});
+    qn_json_end_object(w);
+}
+
+void cli_reply_json(const cli *c, const quern_reply *reply)
+{
+    qn_buf out;
+    qn_json_writer w;
+    (void)c;
+    qn_buf_init(&out, qn_alloc_heap());
+    qn_json_writer_init(&w, &out, true);
+    qn_json_begin_object(&w);
+    qn_json_member_int(&w, "total", (int64_t)reply->total);
+    qn_json_member_bool(&w, "total_is_lower_bound", reply->total_is_lower_bound);
+    qn_json_member_double(&w, "took_ms", reply->took_ms);
+    qn_json_member_bool(&w, "timed_out", reply->timed_out);
+    qn_json_key(&w, "stages");
+    qn_json_begin_array(&w);
+    for (size_t i = 0; i < reply->stage_count; i++) {
+        qn_json_begin_object(&w);
+        qn_json_member_str(&w, "name", reply->stages[i].name);
+        qn_json_member_int(&w, "in", (int64_t)reply->stages[i].in);
+        qn_json_member_int(&w, "out", (int64_t)reply->stages[i].out);
+        qn_json_member_double(&w, "ms", reply->stages[i].ms);
+        qn_json_end_object(&w);
+    }
+    qn_json_end_array(&w);
+    if (reply->reranked) {
+        qn_json_key(&w, "rerank");
+        qn_json_begin_object(&w);
+        qn_json_member_str(&w, "model", reply->rerank_model);
+        qn_json_member_int(&w, "scored", (int64_t)reply->rerank_scored);
+        qn_json_member_int(&w, "of", (int64_t)reply->rerank_of);
+        qn_json_member_bool(&w, "timed_out", reply->rerank_timed_out);
+        qn_json_end_object(&w);
+    }
+    qn_json_key(&w, "hits");
+    qn_json_begin_array(&w);
+    for (size_t i = 0; i < reply->hit_count; i++) write_hit(&w, &reply->hits[i]);
+    qn_json_end_array(&w);
+    qn_json_end_object(&w);
+    (void)printf("%.*s\n", QN_SLICE_ARG(qn_buf_slice(&out)));
+    qn_buf_deinit(&out);
+}

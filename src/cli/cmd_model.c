@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_model.c -- quern model ..., quern version */
+#include "cli/cli.h"
+
+#include "base/clock.h"
+
+#include <string.h>
+
+const cli_option cmd_model_import_options[] = {
+    {"name", CLI_TEXT, "NAME", "", "what the model is called from now on", 0, 0},
+    {"dtype", CLI_TEXT, "f32|bf16|int8", "int8", "how its numbers are kept", 0, 0},
+    {NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0},
+};
+
+const cli_option cmd_version_options[] = {
+    {"build", CLI_FLAG, NULL, "", "compiler, kernel sets, libraries", 0, 0},
+    {NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0},
+};
+
+typedef struct model_listing {
+    cli_table table;
+    bool json;
+    size_t count;
+} model_listing;
+
+static void print_model_json(const quern_model_info *m)
+{
+    (void)printf("{\"name\":\"%s\",\"task\":\"%s\",\"family\":\"%s\",\"dtype\":\"%s\","
+                 "\"dims\":%u,\"layers\":%u,\"max_tokens\":%u,\"parameters\":%llu,"
+                 "\"bytes\":%llu,\"path\":\"%s\"}",
+                 m->name, m->task, m->family, m->dtype, m->dims, m->layers,
+                 m->max_tokens, (unsigned long long)m->parameters,
+                 (unsigned long long)m->file_bytes, m->path);
+}
+
+static bool list_model(void *ctx, const quern_model_info *m)
+{
+    model_listing *l = ctx;
+    if (l->json) {
+        (void)printf("%s", l->count > 0 ? "," : "");
+        print_model_json(m);
+    } else {
+        cli_table_cell(&l->table, "%s", m->name);
+        cli_table_cell(&l->table, "%s", m->task);
+        cli_table_cell(&l->table, "%s", m->family);
+        cli_table_cell(&l->table, "%s", m->dtype);
+        cli_table_cell(&l->table, "%u", m->dims);
+        cli_table_cell(&l->table, "%u", m->max_tokens);
+        cli_table_cell(&l->table, "%.1f M", (double)m->parameters / 1e6);
+        cli_table_cell(&l->table, "%.1f MB", (double)m->file_bytes / 1e6);
+    }
+    l->count++;
+    return true;
+}
+
+int cmd_model_list(cli *c)
+{
+    static const char *const titles[] = {"model", "task",   "family",     "dtype",
+                                         "dims",  "tokens", "parameters", "file"};
+    static const cli_align aligns[] = {CLI_LEFT,  CLI_LEFT,  CLI_LEFT,  CLI_LEFT,
+                                       CLI_RIGHT, CLI_RIGHT, CLI_RIGHT, CLI_RIGHT};
+    if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
+    model_listing l = {.json = cli_wants_json(c)};
+    cli_table_init(&l.table, 8, titles, aligns, NULL);
+    if (l.json) (void)printf("[");
+    qn_status st = quern_model_list(c->q, list_model, &l, &c->err);
+    if (l.json)
+        (void)printf("]\n");
+    else if (l.count > 0)
+        cli_table_print(&l.table, c, stdout);
+    else if (!c->quiet)
+        (void)fprintf(stderr, "no models: 'quern model import --help'\n");
+    cli_table_deinit(&l.table);
+    return st == QN_OK ? 0 : cli_fail(c, &c->err);
+}
+
+int cmd_model_show(cli *c)
+{
+    quern_model_info m = {0};
+    if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
+    if (quern_model_info_get(c->q, c->arguments[0], &m, &c->err) != QN_OK)
+        return cli_fail(c, &c->err);
+    if (cli_wants_json(c)) {
+        print_model_json(&m);
+        (void)printf("\n");
+        return 0;
+    }
+    (void)printf("name        %s\ntask        %s\nfamily      %s\ndtype       %s\n"
+                 "dimensions  %u\nlayers      %u\ntokens      %u\nparameters  %llu\n"
+                 "file        %s (%llu bytes)\nlicence     %s\norigin      %s\n",
+                 m.name, m.task, m.family, m.dtype, m.dims, m.layers, m.max_tokens,
+                 (unsigned long long)m.parameters, m.path,
+                 (unsigned long long)m.file_bytes,
+                 m.licence[0] == '\0' ? "not recorded" : m.licence,
+                 m.origin[0] == '\0' ? "not recorded" : m.origin);
+    return 0;
+}
+
+int cmd_model_import(cli *c)
+{
+    const char *name = cli_text(c, "name", NULL);
+    char *report = NULL;
+    size_t size = 0;
+    if (name == NULL) return cli_usage(c, "--name NAME is needed");
+    if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
+    qn_status st =
+        quern_model_import(c->q, c->arguments[0], name, cli_text(c, "dtype", "int8"),
+                           &report, &size, &c->err);
+    if (st == QN_OK && report != NULL) cli_print_json(stdout, (qn_slice){report, size});
+    quern_free(report);
+    return st == QN_OK ? 0 : cli_fail(c, &c->err);
+}
+
+int cmd_model_verify(cli *c)
+{
+    if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
+    if (quern_model_verify(c->q, c->arguments[0], &c->err) != QN_OK)
+        return cli_fail(c, &c->err);
+    (void)printf("%s: every checksum is right\n", c->arguments[0]);
+    return 0;
+}
+
+int cmd_model_rm(cli *c)
+{
+    if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
+    if (quern_model_remove(c->q, c->arguments[0], &c->err) != QN_OK)
+        return cli_fail(c, &c->err);
+    return 0;
+}
+
+int cmd_version(cli *c)
+{
+    (void)printf("quern %s\n", quern_version());
+    if (cli_has(c, "build")) (void)printf("%s", quern_build_info());
+    return 0;
+}
