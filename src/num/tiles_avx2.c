@@ -11,7 +11,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { ROWS = 6, COLS = 16, GROUP = 2 };
+enum { ROWS = 6, I8_ROWS = 4, COLS = 16, GROUP = 2 };
 
 INLINE __m256i first_lanes(size_t n)
 {
@@ -27,6 +27,7 @@ INLINE void f32_tile(const size_t MR, const size_t NV, size_t n, size_t K,
     __m256i mask[2];
     __m256 acc[ROWS][2], b[2];
     for (size_t v = 0; v < NV; v++) mask[v] = first_lanes(n - 8 * v);
+    for (size_t i = 0; i < MR; i++) __builtin_prefetch(C + i * ldc, 1);
 #pragma GCC unroll 6
     for (size_t i = 0; i < MR; i++)
 #pragma GCC unroll 2
@@ -223,17 +224,18 @@ INLINE void i8_store(const qn_tile_i8 *t, size_t row, size_t v, __m256i sum)
 
 INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
 {
-    __m256i acc[ROWS][2];
+    __m256i acc[I8_ROWS][2];
     const uint8_t *a = t->a;
     const int8_t *b = t->b;
-#pragma GCC unroll 6
+    for (size_t i = 0; i < MR; i++) __builtin_prefetch(t->y + i * t->ldy, 1);
+#pragma GCC unroll 4
     for (size_t i = 0; i < MR; i++) acc[i][0] = acc[i][1] = _mm256_setzero_si256();
     for (size_t g = 0; g < t->groups; g++, b += COLS * GROUP) {
         __m256i b0 =
             _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(const void *)b));
         __m256i b1 = _mm256_cvtepi8_epi16(
             _mm_load_si128((const __m128i *)(const void *)(b + 16)));
-#pragma GCC unroll 6
+#pragma GCC unroll 4
         for (size_t i = 0; i < MR; i++) {
             const int32_t *pair = (const int32_t *)(const void *)(a + i * t->lda_bytes);
             __m256i x = _mm256_set1_epi32(pair[g]);
@@ -241,7 +243,7 @@ INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
             acc[i][1] = _mm256_add_epi32(acc[i][1], _mm256_madd_epi16(x, b1));
         }
     }
-#pragma GCC unroll 6
+#pragma GCC unroll 4
     for (size_t i = 0; i < MR; i++) {
         i8_store(t, i, 0, acc[i][0]);
         if (t->cols > 8) i8_store(t, i, 1, acc[i][1]);
@@ -263,12 +265,6 @@ static void tile_i8(const qn_tile_i8 *t)
     case 4:
         i8_rows(4, t);
         break;
-    case 5:
-        i8_rows(5, t);
-        break;
-    case 6:
-        i8_rows(6, t);
-        break;
     default:
         break;
     }
@@ -277,10 +273,10 @@ static void tile_i8(const qn_tile_i8 *t)
 const qn_tiles qn_num__tiles_avx2 = {
     .f32_rows = ROWS,
     .f32_cols = COLS,
-    .f32_depth = 384,
+    .f32_depth = 768,
     .f32 = tile_f32,
     .transpose = transpose,
-    .i8_rows = ROWS,
+    .i8_rows = I8_ROWS,
     .i8_cols = COLS,
     .i8_group = GROUP,
     .i8_element_bytes = 2,

@@ -31,6 +31,9 @@ INLINE void f32_tile(const size_t MR, const size_t NV, size_t n, size_t K,
 {
     __m512 acc[ROWS][VECTORS], b[VECTORS];
     const __mmask16 last = last_mask(n, NV);
+    if (first)
+        for (size_t i = 0; i < MR; i++)
+            for (size_t v = 0; v < NV; v++) __builtin_prefetch(C + i * ldc + 16 * v, 1);
 #pragma GCC unroll 8
     for (size_t i = 0; i < MR; i++)
 #pragma GCC unroll 3
@@ -205,12 +208,23 @@ INLINE void i8_store(const size_t MR, const size_t NV, const qn_tile_i8 *t,
     }
 }
 
+/* acc += four products of bytes in each lane. Not by the intrinsic: gcc 12 then copies
+ * every accumulator at the end of each step (24 moves, 40 % of the speed). */
+INLINE __m512i dot_quads(__m512i acc, __m512i unsigned_bytes, __m512i signed_bytes)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(unsigned_bytes), "v"(signed_bytes));
+    return acc;
+}
+
 INLINE void i8_rows(const size_t MR, const size_t NV, const qn_tile_i8 *t)
 {
     __m512i acc[ROWS][VECTORS], b[VECTORS];
     const uint8_t *a = t->a;
     const int8_t *panel = t->b;
     const size_t groups = t->groups, lda = t->lda_bytes;
+    for (size_t i = 0; i < MR; i++)
+        for (size_t v = 0; v < NV; v++)
+            __builtin_prefetch(t->y + i * t->ldy + 16 * v, 1);
 #pragma GCC unroll 8
     for (size_t i = 0; i < MR; i++)
 #pragma GCC unroll 3
@@ -224,8 +238,7 @@ INLINE void i8_rows(const size_t MR, const size_t NV, const qn_tile_i8 *t)
             const int32_t *quads = (const int32_t *)(const void *)(a + i * lda);
             __m512i x = _mm512_set1_epi32(quads[g]);
 #pragma GCC unroll 3
-            for (size_t v = 0; v < NV; v++)
-                acc[i][v] = _mm512_dpbusd_epi32(acc[i][v], x, b[v]);
+            for (size_t v = 0; v < NV; v++) acc[i][v] = dot_quads(acc[i][v], x, b[v]);
         }
     }
     i8_store(MR, NV, t, acc);
@@ -261,7 +274,7 @@ static void tile_i8(const qn_tile_i8 *t)
 const qn_tiles qn_num__tiles_avx512 = {
     .f32_rows = ROWS,
     .f32_cols = COLS,
-    .f32_depth = 384,
+    .f32_depth = 768,
     .f32 = tile_f32,
     .transpose = transpose,
     .i8_rows = ROWS,
