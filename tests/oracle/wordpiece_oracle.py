@@ -109,15 +109,61 @@ def compare(tokenizer, texts, dump, vocab, mode):
     return different + offsets_different
 
 
+SENTENCES = [
+    "The quick brown fox jumps over the lazy dog.", "", " ", "unaffable", "don't stop-it",
+    "Café naïve Ångström résumé ÅÉÎõü", "黑色幽默周杰伦", "iPhone 8 与 iPhone X 的区别",
+    "\ud55c\uad6d\uc5b4 \u65e5\u672c\u8a9e\u306e\u30c6\u30b9\u30c8", "[CLS] injected [SEP] text [MASK] [PAD] [UNK]",
+    "C++ & C# vs. .NET; user@example.com https://example.com/a?b=c", "a" * 100, "a" * 101,
+    "\u212aelvin \u0130stanbul \u03a3\u03af\u03c3\u03c5\u03c6\u03bf\u03c2", "x\x00y\x01z\x7fw\ufffdv\u200bu", "\u1f600\U0001f600 ok",
+]
+
+
+def escape(text):
+    return "".join(c if " " <= c <= "~" and c != "\\" else f"\\u{{{ord(c):x}}}" for c in text)
+
+
+def write_golden(folder, vocab):
+    """A vocabulary cut to what the texts need, and the texts with ids and offsets. The
+    longest piece of the whole vocabulary is the longest of the cut one, too."""
+    tokenizer, _ = reference(vocab)
+    with open(vocab, encoding="utf-8") as lines:
+        pieces = [line.rstrip("\n") for line in lines]
+    texts = SENTENCES + [t for t in hostile(300, pieces, 11) if not MOVED.intersection(t)]
+    used = set()
+    for mode in (False, True):
+        tokenizer.encode_special_tokens = mode
+        for t in texts:
+            used.update(tokenizer.encode(t, add_special_tokens=False).tokens)
+    small = SPECIALS + sorted(used - set(SPECIALS))
+    with open(f"{folder}/wordpiece-vocab.txt", "w", encoding="utf-8") as out:
+        out.write("\n".join(small) + "\n")
+    tokenizer, _ = reference(f"{folder}/wordpiece-vocab.txt")
+    with open(f"{folder}/wordpiece.txt", "w", encoding="utf-8") as out:
+        out.write("# Hugging Face tokenizers: mode, text, then ID:START-END in bytes\n")
+        for mode in ("specials", "plain"):
+            tokenizer.encode_special_tokens = mode == "plain"
+            for t in texts:
+                e, at = tokenizer.encode(t, add_special_tokens=False), [0]
+                for c in t:
+                    at.append(at[-1] + len(c.encode()))
+                want = " ".join(f"{n}:{at[a]}-{at[b]}" for n, (a, b) in zip(e.ids, e.offsets))
+                out.write(f"{mode}\t{escape(t)}\t{want}\n")
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--vocab", required=True)
-    p.add_argument("--dump", required=True)
+    p.add_argument("--dump")
+    p.add_argument("--write-golden", metavar="FOLDER")
     p.add_argument("--text", action="append", default=[])
     p.add_argument("--hostile", type=int, default=100000)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--characters", action="store_true", help="every character, too")
     a = p.parse_args()
+    if a.write_golden:
+        return write_golden(a.write_golden, a.vocab)
+    if not a.dump:
+        p.error("--dump is needed")
     tokenizer, vocab = reference(a.vocab)
     texts = list(hostile(a.hostile, vocab, a.seed))
     if a.characters:
