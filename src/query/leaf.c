@@ -314,7 +314,7 @@ qn_status qn_leaf_parse_f64(qn_leaf_maker *m, const qn_field *f, qn_slice text,
 
 static qn_status not_searchable(qn_leaf_maker *m, const qn_field *f, uint64_t at)
 {
-    return qn_fail_at(m->err, QN_EFIELDTYPE, at,
+    return qn_fail_at(m->err, QN_EINDEXKIND, at,
                       "cannot search on field [%.*s]: it is not indexed and has no "
                       "column",
                       QN_SLICE_ARG(f->name));
@@ -444,7 +444,7 @@ qn_status qn_leaf_range(qn_leaf_maker *m, const qn_leaf_target *t,
     if (t->kind == QN_INDEX_PRIMARY || t->field_count != 1 ||
         t->fields[0].field->type == QN_FIELD_VECTOR) {
         qn_slice name = qn_leaf_target_name(t);
-        return qn_fail_at(m->err, QN_EFIELDTYPE, at, "[%.*s] does not support ranges",
+        return qn_fail_at(m->err, QN_EINDEXKIND, at, "[%.*s] does not support ranges",
                           QN_SLICE_ARG(name));
     }
     const qn_field *f = t->fields[0].field;

@@ -65,7 +65,8 @@ QN_MUST_CHECK qn_status qn_leaf_text(qn_leaf_maker *m, const qn_leaf_target *t,
                                      qn_slice text, uint64_t at,
                                      const qn_leaf_match *how, qn_query **out);
 /* One exact value: a TERM, a RANGE of one number, an id. A text that is no value of the
- * field is QN_EFIELDTYPE; a number that no document can have gives NONE. */
+ * field is QN_EFIELDTYPE; a number that no document can have gives NONE; a field that
+ * cannot be searched is QN_EINDEXKIND. */
 QN_MUST_CHECK qn_status qn_leaf_value(qn_leaf_maker *m, const qn_leaf_target *t,
                                       qn_slice value, uint64_t at, qn_query **out);
 

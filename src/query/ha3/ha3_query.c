@@ -272,6 +272,10 @@ static qn_status build_core(parser *p, const operand *o, bool raw, qn_query **ou
     const qn_leaf_target *t = &o->target;
     uint64_t at = at_of(p, o->core);
     qn_slice text = o->core->text;
+    if (o->is_range && t->kind != QN_INDEX_NUMBER)
+        return qn_fail_at(p->make.err, QN_EINDEXKIND, at,
+                          "index [%.*s] is not of numbers: it has no ranges",
+                          QN_SLICE_ARG(qn_leaf_target_name(t)));
     if (o->is_range) return qn_leaf_range(&p->make, t, &o->low, &o->high, at, out);
     if (t->kind == QN_INDEX_VECTOR)
         return qn_ha3__vector_term(&p->make, t, text, at, out);
