@@ -33,6 +33,7 @@ typedef struct qn_io_fault {
     int errnum;            /* with this */
     bool sticky;           /* and all later ones too */
     bool torn;             /* a failing write leaves half of its bytes behind */
+    bool skip_sync;        /* syncs do nothing: for tests of many small files */
     atomic_long delivered; /* failures handed out: a test asserts that there was one */
 } qn_io_fault;
 

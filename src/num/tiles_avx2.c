@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tiles_avx2.c -- 6 x 16 of the result in 12 of the 16 registers; and the making of
- * int8 activations. Compiled with -mavx2 -mfma.
+/* tiles_avx2.c -- 6 x 16 of the result in 12 of the 16 registers (int8: 4 x 16, since
+ * gcc spills 6 x 16 and is a third slower); and the making of int8 activations. Compiled
+ * with -mavx2 -mfma.
  *
  * int8: activations and weights are widened to 16 bits, vpmaddwd multiplies pairs and
  * adds them in 32: exact for every input. (vpmaddubsw would do twice as many, but
@@ -11,7 +12,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { ROWS = 6, COLS = 16, GROUP = 2 };
+enum { ROWS = 6, I8_ROWS = 4, COLS = 16, GROUP = 2 };
 
 INLINE __m256i first_lanes(size_t n)
 {
@@ -19,50 +20,59 @@ INLINE __m256i first_lanes(size_t n)
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
 }
 
-/* NV vectors of columns; the last holds `n - 8 * (NV - 1)` of them. */
-INLINE void f32_tile(const size_t MR, const size_t NV, size_t n, size_t K,
-                     const float *A, size_t lda, const float *B, size_t ldb, bool first,
-                     float *C, size_t ldc)
+INLINE void f32_store(const qn_tile_f32 *t, size_t row, size_t v, __m256 sum)
+{
+    __m256i mask = first_lanes(t->cols - 8 * v);
+    __m256 y = _mm256_mul_ps(sum, _mm256_set1_ps(t->alpha));
+    if (t->bias != NULL)
+        y = _mm256_add_ps(y, _mm256_maskload_ps(t->bias + 8 * v, mask));
+    _mm256_maskstore_ps(t->y + row * t->ldy + 8 * v, mask, y);
+}
+
+/* NV vectors of columns. */
+INLINE void f32_rows(const size_t MR, const size_t NV, const qn_tile_f32 *t)
 {
     __m256i mask[2];
     __m256 acc[ROWS][2], b[2];
-    for (size_t v = 0; v < NV; v++) mask[v] = first_lanes(n - 8 * v);
+    const float *a = t->a, *row = t->b;
+    const size_t lda = t->lda, ldb = t->ldb, depth = t->depth;
+    for (size_t v = 0; v < NV; v++) mask[v] = first_lanes(t->cols - 8 * v);
+    for (size_t i = 0; i < MR; i++) __builtin_prefetch(t->y + i * t->ldy, 1);
 #pragma GCC unroll 6
     for (size_t i = 0; i < MR; i++)
 #pragma GCC unroll 2
         for (size_t v = 0; v < NV; v++)
-            acc[i][v] = first ? _mm256_setzero_ps()
-                              : _mm256_maskload_ps(C + i * ldc + 8 * v, mask[v]);
-    for (size_t k = 0; k < K; k++, B += ldb) {
-        b[0] = NV == 1 ? _mm256_maskload_ps(B, mask[0]) : _mm256_loadu_ps(B);
-        if (NV == 2) b[1] = _mm256_maskload_ps(B + 8, mask[1]);
+            acc[i][v] = t->first
+                            ? _mm256_setzero_ps()
+                            : _mm256_maskload_ps(t->y + i * t->ldy + 8 * v, mask[v]);
+    for (size_t k = 0; k < depth; k++, row += ldb) {
+        b[0] = NV == 1 ? _mm256_maskload_ps(row, mask[0]) : _mm256_loadu_ps(row);
+        if (NV == 2) b[1] = _mm256_maskload_ps(row + 8, mask[1]);
 #pragma GCC unroll 6
         for (size_t i = 0; i < MR; i++) {
-            __m256 a = _mm256_broadcast_ss(A + i * lda + k);
+            __m256 x = _mm256_broadcast_ss(a + i * lda + k);
 #pragma GCC unroll 2
             for (size_t v = 0; v < NV; v++)
-                acc[i][v] = _mm256_fmadd_ps(a, b[v], acc[i][v]);
+                acc[i][v] = _mm256_fmadd_ps(x, b[v], acc[i][v]);
         }
     }
 #pragma GCC unroll 6
     for (size_t i = 0; i < MR; i++)
 #pragma GCC unroll 2
-        for (size_t v = 0; v < NV; v++)
-            _mm256_maskstore_ps(C + i * ldc + 8 * v, mask[v], acc[i][v]);
+        for (size_t v = 0; v < NV; v++) f32_store(t, i, v, acc[i][v]);
 }
 
 #define CASE(mr)                                                                       \
     case mr:                                                                           \
-        if (cols > 8)                                                                  \
-            f32_tile(mr, 2, cols, K, A, lda, B, ldb, first, C, ldc);                   \
+        if (t->cols > 8)                                                               \
+            f32_rows(mr, 2, t);                                                        \
         else                                                                           \
-            f32_tile(mr, 1, cols, K, A, lda, B, ldb, first, C, ldc);                   \
+            f32_rows(mr, 1, t);                                                        \
         break
 
-static void tile_f32(size_t rows, size_t cols, size_t K, const float *A, size_t lda,
-                     const float *B, size_t ldb, bool first, float *C, size_t ldc)
+static void tile_f32(const qn_tile_f32 *t)
 {
-    switch (rows) {
+    switch (t->rows) {
         CASE(1);
         CASE(2);
         CASE(3);
@@ -223,17 +233,18 @@ INLINE void i8_store(const qn_tile_i8 *t, size_t row, size_t v, __m256i sum)
 
 INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
 {
-    __m256i acc[ROWS][2];
+    __m256i acc[I8_ROWS][2];
     const uint8_t *a = t->a;
     const int8_t *b = t->b;
-#pragma GCC unroll 6
+    for (size_t i = 0; i < MR; i++) __builtin_prefetch(t->y + i * t->ldy, 1);
+#pragma GCC unroll 4
     for (size_t i = 0; i < MR; i++) acc[i][0] = acc[i][1] = _mm256_setzero_si256();
     for (size_t g = 0; g < t->groups; g++, b += COLS * GROUP) {
         __m256i b0 =
             _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(const void *)b));
         __m256i b1 = _mm256_cvtepi8_epi16(
             _mm_load_si128((const __m128i *)(const void *)(b + 16)));
-#pragma GCC unroll 6
+#pragma GCC unroll 4
         for (size_t i = 0; i < MR; i++) {
             const int32_t *pair = (const int32_t *)(const void *)(a + i * t->lda_bytes);
             __m256i x = _mm256_set1_epi32(pair[g]);
@@ -241,7 +252,7 @@ INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
             acc[i][1] = _mm256_add_epi32(acc[i][1], _mm256_madd_epi16(x, b1));
         }
     }
-#pragma GCC unroll 6
+#pragma GCC unroll 4
     for (size_t i = 0; i < MR; i++) {
         i8_store(t, i, 0, acc[i][0]);
         if (t->cols > 8) i8_store(t, i, 1, acc[i][1]);
@@ -263,12 +274,6 @@ static void tile_i8(const qn_tile_i8 *t)
     case 4:
         i8_rows(4, t);
         break;
-    case 5:
-        i8_rows(5, t);
-        break;
-    case 6:
-        i8_rows(6, t);
-        break;
     default:
         break;
     }
@@ -277,10 +282,10 @@ static void tile_i8(const qn_tile_i8 *t)
 const qn_tiles qn_num__tiles_avx2 = {
     .f32_rows = ROWS,
     .f32_cols = COLS,
-    .f32_depth = 384,
+    .f32_depth = 768,
     .f32 = tile_f32,
     .transpose = transpose,
-    .i8_rows = ROWS,
+    .i8_rows = I8_ROWS,
     .i8_cols = COLS,
     .i8_group = GROUP,
     .i8_element_bytes = 2,

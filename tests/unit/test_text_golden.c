@@ -4,28 +4,9 @@
 #include "../qn_test.h"
 
 #include "text/analyzer.h"
-#include "text/utf8.h"
-
-#include <stdlib.h>
+#include "text_golden.h"
 
 enum { LINE_MAX_BYTES = 1 << 16 };
-
-/* Unescapes in place, returns the length. */
-static size_t unescape(char *s)
-{
-    char *out = s;
-    for (char *p = s; *p != '\0';) {
-        if (p[0] == '\\' && p[1] == 'u') {
-            out += qn_utf8_put(out, (uint32_t)strtoul(p + 3, &p, 16));
-            p++; /* the brace */
-        } else {
-            if (p[0] == '\\') p++;
-            *out++ = *p++;
-        }
-    }
-    *out = '\0';
-    return (size_t)(out - s);
-}
 
 static void check_token(const qn_token *t, char *line)
 {
@@ -36,7 +17,7 @@ static void check_token(const qn_token *t, char *line)
                   &position, type, &at),
            6);
     char *term = line + at;
-    size_t n = unescape(term);
+    size_t n = golden_unescape(term);
     T_EQ_I(t->term.n, n);
     T_OK(memcmp(t->term.p, term, n) == 0);
     T_EQ_I(t->start, start);
@@ -80,7 +61,7 @@ static void check_file(const char *name)
         (void)snprintf(id, sizeof id, "%.60s", line + 2);
         T_ROW(id);
         (void)snprintf(text, sizeof text, "%s", tab + 1);
-        qn_slice s = {text, unescape(text)};
+        qn_slice s = {text, golden_unescape(text)};
         T_CALL(qn_analyzer_run(analyzer, s, &arena, &tokens, &err), &err);
         seen = 0;
         strings++;

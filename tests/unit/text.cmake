@@ -1,2 +1,7 @@
 qn_test(test_text SOURCES test_text.c)
 qn_test(test_text_golden SOURCES test_text_golden.c)
+qn_test(test_text_wordpiece SOURCES test_text_wordpiece.c)
+
+# Not a test: what the comparisons in tests/oracle run.
+add_executable(text_dump ../oracle/text_dump.c)
+target_link_libraries(text_dump PRIVATE quern_static)

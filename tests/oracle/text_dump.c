@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* text_dump -- tokens of many texts, for comparison with other programs.
+ *
+ *     text_dump wordpiece VOCAB.TXT plain|specials
+ *     text_dump analyze NAME
+ *
+ * Standard input: records of a 32-bit little-endian length and as many bytes. Output:
+ * a line a record, "ID:START-END ..." or "START-END:TYPE ..." in bytes, "!" and the
+ * error where one was refused. */
+#include "base/bits.h"
+#include "text/analyzer.h"
+#include "text/wordpiece.h"
+
+#include <stdio.h>
+
+static const qn_wordpiece *wordpiece;
+static const qn_analyzer *analyzer;
+static qn_wordpiece_flags flags;
+
+static bool read_file(const char *path, qn_buf *to)
+{
+    FILE *f = fopen(path, "rb");
+    if (f == NULL) return false;
+    for (size_t n; (n = fread(qn_buf_reserve(to, 65536), 1, 65536, f)) > 0;) to->n += n;
+    return fclose(f) == 0 && !to->failed;
+}
+
+static qn_status print_pieces(qn_slice text, qn_arena *arena, qn_error *err)
+{
+    qn_pieces pieces = {0};
+    QN_TRY(qn_wordpiece_encode(wordpiece, text, flags, arena, &pieces, err));
+    for (size_t i = 0; i < pieces.n; i++)
+        (void)printf("%s%u:%u-%u", i > 0 ? " " : "", pieces.ids[i], pieces.start[i],
+                     pieces.end[i]);
+    return QN_OK;
+}
+
+static qn_status print_tokens(qn_slice text, qn_arena *arena, qn_error *err)
+{
+    qn_token_list list = {0};
+    QN_TRY(qn_analyzer_run(analyzer, text, arena, &list, err));
+    for (size_t i = 0; i < list.n; i++)
+        (void)printf("%s%u-%u:%s", i > 0 ? " " : "", list.p[i].start, list.p[i].end,
+                     list.p[i].type);
+    return QN_OK;
+}
+
+static int run_records(void)
+{
+    qn_buf record;
+    qn_buf_init(&record, qn_alloc_heap());
+    uint8_t head[4];
+    while (fread(head, 1, sizeof head, stdin) == sizeof head) {
+        size_t n = qn_load32(head);
+        qn_buf_reset(&record);
+        if (qn_buf_reserve(&record, n + 1) == NULL) return 1;
+        if (fread(record.p, 1, n, stdin) != n) return 1;
+        qn_arena arena;
+        qn_arena_init(&arena, qn_alloc_heap(), 0);
+        qn_error err = {0};
+        qn_slice text = {record.p, n};
+        qn_status st = wordpiece != NULL ? print_pieces(text, &arena, &err)
+                                         : print_tokens(text, &arena, &err);
+        if (st != QN_OK) (void)printf("!%s", err.text);
+        (void)putchar('\n');
+        qn_arena_deinit(&arena);
+    }
+    qn_buf_deinit(&record);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    qn_error err = {0};
+    if (argc == 4 && strcmp(argv[1], "wordpiece") == 0) {
+        qn_buf vocab;
+        qn_wordpiece *made = NULL;
+        qn_buf_init(&vocab, qn_alloc_heap());
+        if (!read_file(argv[2], &vocab) ||
+            qn_wordpiece_create(qn_alloc_heap(), qn_buf_slice(&vocab), &made, &err)) {
+            (void)fprintf(stderr, "text_dump: %s: %s\n", argv[2], err.text);
+            return 1;
+        }
+        flags =
+            strcmp(argv[3], "plain") == 0 ? QN_WORDPIECE_PLAIN : QN_WORDPIECE_SPECIALS;
+        wordpiece = made;
+        return run_records();
+    }
+    if (argc == 3 && strcmp(argv[1], "analyze") == 0) {
+        qn_analyzers *set = NULL;
+        if (qn_analyzers_create(qn_alloc_heap(), &set, &err) != QN_OK ||
+            qn_analyzer_find(set, qn_slice_of(argv[2]), &analyzer, &err) != QN_OK) {
+            (void)fprintf(stderr, "text_dump: %s\n", err.text);
+            return 1;
+        }
+        return run_records();
+    }
+    (void)fprintf(stderr, "usage: text_dump wordpiece VOCAB.TXT plain|specials\n"
+                          "       text_dump analyze NAME\n");
+    return 2;
+}
