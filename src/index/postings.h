@@ -14,7 +14,7 @@
  *     }
  *
  * Lifetime   a cursor borrows the segment: valid until the segment is closed. It lives
- *            in the caller's memory, may be copied, and needs no close.
+ *            in the caller's memory and needs no close.
  * Threads    one cursor, one thread. Any number of cursors per segment.
  * Errors     a block is validated when first decoded, so next() and seek() can return
  *            QN_ECORRUPT long after the cursor was made. */
@@ -24,6 +24,7 @@
 #include "base/arena.h"
 
 enum { QN_POSTINGS_BLOCK = 128 };
+struct qn_blockfile;
 #define QN_DOC_END UINT32_MAX /* past the last document; above every document id */
 
 /* An upper bound of every score in a list or block: no document in it has a greater
@@ -41,19 +42,19 @@ typedef struct qn_postings {
     qn_postings_bound bound; /* over the whole list */
 
     /* Private to postings.c. */
-    uint32_t slot, filled; /* place in the decoded block, documents in it */
-    uint32_t block, block_count;
-    uint32_t doc_limit; /* documents of the segment: every id is below */
+    uint32_t slot, filled;       /* place in the decoded block, documents in it */
+    uint32_t block, block_count; /* the decoded block; == block_count: the tail */
+    uint32_t doc_limit;          /* documents of the segment: every id is below */
+    uint32_t field;
+    bool has_freqs;
+    const struct qn_blockfile *file; /* for messages */
+    const char *base, *pos_base;     /* the whole blocks; for messages */
     const uint8_t *skip, *data, *data_end;
     const uint8_t *pos_table, *pos_data, *pos_end;
-    uint64_t pos_count;      /* positions in the whole list */
-    uint64_t pos_base;       /* index of the decoded block's first position */
-    uint64_t pos_slot_index; /* ... and of slot `pos_slot`'s */
-    uint32_t pos_slot;       /* the slot up to which frequencies are summed */
-    uint64_t pos_chunk;      /* which chunk `chunk` holds; UINT64_MAX: none */
-    const char *file;        /* for messages */
-    uint64_t file_at, pos_file_at;
-    const uint8_t *file_base, *pos_file_base;
+    uint64_t pos_count; /* positions in the whole list */
+    uint64_t pos_first; /* index of the first position of slot `pos_slot` */
+    uint32_t pos_slot;  /* <= slot */
+    uint64_t pos_chunk; /* which 128 positions `chunk` holds; UINT64_MAX: none */
     qn_arena *arena;
     uint32_t *many; /* positions of a document with more than 128 */
     size_t many_capacity;

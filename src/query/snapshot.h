@@ -18,12 +18,12 @@
 #include "index/schema.h"
 
 struct qn_segment;
-struct qn_vindex;
+struct qn_vec_flat;
 
 /* The vectors of one field in one segment. */
 typedef struct qn_vector_view {
     uint32_t field_id;
-    const struct qn_vindex *index;
+    const struct qn_vec_flat *flat;
 } qn_vector_view;
 
 typedef struct qn_segment_view {

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of documents: number to bytes by an array, bytes to number by a hash table that
+ * is the same in memory and on disk. A slot holds a number, and the bytes decide. */
+#include "index/segment_internal.h"
+
+#include <xxhash.h>
+
+enum { SLOTS_MIN = 16 };
+
+uint64_t qn_ids__hash(uint64_t seed, qn_slice id)
+{
+    return XXH3_64bits_withSeed(id.p, id.n, seed);
+}
+
+void qn_ids__init(ids *t, qn_alloc *a, uint64_t seed)
+{
+    *t = (ids){.alloc = a, .seed = seed};
+    qn_buf_init(&t->bytes, a);
+}
+
+void qn_ids__deinit(ids *t)
+{
+    qn_buf_deinit(&t->bytes);
+    qn_vec_deinit(t->alloc, &t->ends);
+    qn_vec_deinit(t->alloc, &t->hashes);
+    qn_delete(t->alloc, t->slots);
+    t->slots = NULL;
+}
+
+size_t qn_ids__bytes(const ids *t)
+{
+    return t->bytes.capacity +
+           (t->ends.capacity + t->hashes.capacity + t->slot_count) * sizeof(uint32_t);
+}
+
+static qn_slice id_of(const ids *t, uint32_t doc)
+{
+    uint32_t begin = doc == 0 ? 0 : t->ends.p[doc - 1];
+    return (qn_slice){t->bytes.p + begin, t->ends.p[doc] - begin};
+}
+
+/* The slot of this id, or the free one where it belongs. At least one slot is free. */
+static uint32_t *find_slot(const ids *t, uint32_t hash, qn_slice id)
+{
+    for (uint32_t i = hash & (t->slot_count - 1);; i = (i + 1) & (t->slot_count - 1)) {
+        uint32_t *slot = &t->slots[i];
+        if (*slot == 0) return slot;
+        uint32_t doc = *slot - 1;
+        if (t->hashes.p[doc] == hash && qn_slice_eq(id_of(t, doc), id)) return slot;
+    }
+}
+
+static bool grow_slots(ids *t)
+{
+    uint32_t slot_count = t->slot_count == 0 ? SLOTS_MIN : t->slot_count * 2;
+    uint32_t *slots = qn_new_array(t->alloc, slot_count, sizeof *slots);
+    if (slots == NULL) return false;
+    for (uint32_t i = 0; i < t->slot_count; i++) {
+        if (t->slots[i] == 0) continue;
+        uint32_t at = t->hashes.p[t->slots[i] - 1] & (slot_count - 1);
+        while (slots[at] != 0) at = (at + 1) & (slot_count - 1);
+        slots[at] = t->slots[i];
+    }
+    qn_delete(t->alloc, t->slots);
+    t->slots = slots;
+    t->slot_count = slot_count;
+    return true;
+}
+
+qn_status qn_ids__add(ids *t, qn_slice id, qn_error *err)
+{
+    if (t->bytes.n + id.n > UINT32_MAX || t->count >= UINT32_MAX / 4)
+        return qn_fail(err, QN_ELIMIT, "too many documents in a segment");
+    if (t->count >= t->slot_count / 4 * 3 && !grow_slots(t))
+        return qn_fail(err, QN_ENOMEM, "document ids");
+    if (!qn_vec_grow(t->alloc, &t->ends) || !qn_vec_grow(t->alloc, &t->hashes) ||
+        qn_buf_reserve(&t->bytes, id.n) == NULL) {
+        t->bytes.failed = false; /* nothing was appended: still whole */
+        return qn_fail(err, QN_ENOMEM, "document ids");
+    }
+    uint32_t hash = (uint32_t)qn_ids__hash(t->seed, id);
+    *find_slot(t, hash, id) = t->count + 1;
+    qn_buf_add(&t->bytes, id.p, id.n);
+    t->ends.p[t->ends.n++] = (uint32_t)t->bytes.n;
+    t->hashes.p[t->hashes.n++] = hash;
+    t->count++;
+    return QN_OK;
+}
+
+uint32_t qn_ids__find(const ids *t, qn_slice id)
+{
+    if (t->slot_count == 0) return QN_DOC_END;
+    uint32_t slot = *find_slot(t, (uint32_t)qn_ids__hash(t->seed, id), id);
+    return slot == 0 ? QN_DOC_END : slot - 1;
+}
+
+qn_status qn_ids__write(const ids *t, qn_blockfile_writer *w, qn_error *err)
+{
+    uint8_t header[SEGMENT_HEADER] = {0}, zero[4] = {0};
+    qn_store32(header, t->count);
+    qn_store32(header + 4, t->slot_count);
+    qn_store64(header + 8, t->bytes.n);
+    qn_blockfile_begin(w, QN_BLOCK_IDS, 0);
+    qn_blockfile_write(w, header, sizeof header);
+    qn_blockfile_write(w, zero, sizeof zero);
+    if (t->count > 0) {
+        qn_blockfile_write(w, t->ends.p, t->ends.n * sizeof *t->ends.p);
+        qn_blockfile_write(w, t->slots, t->slot_count * sizeof *t->slots);
+        qn_blockfile_write(w, t->bytes.p, t->bytes.n);
+    }
+    return qn_blockfile_end(w, err);
+}
+
+/* ---- reading back ------------------------------------------------------------------
+ */
+
+typedef struct ids_view {
+    uint32_t slot_count;
+    const char *ends, *slots, *bytes; /* `ends` begins with the 0 of document 0 */
+    uint64_t bytes_size;
+} ids_view;
+
+static qn_status corrupt(const qn_segment *seg, qn_error *err)
+{
+    return qn_segment__corrupt(seg->file, QN_BLOCK_IDS, 0, 0, "broken document ids",
+                               err);
+}
+
+static qn_status view_open(const qn_segment *seg, ids_view *v, qn_error *err)
+{
+    qn_slice block;
+    QN_TRY(qn_segment__block(seg->file, QN_BLOCK_IDS, 0, &block, err));
+    if (block.n < SEGMENT_HEADER) return corrupt(seg, err);
+    uint64_t ends_size = ((uint64_t)seg->doc_count + 1) * 4;
+    v->slot_count = qn_load32(block.p + 4);
+    v->bytes_size = qn_load64(block.p + 8);
+    uint64_t rest = block.n - SEGMENT_HEADER;
+    if (qn_load32(block.p) != seg->doc_count ||
+        (v->slot_count & (v->slot_count - 1)) != 0 ||
+        (v->slot_count == 0 && seg->doc_count > 0) ||
+        !qn_segment__zero(block.p + 16, SEGMENT_HEADER - 16) || rest < ends_size ||
+        rest - ends_size < (uint64_t)v->slot_count * 4 ||
+        rest - ends_size - (uint64_t)v->slot_count * 4 != v->bytes_size)
+        return corrupt(seg, err);
+    v->ends = block.p + SEGMENT_HEADER;
+    v->slots = v->ends + ends_size;
+    v->bytes = v->slots + (size_t)v->slot_count * 4;
+    return QN_OK;
+}
+
+static bool view_id(const ids_view *v, uint32_t doc, qn_slice *id)
+{
+    uint32_t begin = qn_load32(v->ends + (size_t)doc * 4);
+    uint32_t limit = qn_load32(v->ends + (size_t)doc * 4 + 4);
+    if (begin > limit || limit > v->bytes_size) return false;
+    *id = (qn_slice){v->bytes + begin, limit - begin};
+    return true;
+}
+
+qn_status qn_segment_id(const qn_segment *seg, uint32_t doc, qn_slice *id,
+                        qn_error *err)
+{
+    ids_view v;
+    *id = (qn_slice){"", 0};
+    if (doc >= seg->doc_count) return qn_fail(err, QN_EINVAL, "no document %u", doc);
+    QN_TRY(view_open(seg, &v, err));
+    return view_id(&v, doc, id) ? QN_OK : corrupt(seg, err);
+}
+
+qn_status qn_segment_find(const qn_segment *seg, qn_slice id, uint32_t *doc,
+                          qn_error *err)
+{
+    ids_view v;
+    *doc = QN_DOC_END;
+    QN_TRY(view_open(seg, &v, err));
+    uint32_t hash = (uint32_t)qn_ids__hash(seg->id_seed, id);
+    for (uint32_t i = 0; i < v.slot_count; i++) {
+        uint32_t at = (hash + i) & (v.slot_count - 1);
+        uint32_t slot = qn_load32(v.slots + (size_t)at * 4);
+        if (slot == 0) return QN_OK;
+        qn_slice found;
+        if (slot > seg->doc_count || !view_id(&v, slot - 1, &found))
+            return corrupt(seg, err);
+        if (qn_slice_eq(found, id)) {
+            *doc = slot - 1;
+            return QN_OK;
+        }
+    }
+    return QN_OK;
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "index/segment.h"
+
+#include "index/segment_internal.h"
+
+#include <inttypes.h>
+
+qn_status qn_segment__corrupt(const qn_blockfile *f, uint32_t kind, uint32_t id,
+                              uint64_t at, const char *what, qn_error *err)
+{
+    uint64_t offset = QN_AT_NONE;
+    for (size_t i = 0; i < qn_blockfile_count(f); i++) {
+        uint32_t k = 0, n = 0;
+        uint64_t begin = 0, size = 0;
+        qn_blockfile_entry(f, i, &k, &n, &begin, &size);
+        if (k == kind && n == id) offset = begin + at;
+    }
+    return qn_fail_file(err, QN_ECORRUPT, qn_blockfile_name(f), offset,
+                        "%s (block %u of field %u)", what, kind, id);
+}
+
+qn_status qn_segment__block(const qn_blockfile *f, uint32_t kind, uint32_t id,
+                            qn_slice *out, qn_error *err)
+{
+    qn_status st = qn_blockfile_block(f, kind, id, out, err);
+    if (st != QN_ENOTFOUND) return st;
+    return qn_segment__corrupt(f, kind, id, 0, "a block is missing", err);
+}
+
+bool qn_segment__zero(const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (p[i] != 0) return false;
+    return true;
+}
+
+/* ---- opening ----------------------------------------------------------------------
+ */
+
+static bool read_field(const char *p, uint32_t doc_count, qn_segment_field *f)
+{
+    uint8_t type = (uint8_t)p[4], flags = (uint8_t)p[5];
+    *f = (qn_segment_field){
+        .id = qn_load32(p),
+        .type = (qn_field_type)type,
+        .has_terms = flags & FIELD_TERMS,
+        .has_positions = flags & FIELD_POSITIONS,
+        .has_norms = flags & FIELD_NORMS,
+        .has_column = flags & FIELD_COLUMN,
+        .doc_count = qn_load32(p + 8),
+        .term_count = qn_load32(p + 12),
+        .sum_doc_freq = qn_load64(p + 16),
+        .sum_total_term_freq = qn_load64(p + 24),
+    };
+    return type <= QN_FIELD_DATE && flags <= FIELD_FLAGS && p[6] == 0 && p[7] == 0 &&
+           f->doc_count <= doc_count && qn_segment__zero(p + 32, SEGMENT_FIELD - 32);
+}
+
+/* Each block a flag promises must be there: found at open, not in mid-query. */
+static bool blocks_there(const qn_blockfile *file, const qn_segment_field *f)
+{
+    return (!f->has_terms || (qn_blockfile_has(file, QN_BLOCK_TERMS, f->id) &&
+                              qn_blockfile_has(file, QN_BLOCK_POSTINGS, f->id))) &&
+           (!f->has_positions || qn_blockfile_has(file, QN_BLOCK_POSITIONS, f->id)) &&
+           (!f->has_norms || qn_blockfile_has(file, QN_BLOCK_NORMS, f->id)) &&
+           (!f->has_column || qn_blockfile_has(file, QN_BLOCK_COLUMN, f->id));
+}
+
+static qn_status read_fields(qn_segment *seg, qn_error *err)
+{
+    qn_slice block;
+    QN_TRY(qn_segment__block(seg->file, QN_BLOCK_SEGMENT, 0, &block, err));
+    if (block.n < SEGMENT_HEADER)
+        return qn_segment__corrupt(seg->file, QN_BLOCK_SEGMENT, 0, 0, "cut short", err);
+    seg->doc_count = qn_load32(block.p);
+    seg->field_count = qn_load32(block.p + 4);
+    seg->id_seed = qn_load64(block.p + 8);
+    if (seg->doc_count >= QN_DOC_END ||
+        !qn_segment__zero(block.p + 16, SEGMENT_HEADER - 16) ||
+        block.n != SEGMENT_HEADER + (uint64_t)seg->field_count * SEGMENT_FIELD)
+        return qn_segment__corrupt(seg->file, QN_BLOCK_SEGMENT, 0, 0,
+                                   "broken segment header", err);
+    seg->fields = qn_new_array(seg->alloc, seg->field_count, sizeof *seg->fields);
+    if (seg->fields == NULL) return qn_fail(err, QN_ENOMEM, "fields of a segment");
+    for (size_t i = 0; i < seg->field_count; i++) {
+        uint64_t at = SEGMENT_HEADER + i * SEGMENT_FIELD;
+        qn_segment_field *f = &seg->fields[i].pub;
+        if (!read_field(block.p + at, seg->doc_count, f) ||
+            (i > 0 && f->id <= seg->fields[i - 1].pub.id) ||
+            !blocks_there(seg->file, f))
+            return qn_segment__corrupt(seg->file, QN_BLOCK_SEGMENT, 0, at,
+                                       "broken description of a field", err);
+    }
+    return QN_OK;
+}
+
+qn_status qn_segment_open(qn_alloc *a, qn_blockfile *file, qn_segment **out,
+                          qn_error *err)
+{
+    *out = NULL;
+    qn_segment *seg = qn_new0(a, sizeof *seg);
+    if (seg == NULL) return qn_fail(err, QN_ENOMEM, "a segment");
+    seg->alloc = a;
+    seg->file = file;
+    qn_status st = read_fields(seg, err);
+    if (st != QN_OK) {
+        seg->file = NULL; /* still the caller's */
+        qn_segment_close(seg);
+        return st;
+    }
+    *out = seg;
+    return QN_OK;
+}
+
+void qn_segment_close(qn_segment *seg)
+{
+    if (seg == NULL) return;
+    qn_delete(seg->alloc, seg->fields);
+    qn_blockfile_close(seg->file);
+    qn_delete(seg->alloc, seg);
+}
+
+/* ---- what is there ------------------------------------------------------------------
+ */
+
+const qn_blockfile *qn_segment_file(const qn_segment *seg)
+{
+    return seg->file;
+}
+
+uint32_t qn_segment_doc_count(const qn_segment *seg)
+{
+    return seg->doc_count;
+}
+
+size_t qn_segment_field_count(const qn_segment *seg)
+{
+    return seg->field_count;
+}
+
+const qn_segment_field *qn_segment_field_at(const qn_segment *seg, size_t i)
+{
+    return &seg->fields[i].pub;
+}
+
+static segment_field *find_field(const qn_segment *seg, uint32_t field)
+{
+    size_t low = 0, high = seg->field_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (seg->fields[middle].pub.id < field)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == seg->field_count || seg->fields[low].pub.id != field) return NULL;
+    return &seg->fields[low];
+}
+
+const qn_segment_field *qn_segment_field_of(const qn_segment *seg, uint32_t field)
+{
+    segment_field *f = find_field(seg, field);
+    return f == NULL ? NULL : &f->pub;
+}
+
+qn_status qn_segment_source(const qn_segment *seg, uint32_t doc, qn_buf *scratch,
+                            qn_slice *source, qn_slice *extras, qn_error *err)
+{
+    *source = (qn_slice){"", 0};
+    if (extras != NULL) *extras = *source;
+    if (doc >= seg->doc_count) return qn_fail(err, QN_EINVAL, "no document %u", doc);
+    qn_slice block;
+    QN_TRY(qn_segment__block(seg->file, QN_BLOCK_SOURCES, 0, &block, err));
+    return qn_sources__read(seg->file, block, doc, seg->doc_count, scratch, source,
+                            extras, err);
+}
+
+qn_status qn_segment_norms(const qn_segment *seg, uint32_t field, const uint8_t **norms,
+                           qn_error *err)
+{
+    *norms = NULL;
+    segment_field *f = find_field(seg, field);
+    if (f == NULL || !f->pub.has_norms) return QN_OK;
+    qn_slice block;
+    QN_TRY(qn_segment__block(seg->file, QN_BLOCK_NORMS, field, &block, err));
+    if (block.n != seg->doc_count)
+        return qn_segment__corrupt(seg->file, QN_BLOCK_NORMS, field, 0, "cut short",
+                                   err);
+    *norms = (const uint8_t *)block.p;
+    return QN_OK;
+}
+
+qn_status qn_segment_postings(const qn_segment *seg, const qn_term *term,
+                              qn_arena *arena, qn_postings *out, qn_error *err)
+{
+    postings_source s = {
+        .file = seg->file,
+        .field = term->field,
+        .doc_limit = seg->doc_count,
+        .postings = {"", 0},
+        .positions = {"", 0},
+        .single_norm = 1,
+    };
+    if (term->doc_freq == 0) return qn_postings__init(out, &s, term, arena, err);
+    const segment_field *f = find_field(seg, term->field);
+    if (f == NULL || !f->pub.has_terms)
+        return qn_fail(err, QN_EINVAL, "a term of another segment");
+    QN_TRY(
+        qn_segment__block(seg->file, QN_BLOCK_POSTINGS, term->field, &s.postings, err));
+    s.has_freqs = f->pub.has_positions;
+    if (s.has_freqs)
+        QN_TRY(qn_segment__block(seg->file, QN_BLOCK_POSITIONS, term->field,
+                                 &s.positions, err));
+    if (f->pub.has_norms && term->doc_freq == 1 && term->doc < seg->doc_count) {
+        const uint8_t *norms = NULL;
+        QN_TRY(qn_segment_norms(seg, term->field, &norms, err));
+        s.single_norm = norms[term->doc];
+    }
+    return qn_postings__init(out, &s, term, arena, err);
+}
+
+qn_status qn_segment_column(const qn_segment *seg, uint32_t field, qn_column *out,
+                            qn_error *err)
+{
+    *out = (qn_column){0};
+    segment_field *f = find_field(seg, field);
+    if (f == NULL || !f->pub.has_column)
+        return qn_fail(err, QN_ENOTFOUND, "no column of field %u in the segment",
+                       field);
+    /* Two threads may both do the long check the first time: no harm. */
+    bool checked = atomic_load_explicit(&f->column_checked, memory_order_acquire);
+    QN_TRY(qn_column__init(out, seg->file, field, seg->doc_count, !checked, err));
+    if (!checked) atomic_store_explicit(&f->column_checked, true, memory_order_release);
+    return QN_OK;
+}

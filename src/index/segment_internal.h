@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* index/segment_internal.h -- what the files of this module share. Private. */
+#ifndef QN_INDEX_SEGMENT_INTERNAL_H
+#define QN_INDEX_SEGMENT_INTERNAL_H
+
+#include "base/bits.h"
+#include "base/vec.h"
+#include "index/segment.h"
+
+#include <stdatomic.h>
+
+/* ---- the segment in memory ---------------------------------------------------- */
+
+typedef struct segment_field {
+    qn_segment_field pub;
+    atomic_bool column_checked; /* set once the column was validated whole */
+} segment_field;
+
+struct qn_segment {
+    qn_alloc *alloc;
+    qn_blockfile *file;
+    uint32_t doc_count;
+    uint64_t id_seed;
+    size_t field_count;
+    segment_field *fields; /* ascending id */
+};
+
+/* QN_ECORRUPT with the file's name and the place: `at` bytes into block (kind, id). */
+qn_status qn_segment__corrupt(const qn_blockfile *f, uint32_t kind, uint32_t id,
+                              uint64_t at, const char *what, qn_error *err);
+/* A block that must be there: its absence is damage. */
+QN_MUST_CHECK qn_status qn_segment__block(const qn_blockfile *f, uint32_t kind,
+                                          uint32_t id, qn_slice *out, qn_error *err);
+/* Are all of these reserved bytes zero? */
+bool qn_segment__zero(const char *p, size_t n);
+
+/* ---- bytes of the blocks; docs/formats/segment.md ------------------------------ */
+
+enum {
+    SEGMENT_HEADER = 64, /* first bytes of SEGMENT, IDS, SOURCES, TERMS, COLUMN */
+    SEGMENT_FIELD = 64,  /* one field of SEGMENT */
+    FIELD_TERMS = 1,     /* flags of a field */
+    FIELD_POSITIONS = 2,
+    FIELD_NORMS = 4,
+    FIELD_COLUMN = 8,
+    FIELD_FLAGS = 15,
+    SOURCE_ENTRY = 16,    /* one block of sources */
+    SOURCE_BLOCK = 16384, /* a block of sources is closed at this size */
+    SOURCE_BLOCK_MAX = 1 << 28,
+    TERMS_PER_BLOCK = 16,
+    SKIP_ENTRY = 16, /* one block of a posting list */
+    COLUMN_MULTI = 1,
+    COLUMN_MISSING = 2,
+};
+
+/* ---- postings ------------------------------------------------------------------ */
+
+/* One term's list, decoded: `deltas` are positions, the first of a document absolute,
+ * the others relative to the one before. */
+typedef struct postings_list {
+    uint32_t doc_count;
+    uint64_t pos_count;
+    const uint32_t *docs, *freqs, *deltas; /* freqs and deltas NULL: none kept */
+    const uint8_t *norms;                  /* by document; NULL: none */
+} postings_list;
+
+/* Append the list's bytes; QN_ELIMIT past 4 GB. A list of one document has none in
+ * `postings`. */
+QN_MUST_CHECK qn_status qn_postings__encode(const postings_list *l, qn_buf *postings,
+                                            qn_error *err);
+QN_MUST_CHECK qn_status qn_positions__encode(const postings_list *l, qn_buf *positions,
+                                             qn_error *err);
+
+/* Where a cursor reads. */
+typedef struct postings_source {
+    const qn_blockfile *file;
+    uint32_t field, doc_limit;
+    qn_slice postings, positions; /* whole blocks */
+    bool has_freqs;
+    uint8_t single_norm; /* norm of a list of one document */
+} postings_source;
+
+QN_MUST_CHECK qn_status qn_postings__init(qn_postings *p, const postings_source *s,
+                                          const qn_term *term, qn_arena *arena,
+                                          qn_error *err);
+
+/* ---- dictionary ----------------------------------------------------------------- */
+
+typedef struct terms_writer {
+    qn_buf data, offsets;
+    qn_slice last; /* the term before; borrowed */
+    uint32_t count;
+    bool has_freqs;
+} terms_writer;
+
+void qn_terms__writer_init(terms_writer *w, qn_alloc *a, bool has_freqs);
+void qn_terms__writer_deinit(terms_writer *w);
+/* In byte order; `bytes` stays valid until the next call. */
+void qn_terms__add(terms_writer *w, qn_slice bytes, const qn_term *term);
+QN_MUST_CHECK qn_status qn_terms__finish(terms_writer *w, uint32_t field,
+                                         qn_blockfile_writer *out, qn_error *err);
+
+/* ---- sources -------------------------------------------------------------------- */
+
+typedef struct source_entry {
+    uint32_t first_doc, raw_size;
+    uint64_t offset;
+} source_entry;
+
+/* Sources on their way into a segment: closed blocks are compressed, one is open. */
+typedef struct sources {
+    qn_alloc *alloc;
+    QN_VEC(source_entry) entries; /* of closed blocks */
+    qn_buf packed;                /* closed blocks */
+    uint32_t open_doc;            /* first document of the open block */
+    uint32_t next_doc;            /* documents below have their source */
+    qn_buf open_sizes;            /* u32 source, u32 extras per document */
+    qn_buf open_bytes;
+    void *compressor;
+} sources;
+
+void qn_sources__init(sources *s, qn_alloc *a);
+void qn_sources__deinit(sources *s);
+size_t qn_sources__bytes(const sources *s);
+/* `doc` above all before; documents left out have an empty source. */
+QN_MUST_CHECK qn_status qn_sources__add(sources *s, uint32_t doc, qn_slice source,
+                                        qn_slice extras, qn_error *err);
+/* Of a document below `doc_count`. */
+QN_MUST_CHECK qn_status qn_sources__get(const sources *s, uint32_t doc, qn_buf *scratch,
+                                        qn_slice *source, qn_slice *extras,
+                                        qn_error *err);
+QN_MUST_CHECK qn_status qn_sources__write(sources *s, uint32_t doc_count,
+                                          qn_blockfile_writer *w, qn_error *err);
+/* From a segment's block. */
+QN_MUST_CHECK qn_status qn_sources__read(const qn_blockfile *f, qn_slice block,
+                                         uint32_t doc, uint32_t doc_count,
+                                         qn_buf *scratch, qn_slice *source,
+                                         qn_slice *extras, qn_error *err);
+
+/* ---- ids ------------------------------------------------------------------------ */
+
+typedef struct ids {
+    qn_alloc *alloc;
+    uint64_t seed;
+    uint32_t count;
+    qn_buf bytes;
+    QN_VEC(uint32_t) ends;   /* of each id in `bytes` */
+    QN_VEC(uint32_t) hashes; /* low half, to spare comparisons and hashing again */
+    uint32_t *slots;         /* document + 1, 0: free */
+    uint32_t slot_count;     /* a power of two, or 0 */
+} ids;
+
+void qn_ids__init(ids *t, qn_alloc *a, uint64_t seed);
+void qn_ids__deinit(ids *t);
+size_t qn_ids__bytes(const ids *t);
+/* The document's number is the count before. */
+QN_MUST_CHECK qn_status qn_ids__add(ids *t, qn_slice id, qn_error *err);
+uint32_t qn_ids__find(const ids *t, qn_slice id);
+QN_MUST_CHECK qn_status qn_ids__write(const ids *t, qn_blockfile_writer *w,
+                                      qn_error *err);
+uint64_t qn_ids__hash(uint64_t seed, qn_slice id);
+
+/* ---- terms in the making -------------------------------------------------------- */
+
+/* Memory handed out in small pieces that never move and are freed together. A place is
+ * page << 16 | offset. */
+enum { POOL_PAGE = 65536 };
+typedef struct byte_pool {
+    qn_alloc *alloc;
+    QN_VEC(uint8_t *) pages;
+    uint32_t used; /* of the last page */
+} byte_pool;
+
+void qn_pool__deinit(byte_pool *p);
+size_t qn_pool__bytes(const byte_pool *p);
+/* `size` bytes (at most POOL_PAGE) at *place; NULL when out of memory. */
+uint8_t *qn_pool__take(byte_pool *p, uint32_t size, uint32_t *place);
+
+/* A distinct term of a field, with the chain of chunks its occurrences lie in. One
+ * occurrence is a varint (gap to the document before) << 1 | 1 and the position, or,
+ * in the same document, (gap to the position before) << 1; without positions the gap of
+ * documents alone. A chunk ends in the place of the next one. */
+typedef struct pending_term {
+    const char *bytes;
+    uint32_t size;
+    uint32_t last_doc, last_position; /* doc_count == 0: none yet */
+    uint32_t doc_count;
+    uint64_t pos_count;
+    uint32_t first; /* place of the first chunk */
+    uint32_t at;    /* place to write at */
+    uint16_t room;  /* bytes left before the link */
+    uint8_t level;  /* size of the current chunk: see chunk_size() */
+} pending_term;
+
+/* The terms of one field: a hash table over an array. */
+typedef struct term_table {
+    QN_VEC(pending_term) terms;
+    uint64_t *slots; /* hash's upper half << 32 | index + 1; 0: free */
+    size_t slot_count;
+} term_table;
+
+void qn_term_table__deinit(term_table *t, qn_alloc *a);
+size_t qn_term_table__bytes(const term_table *t);
+/* Finds or adds; QN_OK and its index in the array. Bytes of new terms go to `names`. */
+QN_MUST_CHECK qn_status qn_term_table__intern(term_table *t, byte_pool *names,
+                                              uint64_t seed, qn_slice bytes,
+                                              uint32_t *index, qn_error *err);
+/* One more occurrence; without positions a second one in a document changes nothing. */
+QN_MUST_CHECK qn_status qn_term__occur(pending_term *t, byte_pool *chunks, uint32_t doc,
+                                       uint32_t position, bool positions,
+                                       qn_error *err);
+
+/* A chain taken apart. The arrays grow and are used again for the next term. */
+typedef struct decoded_term {
+    qn_alloc *alloc;
+    qn_buf bytes;
+    uint32_t *docs, *freqs, *deltas;
+    size_t docs_capacity, deltas_capacity;
+} decoded_term;
+
+void qn_decoded__deinit(decoded_term *d);
+QN_MUST_CHECK qn_status qn_term__decode(const pending_term *t, const byte_pool *chunks,
+                                        bool positions, decoded_term *d, qn_error *err);
+/* Indexes of the table's terms in byte order; the caller frees the array. */
+QN_MUST_CHECK qn_status qn_term_table__sort(const term_table *t, qn_alloc *a,
+                                            QN_OWNED uint32_t **order, qn_error *err);
+
+/* ---- columns -------------------------------------------------------------------- */
+
+typedef struct column_values {
+    qn_field_type type;
+    uint32_t doc_count;
+    size_t count;           /* of values */
+    const uint32_t *docs;   /* ascending; equal ones: several values */
+    const uint64_t *values; /* the bits of an int64 or a double, or an ordinal */
+    const qn_slice *dict;   /* KEYWORD: in byte order */
+    uint32_t dict_count;
+} column_values;
+
+QN_MUST_CHECK qn_status qn_column__write(const column_values *c, uint32_t field,
+                                         qn_alloc *a, qn_blockfile_writer *w,
+                                         qn_error *err);
+/* Lays a view over the block; checks sizes, and with `thorough` every value. */
+QN_MUST_CHECK qn_status qn_column__init(qn_column *c, const qn_blockfile *f,
+                                        uint32_t field, uint32_t doc_count,
+                                        bool thorough, qn_error *err);
+static inline bool qn_column__is_float(qn_field_type type)
+{
+    return type == QN_FIELD_FLOAT || type == QN_FIELD_DOUBLE;
+}
+
+#endif

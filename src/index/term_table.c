@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Terms while a segment is being built: interning, and chains of occurrences. This is
+ * the inner loop of indexing: one probe, one comparison, a few bytes written. */
+#include "index/segment_internal.h"
+
+#include <stdlib.h>
+#include <xxhash.h>
+
+/* ---- the pool ------------------------------------------------------------------- */
+
+void qn_pool__deinit(byte_pool *p)
+{
+    for (size_t i = 0; i < p->pages.n; i++) qn_delete(p->alloc, p->pages.p[i]);
+    qn_vec_deinit(p->alloc, &p->pages);
+}
+
+size_t qn_pool__bytes(const byte_pool *p)
+{
+    return p->pages.n * POOL_PAGE + p->pages.capacity * sizeof *p->pages.p;
+}
+
+uint8_t *qn_pool__take(byte_pool *p, uint32_t size, uint32_t *place)
+{
+    if (p->pages.n == 0 || p->used + size > POOL_PAGE) {
+        if (p->pages.n == 65536 || !qn_vec_grow(p->alloc, &p->pages)) return NULL;
+        uint8_t *page = qn_new0(p->alloc, POOL_PAGE);
+        if (page == NULL) return NULL;
+        p->pages.p[p->pages.n++] = page;
+        p->used = 0;
+    }
+    *place = (uint32_t)((p->pages.n - 1) << 16) | p->used;
+    uint8_t *bytes = p->pages.p[p->pages.n - 1] + p->used;
+    p->used += size;
+    return bytes;
+}
+
+static uint8_t *pool_at(const byte_pool *p, uint32_t place)
+{
+    return p->pages.p[place >> 16] + (place & 0xFFFF);
+}
+
+/* ---- interning ------------------------------------------------------------------ */
+
+void qn_term_table__deinit(term_table *t, qn_alloc *a)
+{
+    qn_vec_deinit(a, &t->terms);
+    qn_delete(a, t->slots);
+    t->slots = NULL;
+    t->slot_count = 0;
+}
+
+size_t qn_term_table__bytes(const term_table *t)
+{
+    return t->terms.capacity * sizeof *t->terms.p + t->slot_count * sizeof *t->slots;
+}
+
+static bool grow_slots(term_table *t, qn_alloc *a, uint64_t seed)
+{
+    size_t slot_count = t->slot_count == 0 ? 64 : t->slot_count * 2;
+    uint64_t *slots = qn_new_array(a, slot_count, sizeof *slots);
+    if (slots == NULL) return false;
+    for (size_t i = 0; i < t->terms.n; i++) {
+        const pending_term *term = &t->terms.p[i];
+        uint64_t hash = XXH3_64bits_withSeed(term->bytes, term->size, seed);
+        size_t at = hash & (slot_count - 1);
+        while (slots[at] != 0) at = (at + 1) & (slot_count - 1);
+        slots[at] = (hash >> 32 << 32) | (i + 1);
+    }
+    qn_delete(a, t->slots);
+    t->slots = slots;
+    t->slot_count = slot_count;
+    return true;
+}
+
+static qn_status no_memory(qn_error *err)
+{
+    return qn_fail(err, QN_ENOMEM, "terms of a segment in the making");
+}
+
+static qn_status add_term(term_table *t, byte_pool *names, uint64_t *slot,
+                          uint64_t hash, qn_slice bytes, uint32_t *index, qn_error *err)
+{
+    if (t->terms.n >= UINT32_MAX / 2)
+        return qn_fail(err, QN_ELIMIT, "too many terms in a segment");
+    uint32_t place = 0;
+    if (!qn_vec_grow(names->alloc, &t->terms)) return no_memory(err);
+    uint8_t *copy = qn_pool__take(names, (uint32_t)bytes.n, &place);
+    if (copy == NULL) return no_memory(err);
+    if (bytes.n > 0) memcpy(copy, bytes.p, bytes.n);
+    *index = (uint32_t)t->terms.n;
+    t->terms.p[t->terms.n++] =
+        (pending_term){.bytes = (const char *)copy, .size = (uint32_t)bytes.n};
+    *slot = (hash >> 32 << 32) | t->terms.n;
+    return QN_OK;
+}
+
+qn_status qn_term_table__intern(term_table *t, byte_pool *names, uint64_t seed,
+                                qn_slice bytes, uint32_t *index, qn_error *err)
+{
+    if (t->terms.n >= t->slot_count / 2 && !grow_slots(t, names->alloc, seed))
+        return no_memory(err);
+    uint64_t hash = XXH3_64bits_withSeed(bytes.p, bytes.n, seed);
+    for (size_t i = hash & (t->slot_count - 1);; i = (i + 1) & (t->slot_count - 1)) {
+        uint64_t slot = t->slots[i];
+        if (slot == 0) return add_term(t, names, &t->slots[i], hash, bytes, index, err);
+        if (slot >> 32 != hash >> 32) continue;
+        const pending_term *term = &t->terms.p[(uint32_t)slot - 1];
+        if (term->size == bytes.n && memcmp(term->bytes, bytes.p, bytes.n) == 0) {
+            *index = (uint32_t)slot - 1;
+            return QN_OK;
+        }
+    }
+}
+
+/* ---- chains --------------------------------------------------------------------- */
+
+enum { LINK = 4, FIRST_CHUNK = 16, LEVEL_MAX = 7 };
+
+static uint32_t chunk_size(uint8_t level)
+{
+    return (uint32_t)FIRST_CHUNK << level;
+}
+
+/* Writes `n` bytes that do not fit the current chunk: the rest of it, a link, and the
+ * next chunk, twice the size. Takes the memory first, so that a failure changes
+ * nothing. */
+static qn_status append_across(pending_term *t, byte_pool *chunks, const uint8_t *bytes,
+                               uint32_t n, qn_error *err)
+{
+    bool fresh = t->doc_count == 0;
+    uint8_t level = fresh || t->level == LEVEL_MAX ? t->level : (uint8_t)(t->level + 1);
+    uint32_t place = 0;
+    uint8_t *next = qn_pool__take(chunks, chunk_size(level), &place);
+    if (next == NULL) return no_memory(err);
+    uint32_t head = fresh ? 0 : t->room;
+    if (fresh) {
+        t->first = place;
+    } else {
+        uint8_t *old = pool_at(chunks, t->at);
+        memcpy(old, bytes, head);
+        qn_store32(old + head, place);
+    }
+    memcpy(next, bytes + head, n - head);
+    t->level = level;
+    t->at = place + (n - head);
+    t->room = (uint16_t)(chunk_size(level) - LINK - (n - head));
+    return QN_OK;
+}
+
+static qn_status append(pending_term *t, byte_pool *chunks, const uint8_t *bytes,
+                        uint32_t n, qn_error *err)
+{
+    if (n > t->room) return append_across(t, chunks, bytes, n, err);
+    memcpy(pool_at(chunks, t->at), bytes, n);
+    t->at += n;
+    t->room = (uint16_t)(t->room - n);
+    return QN_OK;
+}
+
+qn_status qn_term__occur(pending_term *t, byte_pool *chunks, uint32_t doc,
+                         uint32_t position, bool positions, qn_error *err)
+{
+    uint8_t bytes[20];
+    bool again = t->doc_count > 0 && t->last_doc == doc;
+    if (again && !positions) return QN_OK;
+    size_t n = 0;
+    if (again) {
+        n = qn_varint_put(bytes, (uint64_t)(position - t->last_position) << 1);
+    } else {
+        uint64_t gap = doc - t->last_doc; /* of the first document: itself */
+        n = qn_varint_put(bytes, positions ? gap << 1 | 1 : gap);
+        if (positions) n += qn_varint_put(bytes + n, position);
+    }
+    QN_TRY(append(t, chunks, bytes, (uint32_t)n, err));
+    if (!again) t->doc_count++;
+    t->last_doc = doc;
+    t->last_position = position;
+    t->pos_count++;
+    return QN_OK;
+}
+
+/* ---- taking chains apart --------------------------------------------------------- */
+
+void qn_decoded__deinit(decoded_term *d)
+{
+    qn_buf_deinit(&d->bytes);
+    qn_delete(d->alloc, d->docs);
+    qn_delete(d->alloc, d->freqs);
+    qn_delete(d->alloc, d->deltas);
+    *d = (decoded_term){.alloc = d->alloc};
+}
+
+static bool grow_array(qn_alloc *a, uint32_t **p, size_t capacity)
+{
+    uint32_t *grown = qn_resize(a, *p, capacity * sizeof **p);
+    if (grown == NULL) return false;
+    *p = grown;
+    return true;
+}
+
+static bool make_room(decoded_term *d, const pending_term *t)
+{
+    if (t->doc_count > d->docs_capacity) {
+        size_t capacity = t->doc_count + (size_t)t->doc_count / 2;
+        if (!grow_array(d->alloc, &d->docs, capacity) ||
+            !grow_array(d->alloc, &d->freqs, capacity))
+            return false;
+        d->docs_capacity = capacity;
+    }
+    if (t->pos_count > d->deltas_capacity) {
+        size_t capacity = t->pos_count + t->pos_count / 2;
+        if (!grow_array(d->alloc, &d->deltas, capacity)) return false;
+        d->deltas_capacity = capacity;
+    }
+    return true;
+}
+
+/* The chain as one run of bytes. The chunk that holds the place to write at is the
+ * last one. */
+static bool join_chunks(const pending_term *t, const byte_pool *chunks, qn_buf *out)
+{
+    qn_buf_reset(out);
+    uint32_t place = t->first;
+    for (uint8_t level = 0;;
+         level = level == LEVEL_MAX ? level : (uint8_t)(level + 1)) {
+        uint32_t size = chunk_size(level) - LINK;
+        if (t->at >= place && t->at <= place + size) {
+            qn_buf_add(out, pool_at(chunks, place), t->at - place);
+            return !out->failed;
+        }
+        qn_buf_add(out, pool_at(chunks, place), size);
+        place = qn_load32(pool_at(chunks, place) + size);
+    }
+}
+
+qn_status qn_term__decode(const pending_term *t, const byte_pool *chunks,
+                          bool positions, decoded_term *d, qn_error *err)
+{
+    if (!make_room(d, t) || !join_chunks(t, chunks, &d->bytes)) return no_memory(err);
+    const uint8_t *at = (const uint8_t *)d->bytes.p, *end = at + d->bytes.n;
+    uint32_t docs = 0, doc = 0;
+    size_t deltas = 0;
+    while (at < end) {
+        uint64_t code = 0;
+        at = qn_varint_get(at, end, &code);
+        if (!positions || code & 1) {
+            doc += (uint32_t)(positions ? code >> 1 : code);
+            d->docs[docs] = doc;
+            d->freqs[docs++] = 1;
+            if (positions) {
+                at = qn_varint_get(at, end, &code);
+                d->deltas[deltas++] = (uint32_t)code;
+            }
+        } else {
+            d->freqs[docs - 1]++;
+            d->deltas[deltas++] = (uint32_t)(code >> 1);
+        }
+    }
+    qn_assert(docs == t->doc_count && (!positions || deltas == t->pos_count));
+    return QN_OK;
+}
+
+/* ---- order ---------------------------------------------------------------------- */
+
+typedef struct sort_key {
+    uint64_t prefix; /* first eight bytes, so that they compare as one number */
+    const pending_term *term;
+} sort_key;
+
+static uint64_t prefix_of(const pending_term *t)
+{
+    uint64_t prefix = 0;
+    for (uint32_t i = 0; i < 8; i++)
+        prefix = prefix << 8 | (i < t->size ? (uint8_t)t->bytes[i] : 0);
+    return prefix;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const sort_key *x = a, *y = b;
+    if (x->prefix != y->prefix) return x->prefix < y->prefix ? -1 : 1;
+    return qn_slice_compare((qn_slice){x->term->bytes, x->term->size},
+                            (qn_slice){y->term->bytes, y->term->size});
+}
+
+qn_status qn_term_table__sort(const term_table *t, qn_alloc *a, uint32_t **order,
+                              qn_error *err)
+{
+    sort_key *keys = qn_new_array(a, t->terms.n, sizeof *keys);
+    *order = qn_new_array(a, t->terms.n, sizeof **order);
+    if (keys == NULL || *order == NULL) {
+        qn_delete(a, keys);
+        qn_delete(a, *order);
+        *order = NULL;
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < t->terms.n; i++)
+        keys[i] = (sort_key){prefix_of(&t->terms.p[i]), &t->terms.p[i]};
+    qsort(keys, t->terms.n, sizeof *keys, compare_keys);
+    for (size_t i = 0; i < t->terms.n; i++)
+        (*order)[i] = (uint32_t)(keys[i].term - t->terms.p);
+    qn_delete(a, keys);
+    return QN_OK;
+}

@@ -1,1 +1,0 @@
-qn_test(test_rank_metrics SOURCES test_rank_metrics.c)
