@@ -5,7 +5,7 @@
  *
  *     bench_num [seconds per figure, default 0.2] [only lines whose name has this] */
 #include "base/clock.h"
-#include "num/gemm.h"
+#include "num/gemm_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,8 +81,8 @@ static void run_product(void *arg)
                       p->scratch);
 }
 
-static void bench_gemm(qn_gemm_kind kind, const qn_kernels *k, bool int8, size_t M,
-                       size_t N, size_t K, bool gelu)
+static void bench_gemm(const qn_gemm_maker *maker, const qn_kernels *k, bool int8,
+                       size_t M, size_t N, size_t K, bool gelu)
 {
     qn_gemm *g = NULL;
     qn_error err = {0};
@@ -90,8 +90,9 @@ static void bench_gemm(qn_gemm_kind kind, const qn_kernels *k, bool int8, size_t
     int8_t *W8 = memory(N * K);
     for (size_t i = 0; i < N * K; i++) W8[i] = (int8_t)(W[i] * 127.0f);
     qn_status st =
-        int8 ? qn_gemm_pack_i8_by(qn_alloc_heap(), kind, k, W8, scale, N, K, &g, &err)
-             : qn_gemm_pack_f32_by(qn_alloc_heap(), kind, k, W, N, K, &g, &err);
+        int8
+            ? qn_num__gemm_pack_i8(qn_alloc_heap(), maker, k, W8, scale, N, K, &g, &err)
+            : qn_num__gemm_pack_f32(qn_alloc_heap(), maker, k, W, N, K, &g, &err);
     if (st == QN_OK) {
         product p = {.g = g, .M = M, .N = N, .K = K, .X = noise(M * K), .bias = scale};
         p.Y = memory(M * N * sizeof(float));
@@ -126,14 +127,16 @@ static void bench_products(void)
             const size_t *s = shapes[i];
             for (size_t v = 0; v + 1 < qn_kernel_set_count; v++)
                 if (qn_kernel_sets[v].usable())
-                    bench_gemm(QN_GEMM_OWN, &qn_kernel_sets[v], int8 != 0, s[0], s[1],
-                               s[2], false);
-            bench_gemm(QN_GEMM_ONEDNN, qn_kernels_best(), int8 != 0, s[0], s[1], s[2],
-                       false);
+                    bench_gemm(&qn_num__gemm_own, &qn_kernel_sets[v], int8 != 0, s[0],
+                               s[1], s[2], false);
+#ifdef QN_HAVE_ONEDNN
+            bench_gemm(&qn_num__gemm_onednn, qn_kernels_best(), int8 != 0, s[0], s[1],
+                       s[2], false);
+#endif
         }
     }
-    bench_gemm(QN_GEMM_OWN, qn_kernels_best(), false, 128, 1536, 384, true);
-    bench_gemm(QN_GEMM_OWN, qn_kernels_best(), true, 128, 1536, 384, true);
+    bench_gemm(&qn_num__gemm_own, qn_kernels_best(), false, 128, 1536, 384, true);
+    bench_gemm(&qn_num__gemm_own, qn_kernels_best(), true, 128, 1536, 384, true);
 }
 
 /* ---- kernels ---- */

@@ -3,7 +3,7 @@ set(QUERN_SANITIZE "" CACHE STRING "empty, 'address' (with undefined) or 'thread
 option(QUERN_WERROR "warnings are errors" OFF)
 option(QUERN_COVERAGE "instrument for coverage" OFF)
 option(QUERN_FUZZ "libFuzzer targets (clang only)" OFF)
-option(QUERN_ONEDNN "matrix products through oneDNN when it is installed" ON)
+option(QUERN_ONEDNN "check and measure our matrix products against oneDNN when it is installed" ON)
 
 set(CMAKE_C_STANDARD 17)
 set(CMAKE_C_STANDARD_REQUIRED ON)
@@ -43,7 +43,7 @@ elseif(QUERN_SANITIZE STREQUAL "thread")
   target_compile_options(quern_flags INTERFACE -fsanitize=thread)
   target_link_options(quern_flags INTERFACE -fsanitize=thread)
   # oneDNN's own threads and JIT code are not instrumented: TSan would see races that
-  # are none. The portable kernels answer instead.
+  # are none.
   set(QUERN_ONEDNN OFF)
 endif()
 if(QUERN_COVERAGE)

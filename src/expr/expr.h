@@ -175,7 +175,7 @@ QN_MUST_CHECK qn_status qn_expr_eval_str(qn_expr_machine *m, const qn_expr_batch
 /* What the expression asks the caller for: one row per distinct name or feature call.
  */
 typedef struct qn_expr_input {
-    qn_slice text; /* as first written: "text_relevance(title)"; owned by the qn_expr */
+    qn_slice text; /* "text_relevance(title,false)", without blanks; the qn_expr's */
     bool is_call;
     qn_expr_symbol symbol;
 } qn_expr_input;
@@ -200,7 +200,7 @@ QN_MUST_CHECK qn_status qn_expr_trace(qn_alloc *alloc, const qn_expr *e,
 
 /* --- text forms, for goldens and people --- */
 
-/* The typed tree as an S-expression: (add:double (mul:double ...)). */
+/* The typed tree as an S-expression: (add.f (load.f price) 10). */
 void qn_expr_dump(const qn_expr *e, qn_buf *out);
 /* The steps, one a line. */
 void qn_expr_list_steps(const qn_expr *e, qn_buf *out);
@@ -223,8 +223,7 @@ const qn_expr_function *qn_expr_function_at(size_t i);
 const qn_expr_function *qn_expr_function_find(qn_slice name);
 const char *qn_expr_type_name(qn_expr_type type);
 
-/* Checks one compiled expression's name to a known one: the nearest of the table by
- * edit distance, at most a third of its length away; NULL when nothing is near. */
+/* The function whose name is nearest by edit distance; NULL when none is near. */
 const char *qn_expr_function_nearest(qn_slice name);
 
 #endif

@@ -60,6 +60,7 @@ typedef struct qn_model_info {
     bool normalize;           /* vectors have length 1 */
     qn_activation activation; /* of rerank models */
     qn_truncation truncation; /* of pairs: as trained, else balanced */
+    bool truncation_recorded; /* the file says how it was trained */
     uint32_t dims;            /* length of a vector; 1 for a reranker */
     uint32_t max_tokens;      /* special tokens included */
     uint32_t layers, hidden, heads, vocab;
@@ -75,6 +76,11 @@ typedef struct qn_model_options {
 QN_MUST_CHECK qn_status qn_model_open(qn_alloc *a, const char *path,
                                       QN_NULLABLE const qn_model_options *options,
                                       QN_OWNED qn_model **out, qn_error *err);
+/* Over the bytes of a .qnm file, borrowed until close(); `name` stands in messages. */
+QN_MUST_CHECK qn_status
+qn_model_open_memory(qn_alloc *a, const uint8_t *bytes, size_t n, const char *name,
+                     QN_NULLABLE const qn_model_options *options,
+                     QN_OWNED qn_model **out, qn_error *err);
 void qn_model_close(QN_OWNED QN_NULLABLE qn_model *model);
 
 const qn_model_info *qn_model_describe(const qn_model *model);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gemm.c -- the seam: checks, ownership, and the choice of who multiplies. */
+/* gemm.c -- the seam: checks and ownership; who multiplies is behind qn_gemm_maker. */
 #include "num/gemm.h"
 
 #include "num/gemm_internal.h"
@@ -8,28 +8,11 @@
 
 enum { DEPTH_MAX = 65536 }; /* 255 * 127 * K must fit int32 */
 
-static const qn_gemm_maker *backend_of(qn_gemm_kind kind)
-{
-    switch (kind) {
-    case QN_GEMM_OWN:
-        return &qn_num__gemm_own;
-    case QN_GEMM_ONEDNN:
-#ifdef QN_HAVE_ONEDNN
-        return &qn_num__gemm_onednn;
-#else
-        return NULL;
-#endif
-    }
-    return NULL;
-}
-
-static qn_status gemm_new(qn_alloc *a, qn_gemm_kind kind, const qn_kernels *kernels,
-                          size_t N, size_t K, bool int8, qn_gemm **out, qn_error *err)
+static qn_status gemm_new(qn_alloc *a, const qn_gemm_maker *maker,
+                          const qn_kernels *kernels, size_t N, size_t K, bool int8,
+                          qn_gemm **out, qn_error *err)
 {
     *out = NULL;
-    const qn_gemm_maker *backend = backend_of(kind);
-    if (backend == NULL)
-        return qn_fail(err, QN_EUNSUPPORTED, "this build has no oneDNN");
     if (N < 1 || K < 1 || K > DEPTH_MAX || N > SIZE_MAX / 16 / DEPTH_MAX)
         return qn_fail(err, QN_EINVAL,
                        "a weight of %zu x %zu: both sides are at least 1, columns at "
@@ -39,23 +22,23 @@ static qn_status gemm_new(qn_alloc *a, qn_gemm_kind kind, const qn_kernels *kern
     if (g == NULL) return qn_fail(err, QN_ENOMEM, "a packed weight");
     g->alloc = a;
     g->kernels = kernels;
-    g->backend = backend;
+    g->backend = maker;
     g->N = N;
     g->K = K;
     g->int8 = int8;
-    bool own = kind == QN_GEMM_OWN;
-    (void)snprintf(g->name, sizeof g->name, "%s%s%s %s", backend->name, own ? " " : "",
+    bool own = maker == &qn_num__gemm_own;
+    (void)snprintf(g->name, sizeof g->name, "%s%s%s %s", maker->name, own ? " " : "",
                    own ? kernels->name : "", int8 ? "i8" : "f32");
     *out = g;
     return QN_OK;
 }
 
-qn_status qn_gemm_pack_f32_by(qn_alloc *a, qn_gemm_kind kind, const qn_kernels *kernels,
-                              const float *W, size_t N, size_t K, qn_gemm **out,
-                              qn_error *err)
+qn_status qn_num__gemm_pack_f32(qn_alloc *a, const qn_gemm_maker *maker,
+                                const qn_kernels *kernels, const float *W, size_t N,
+                                size_t K, qn_gemm **out, qn_error *err)
 {
     qn_status st;
-    QN_TRY(gemm_new(a, kind, kernels, N, K, false, out, err));
+    QN_TRY(gemm_new(a, maker, kernels, N, K, false, out, err));
     QN_TRY_TO(fail, (*out)->backend->pack_f32(*out, W, err));
     return QN_OK;
 fail:
@@ -64,12 +47,13 @@ fail:
     return st;
 }
 
-qn_status qn_gemm_pack_i8_by(qn_alloc *a, qn_gemm_kind kind, const qn_kernels *kernels,
-                             const int8_t *W, const float *scale, size_t N, size_t K,
-                             qn_gemm **out, qn_error *err)
+qn_status qn_num__gemm_pack_i8(qn_alloc *a, const qn_gemm_maker *maker,
+                               const qn_kernels *kernels, const int8_t *W,
+                               const float *scale, size_t N, size_t K, qn_gemm **out,
+                               qn_error *err)
 {
     qn_status st;
-    QN_TRY(gemm_new(a, kind, kernels, N, K, true, out, err));
+    QN_TRY(gemm_new(a, maker, kernels, N, K, true, out, err));
     QN_TRY_TO(fail, (*out)->backend->pack_i8(*out, W, scale, err));
     return QN_OK;
 fail:
@@ -81,14 +65,15 @@ fail:
 qn_status qn_gemm_pack_f32(qn_alloc *a, const qn_kernels *kernels, const float *W,
                            size_t N, size_t K, qn_gemm **out, qn_error *err)
 {
-    return qn_gemm_pack_f32_by(a, QN_GEMM_OWN, kernels, W, N, K, out, err);
+    return qn_num__gemm_pack_f32(a, &qn_num__gemm_own, kernels, W, N, K, out, err);
 }
 
 qn_status qn_gemm_pack_i8(qn_alloc *a, const qn_kernels *kernels, const int8_t *W,
                           const float *scale, size_t N, size_t K, qn_gemm **out,
                           qn_error *err)
 {
-    return qn_gemm_pack_i8_by(a, QN_GEMM_OWN, kernels, W, scale, N, K, out, err);
+    return qn_num__gemm_pack_i8(a, &qn_num__gemm_own, kernels, W, scale, N, K, out,
+                                err);
 }
 
 void qn_gemm_destroy(qn_gemm *g)

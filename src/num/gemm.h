@@ -4,11 +4,10 @@
  *
  *     Y[m][n] = sum_k X[m][k] * W[n][k] + bias[n]        X: M x K, W: N x K, row-major
  *
- * The weight is packed once, at load, into the form that the machine multiplies
- * fastest; the seam hides who multiplies (our own tiles, or oneDNN). Two kinds of
- * weight: f32, and int8 with one scale per row n. For int8 the activations are
- * quantised per row m at run time (symmetric, [-127, 127]) and products are summed
- * exactly in int32:
+ * The weight is packed once, at load, into the form that the kernel set multiplies
+ * fastest. Two kinds of weight: f32, and int8 with one scale per row n. For int8 the
+ * activations are quantised per row m at run time (symmetric, [-127, 127]) and products
+ * are summed exactly in int32:
  *
  *     Y[m][n] = sx[m] * sw[n] * sum_k Xq[m][k] * Wq[n][k] + bias[n]
  *
@@ -18,7 +17,6 @@
  * Row m of Y has the same bits whatever M is and whatever the other rows are. In f32
  * each value is one chain over k, in order: sets with fused multiply-add (avx2,
  * avx512vnni, neon) agree to the bit, scalar within the rounding of K terms.
- * oneDNN promises none of this, so it multiplies only where it is asked for by name.
  *
  * Lifetime   a packed weight owns its memory; the source may go after packing.
  * Threads    a packed weight is immutable: any number of threads multiply with it, each
@@ -32,11 +30,6 @@
 
 typedef struct qn_gemm qn_gemm; /* one packed weight */
 
-typedef enum qn_gemm_kind {
-    QN_GEMM_OWN,    /* the tiles of the kernel set */
-    QN_GEMM_ONEDNN, /* the library, for comparison; QN_EUNSUPPORTED when not built in */
-} qn_gemm_kind;
-
 /* W: N x K. Both at least 1, K at most 65536. */
 QN_MUST_CHECK qn_status qn_gemm_pack_f32(qn_alloc *a, const qn_kernels *kernels,
                                          const float *W, size_t N, size_t K,
@@ -46,21 +39,12 @@ QN_MUST_CHECK qn_status qn_gemm_pack_i8(qn_alloc *a, const qn_kernels *kernels,
                                         const int8_t *W, const float *scale, size_t N,
                                         size_t K, QN_OWNED qn_gemm **out,
                                         qn_error *err);
-/* The same by a back end of choice; kernels as above. */
-QN_MUST_CHECK qn_status qn_gemm_pack_f32_by(qn_alloc *a, qn_gemm_kind kind,
-                                            const qn_kernels *kernels, const float *W,
-                                            size_t N, size_t K, QN_OWNED qn_gemm **out,
-                                            qn_error *err);
-QN_MUST_CHECK qn_status qn_gemm_pack_i8_by(qn_alloc *a, qn_gemm_kind kind,
-                                           const qn_kernels *kernels, const int8_t *W,
-                                           const float *scale, size_t N, size_t K,
-                                           QN_OWNED qn_gemm **out, qn_error *err);
 void qn_gemm_destroy(QN_OWNED QN_NULLABLE qn_gemm *g);
 
 size_t qn_gemm_rows(const qn_gemm *g);    /* N */
 size_t qn_gemm_columns(const qn_gemm *g); /* K */
 size_t qn_gemm_bytes(const qn_gemm *g);   /* memory held */
-/* Who multiplies: "onednn f32", "own avx2 i8", ... for `quern version --build`. */
+/* Who multiplies: "own avx2 i8", ... for `quern version --build`. */
 const char *qn_gemm_backend(const qn_gemm *g);
 
 /* Bytes of scratch that a product of M rows needs. */

@@ -33,9 +33,19 @@ struct qn_gemm {
 };
 
 extern const qn_gemm_maker qn_num__gemm_own;
-#ifdef QN_HAVE_ONEDNN
+/* The library, as a second opinion in tests and benchmarks: gemm_onednn.c, a target of
+ * its own (quern_gemm_onednn) that the product does not link. */
 extern const qn_gemm_maker qn_num__gemm_onednn;
-#endif
+
+/* qn_gemm_pack_f32() and _i8() by a back end of choice. */
+QN_MUST_CHECK qn_status qn_num__gemm_pack_f32(qn_alloc *a, const qn_gemm_maker *maker,
+                                              const qn_kernels *kernels, const float *W,
+                                              size_t N, size_t K, qn_gemm **out,
+                                              qn_error *err);
+QN_MUST_CHECK qn_status qn_num__gemm_pack_i8(qn_alloc *a, const qn_gemm_maker *maker,
+                                             const qn_kernels *kernels, const int8_t *W,
+                                             const float *scale, size_t N, size_t K,
+                                             qn_gemm **out, qn_error *err);
 
 /* Y = gelu(Y), Y += residual over a part of Y that starts at row m, column n. */
 void qn_num__gemm_finish(const qn_kernels *kernels, const qn_gemm_after *after,

@@ -138,12 +138,6 @@ static size_t own_scratch_bytes(const qn_gemm *g, size_t M)
     return rows * stride + round_up(rows * sizeof(float), LINE_BYTES);
 }
 
-static void add_bias(float *y, size_t ldy, size_t rows, size_t cols, const float *bias)
-{
-    for (size_t m = 0; m < rows; m++)
-        for (size_t n = 0; n < cols; n++) y[m * ldy + n] += bias[n];
-}
-
 /* One piece of k over one block of rows. */
 static void run_f32_piece(const qn_gemm *g, size_t row, size_t rows, size_t k,
                           size_t depth, const float *X, size_t ldx, const float *bias,
@@ -153,16 +147,27 @@ static void run_f32_piece(const qn_gemm *g, size_t row, size_t rows, size_t k,
     const own *o = g->state;
     bool last = k + depth == g->K;
     for (size_t p = 0; p < o->panel_count; p++) {
-        size_t n = p * t->f32_cols, cols = min_size(t->f32_cols, g->N - n);
-        const float *panel = (const float *)o->panels + n * g->K + k * t->f32_cols;
+        size_t n = p * t->f32_cols;
+        qn_tile_f32 tile = {
+            .cols = min_size(t->f32_cols, g->N - n),
+            .depth = depth,
+            .b = (const float *)o->panels + n * g->K + k * t->f32_cols,
+            .lda = ldx,
+            .ldb = t->f32_cols,
+            .first = k == 0,
+            .alpha = 1,
+            .bias = last && bias != NULL ? bias + n : NULL,
+            .ldy = ldy,
+        };
         for (size_t i = 0; i < rows; i += t->f32_rows) {
-            size_t part = min_size(t->f32_rows, rows - i), m = row + i;
-            float *y = Y + m * ldy + n;
-            t->f32(part, cols, depth, X + m * ldx + k, ldx, panel, t->f32_cols, k == 0,
-                   y, ldy);
-            if (!last) continue;
-            if (bias != NULL) add_bias(y, ldy, part, cols, bias + n);
-            qn_num__gemm_finish(g->kernels, after, m, n, part, cols, y, ldy);
+            size_t m = row + i;
+            tile.rows = min_size(t->f32_rows, rows - i);
+            tile.a = X + m * ldx + k;
+            tile.y = Y + m * ldy + n;
+            t->f32(&tile);
+            if (last)
+                qn_num__gemm_finish(g->kernels, after, m, n, tile.rows, tile.cols,
+                                    tile.y, ldy);
         }
     }
 }

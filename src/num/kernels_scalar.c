@@ -138,15 +138,17 @@ void qn_num__tanh_scalar(float *x, size_t n)
 
 enum { TILE_ROWS = 4, TILE_COLS = 8 };
 
-static void tile_f32(size_t rows, size_t cols, size_t K, const float *A, size_t lda,
-                     const float *B, size_t ldb, bool first, float *C, size_t ldc)
+static void tile_f32(const qn_tile_f32 *t)
 {
-    for (size_t m = 0; m < rows; m++) {
-        for (size_t n = 0; n < cols; n++) {
-            double sum = first ? 0 : (double)C[m * ldc + n];
-            for (size_t k = 0; k < K; k++)
-                sum += (double)A[m * lda + k] * (double)B[k * ldb + n];
-            C[m * ldc + n] = (float)sum;
+    for (size_t m = 0; m < t->rows; m++) {
+        for (size_t n = 0; n < t->cols; n++) {
+            float *y = t->y + m * t->ldy + n;
+            double sum = t->first ? 0 : (double)*y;
+            for (size_t k = 0; k < t->depth; k++)
+                sum += (double)t->a[m * t->lda + k] * (double)t->b[k * t->ldb + n];
+            *y = (float)sum;
+            if (t->alpha != 1) *y *= t->alpha;
+            if (t->bias != NULL) *y += t->bias[n];
         }
     }
 }

@@ -19,12 +19,6 @@ static size_t piece_cols(size_t N, size_t tile_cols)
     return min_size((even + 15) / 16 * 16, tile_cols);
 }
 
-static void scale_tile(float *C, size_t ldc, size_t rows, size_t cols, float alpha)
-{
-    for (size_t m = 0; m < rows; m++)
-        for (size_t n = 0; n < cols; n++) C[m * ldc + n] *= alpha;
-}
-
 void qn_num__matmul_nt(const qn_tiles *tiles, size_t M, size_t N, size_t K, float alpha,
                        const float *A, size_t lda, const float *B, size_t ldb, float *C,
                        size_t ldc)
@@ -33,19 +27,22 @@ void qn_num__matmul_nt(const qn_tiles *tiles, size_t M, size_t N, size_t K, floa
     if (N == 0) return;
     size_t cols_max = piece_cols(N, tiles->f32_cols);
     qn_assert(cols_max <= NT_COLS_MAX);
+    qn_tile_f32 t = {.lda = lda, .b = turned, .ldb = cols_max, .ldy = ldc};
     for (size_t j = 0; j < N; j += cols_max) {
-        size_t cols = min_size(cols_max, N - j), k = 0;
+        size_t k = 0;
+        t.cols = min_size(cols_max, N - j);
         do { /* once even for K = 0, which gives zeros */
-            size_t depth = min_size(NT_DEPTH, K - k);
-            tiles->transpose(B + j * ldb + k, ldb, cols, depth, turned, cols_max);
+            t.depth = min_size(NT_DEPTH, K - k);
+            t.first = k == 0;
+            t.alpha = k + t.depth == K ? alpha : 1;
+            tiles->transpose(B + j * ldb + k, ldb, t.cols, t.depth, turned, cols_max);
             for (size_t i = 0; i < M; i += tiles->f32_rows) {
-                size_t rows = min_size(tiles->f32_rows, M - i);
-                float *c = C + i * ldc + j;
-                tiles->f32(rows, cols, depth, A + i * lda + k, lda, turned, cols_max,
-                           k == 0, c, ldc);
-                if (k + depth == K && alpha != 1) scale_tile(c, ldc, rows, cols, alpha);
+                t.rows = min_size(tiles->f32_rows, M - i);
+                t.a = A + i * lda + k;
+                t.y = C + i * ldc + j;
+                tiles->f32(&t);
             }
-            k += depth;
+            k += t.depth;
         } while (k < K);
     }
 }
@@ -56,16 +53,21 @@ void qn_num__matmul_nn(const qn_tiles *tiles, size_t M, size_t N, size_t K,
 {
     if (N == 0) return;
     size_t cols_max = piece_cols(N, tiles->f32_cols);
+    qn_tile_f32 t = {.lda = lda, .ldb = ldb, .alpha = 1, .ldy = ldc};
     for (size_t j = 0; j < N; j += cols_max) {
-        size_t cols = min_size(cols_max, N - j), k = 0;
+        size_t k = 0;
+        t.cols = min_size(cols_max, N - j);
         do {
-            size_t depth = min_size(tiles->f32_depth, K - k);
+            t.depth = min_size(tiles->f32_depth, K - k);
+            t.first = k == 0;
+            t.b = B + k * ldb + j;
             for (size_t i = 0; i < M; i += tiles->f32_rows) {
-                size_t rows = min_size(tiles->f32_rows, M - i);
-                tiles->f32(rows, cols, depth, A + i * lda + k, lda, B + k * ldb + j,
-                           ldb, k == 0, C + i * ldc + j, ldc);
+                t.rows = min_size(tiles->f32_rows, M - i);
+                t.a = A + i * lda + k;
+                t.y = C + i * ldc + j;
+                tiles->f32(&t);
             }
-            k += depth;
+            k += t.depth;
         } while (k < K);
     }
 }

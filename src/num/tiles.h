@@ -14,6 +14,19 @@
 
 #include "base/status.h"
 
+/* y[m][n] = alpha * ((first ? 0 : y[m][n]) + sum_k a[m * lda + k] * b[k * ldb + n])
+ *           + bias[n], each step rounded; alpha 1 and bias NULL change nothing. */
+typedef struct qn_tile_f32 {
+    size_t rows, cols, depth; /* depth: how many k */
+    const float *a, *b;
+    size_t lda, ldb;
+    bool first;
+    float alpha;
+    QN_NULLABLE const float *bias;
+    float *y;
+    size_t ldy;
+} qn_tile_f32;
+
 /* Packed int8 weights: panels of `cols` columns; within a panel, for each group of
  * `group` consecutive k, for each column, the group's values. */
 typedef struct qn_tile_i8 {
@@ -32,9 +45,7 @@ typedef struct qn_tile_i8 {
 typedef struct qn_tiles {
     size_t f32_rows, f32_cols;
     size_t f32_depth; /* K is cut into pieces of this much, for the cache */
-    /* C[m][n] = (first ? 0 : C[m][n]) + sum_k A[m * lda + k] * B[k * ldb + n] */
-    void (*f32)(size_t rows, size_t cols, size_t K, const float *A, size_t lda,
-                const float *B, size_t ldb, bool first, float *C, size_t ldc);
+    void (*f32)(const qn_tile_f32 *t);
     /* out[k * ldo + n] = B[n * ldb + k], n < cols, k < K */
     void (*transpose)(const float *B, size_t ldb, size_t cols, size_t K, float *out,
                       size_t ldo);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tiles_avx2.c -- 6 x 16 of the result in 12 of the 16 registers; and the making of
- * int8 activations. Compiled with -mavx2 -mfma.
+/* tiles_avx2.c -- 6 x 16 of the result in 12 of the 16 registers (int8: 4 x 16, since
+ * gcc spills 6 x 16 and is a third slower); and the making of int8 activations. Compiled
+ * with -mavx2 -mfma.
  *
  * int8: activations and weights are widened to 16 bits, vpmaddwd multiplies pairs and
  * adds them in 32: exact for every input. (vpmaddubsw would do twice as many, but
@@ -19,51 +20,59 @@ INLINE __m256i first_lanes(size_t n)
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
 }
 
-/* NV vectors of columns; the last holds `n - 8 * (NV - 1)` of them. */
-INLINE void f32_tile(const size_t MR, const size_t NV, size_t n, size_t K,
-                     const float *A, size_t lda, const float *B, size_t ldb, bool first,
-                     float *C, size_t ldc)
+INLINE void f32_store(const qn_tile_f32 *t, size_t row, size_t v, __m256 sum)
+{
+    __m256i mask = first_lanes(t->cols - 8 * v);
+    __m256 y = _mm256_mul_ps(sum, _mm256_set1_ps(t->alpha));
+    if (t->bias != NULL)
+        y = _mm256_add_ps(y, _mm256_maskload_ps(t->bias + 8 * v, mask));
+    _mm256_maskstore_ps(t->y + row * t->ldy + 8 * v, mask, y);
+}
+
+/* NV vectors of columns. */
+INLINE void f32_rows(const size_t MR, const size_t NV, const qn_tile_f32 *t)
 {
     __m256i mask[2];
     __m256 acc[ROWS][2], b[2];
-    for (size_t v = 0; v < NV; v++) mask[v] = first_lanes(n - 8 * v);
-    for (size_t i = 0; i < MR; i++) __builtin_prefetch(C + i * ldc, 1);
+    const float *a = t->a, *row = t->b;
+    const size_t lda = t->lda, ldb = t->ldb, depth = t->depth;
+    for (size_t v = 0; v < NV; v++) mask[v] = first_lanes(t->cols - 8 * v);
+    for (size_t i = 0; i < MR; i++) __builtin_prefetch(t->y + i * t->ldy, 1);
 #pragma GCC unroll 6
     for (size_t i = 0; i < MR; i++)
 #pragma GCC unroll 2
         for (size_t v = 0; v < NV; v++)
-            acc[i][v] = first ? _mm256_setzero_ps()
-                              : _mm256_maskload_ps(C + i * ldc + 8 * v, mask[v]);
-    for (size_t k = 0; k < K; k++, B += ldb) {
-        b[0] = NV == 1 ? _mm256_maskload_ps(B, mask[0]) : _mm256_loadu_ps(B);
-        if (NV == 2) b[1] = _mm256_maskload_ps(B + 8, mask[1]);
+            acc[i][v] = t->first
+                            ? _mm256_setzero_ps()
+                            : _mm256_maskload_ps(t->y + i * t->ldy + 8 * v, mask[v]);
+    for (size_t k = 0; k < depth; k++, row += ldb) {
+        b[0] = NV == 1 ? _mm256_maskload_ps(row, mask[0]) : _mm256_loadu_ps(row);
+        if (NV == 2) b[1] = _mm256_maskload_ps(row + 8, mask[1]);
 #pragma GCC unroll 6
         for (size_t i = 0; i < MR; i++) {
-            __m256 a = _mm256_broadcast_ss(A + i * lda + k);
+            __m256 x = _mm256_broadcast_ss(a + i * lda + k);
 #pragma GCC unroll 2
             for (size_t v = 0; v < NV; v++)
-                acc[i][v] = _mm256_fmadd_ps(a, b[v], acc[i][v]);
+                acc[i][v] = _mm256_fmadd_ps(x, b[v], acc[i][v]);
         }
     }
 #pragma GCC unroll 6
     for (size_t i = 0; i < MR; i++)
 #pragma GCC unroll 2
-        for (size_t v = 0; v < NV; v++)
-            _mm256_maskstore_ps(C + i * ldc + 8 * v, mask[v], acc[i][v]);
+        for (size_t v = 0; v < NV; v++) f32_store(t, i, v, acc[i][v]);
 }
 
 #define CASE(mr)                                                                       \
     case mr:                                                                           \
-        if (cols > 8)                                                                  \
-            f32_tile(mr, 2, cols, K, A, lda, B, ldb, first, C, ldc);                   \
+        if (t->cols > 8)                                                               \
+            f32_rows(mr, 2, t);                                                        \
         else                                                                           \
-            f32_tile(mr, 1, cols, K, A, lda, B, ldb, first, C, ldc);                   \
+            f32_rows(mr, 1, t);                                                        \
         break
 
-static void tile_f32(size_t rows, size_t cols, size_t K, const float *A, size_t lda,
-                     const float *B, size_t ldb, bool first, float *C, size_t ldc)
+static void tile_f32(const qn_tile_f32 *t)
 {
-    switch (rows) {
+    switch (t->rows) {
         CASE(1);
         CASE(2);
         CASE(3);

@@ -25,56 +25,68 @@ INLINE __mmask16 first_16(size_t n)
     return (__mmask16)((1u << n) - 1u);
 }
 
-INLINE void f32_tile(const size_t MR, const size_t NV, size_t n, size_t K,
-                     const float *A, size_t lda, const float *B, size_t ldb, bool first,
-                     float *C, size_t ldc)
+INLINE void f32_store(const size_t MR, const size_t NV, const qn_tile_f32 *t,
+                      __m512 acc[ROWS][VECTORS])
 {
-    __m512 acc[ROWS][VECTORS], b[VECTORS];
-    const __mmask16 last = last_mask(n, NV);
-    if (first)
-        for (size_t i = 0; i < MR; i++)
-            for (size_t v = 0; v < NV; v++) __builtin_prefetch(C + i * ldc + 16 * v, 1);
-#pragma GCC unroll 8
-    for (size_t i = 0; i < MR; i++)
+    const __m512 alpha = _mm512_set1_ps(t->alpha);
 #pragma GCC unroll 3
-        for (size_t v = 0; v < NV; v++)
-            acc[i][v] = first ? _mm512_setzero_ps()
-                              : _mm512_maskz_loadu_ps(v + 1 < NV ? 0xFFFF : last,
-                                                      C + i * ldc + 16 * v);
-    for (size_t k = 0; k < K; k++, B += ldb) {
-#pragma GCC unroll 3
-        for (size_t v = 0; v < NV; v++)
-            b[v] = _mm512_maskz_loadu_ps(v + 1 < NV ? 0xFFFF : last, B + 16 * v);
+    for (size_t v = 0; v < NV; v++) {
+        __mmask16 mask = v + 1 < NV ? 0xFFFF : last_mask(t->cols, NV);
+        __m512 bias = _mm512_setzero_ps();
+        if (t->bias != NULL) bias = _mm512_maskz_loadu_ps(mask, t->bias + 16 * v);
 #pragma GCC unroll 8
         for (size_t i = 0; i < MR; i++) {
-            __m512 a = _mm512_set1_ps(A[i * lda + k]);
-#pragma GCC unroll 3
-            for (size_t v = 0; v < NV; v++)
-                acc[i][v] = _mm512_fmadd_ps(a, b[v], acc[i][v]);
+            __m512 y = _mm512_mul_ps(acc[i][v], alpha);
+            if (t->bias != NULL) y = _mm512_add_ps(y, bias);
+            _mm512_mask_storeu_ps(t->y + i * t->ldy + 16 * v, mask, y);
         }
     }
+}
+
+INLINE void f32_rows(const size_t MR, const size_t NV, const qn_tile_f32 *t)
+{
+    __m512 acc[ROWS][VECTORS], b[VECTORS];
+    const __mmask16 last = last_mask(t->cols, NV);
+    const float *a = t->a, *row = t->b;
+    const size_t lda = t->lda, ldb = t->ldb, depth = t->depth;
+    for (size_t i = 0; i < MR; i++)
+        for (size_t v = 0; v < NV; v++)
+            __builtin_prefetch(t->y + i * t->ldy + 16 * v, 1);
 #pragma GCC unroll 8
     for (size_t i = 0; i < MR; i++)
 #pragma GCC unroll 3
         for (size_t v = 0; v < NV; v++)
-            _mm512_mask_storeu_ps(C + i * ldc + 16 * v, v + 1 < NV ? 0xFFFF : last,
-                                  acc[i][v]);
+            acc[i][v] = t->first ? _mm512_setzero_ps()
+                                 : _mm512_maskz_loadu_ps(v + 1 < NV ? 0xFFFF : last,
+                                                         t->y + i * t->ldy + 16 * v);
+    for (size_t k = 0; k < depth; k++, row += ldb) {
+#pragma GCC unroll 3
+        for (size_t v = 0; v < NV; v++)
+            b[v] = _mm512_maskz_loadu_ps(v + 1 < NV ? 0xFFFF : last, row + 16 * v);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < MR; i++) {
+            __m512 x = _mm512_set1_ps(a[i * lda + k]);
+#pragma GCC unroll 3
+            for (size_t v = 0; v < NV; v++)
+                acc[i][v] = _mm512_fmadd_ps(x, b[v], acc[i][v]);
+        }
+    }
+    f32_store(MR, NV, t, acc);
 }
 
 #define CASE(mr)                                                                       \
     case mr:                                                                           \
-        if (cols > 32)                                                                 \
-            f32_tile(mr, 3, cols, K, A, lda, B, ldb, first, C, ldc);                   \
-        else if (cols > 16)                                                            \
-            f32_tile(mr, 2, cols, K, A, lda, B, ldb, first, C, ldc);                   \
+        if (t->cols > 32)                                                              \
+            f32_rows(mr, 3, t);                                                        \
+        else if (t->cols > 16)                                                         \
+            f32_rows(mr, 2, t);                                                        \
         else                                                                           \
-            f32_tile(mr, 1, cols, K, A, lda, B, ldb, first, C, ldc);                   \
+            f32_rows(mr, 1, t);                                                        \
         break
 
-static void tile_f32(size_t rows, size_t cols, size_t K, const float *A, size_t lda,
-                     const float *B, size_t ldb, bool first, float *C, size_t ldc)
+static void tile_f32(const qn_tile_f32 *t)
 {
-    switch (rows) {
+    switch (t->rows) {
         CASE(1);
         CASE(2);
         CASE(3);

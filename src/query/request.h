@@ -136,6 +136,7 @@ QN_MUST_CHECK qn_status qn_ha3_parse(qn_arena *arena, const qn_query_env *env,
 typedef struct qn_ha3_query_options {
     qn_slice default_index; /* "": the schema's */
     bool default_or;        /* default_operator:OR */
+    qn_slice analyzer;      /* for all text indexes; "": each its own */
 } qn_ha3_query_options;
 
 /* A query clause alone, without `query=`. */

@@ -18,12 +18,12 @@
 #include "index/schema.h"
 
 struct qn_segment;
-struct qn_vec_flat;
+struct qn_vindex;
 
 /* The vectors of one field in one segment. */
 typedef struct qn_vector_view {
     uint32_t field_id;
-    const struct qn_vec_flat *flat;
+    const struct qn_vindex *index;
 } qn_vector_view;
 
 typedef struct qn_segment_view {

@@ -122,8 +122,8 @@ struct qn_query {
      * for a keyword field. IDS: the keys, canonical bytes. */
     const qn_query_term *terms;
     size_t term_count;
-    uint32_t weight; /* HA3's `^80` */
-    qn_slice chain;  /* HA3's `#chain`; kept for the trace, nothing is truncated here */
+    int32_t weight; /* HA3's `^80` */
+    qn_slice chain; /* HA3's `#chain`; kept for the trace, nothing is truncated here */
 
     union {
         struct {

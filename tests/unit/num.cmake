@@ -1,2 +1,6 @@
 qn_test(test_kernels SOURCES test_kernels.c)
-qn_test(test_num_gemm SOURCES test_num_gemm.c)
+set(second_opinion "")
+if(TARGET quern_gemm_onednn)
+  set(second_opinion quern_gemm_onednn)
+endif()
+qn_test(test_num_gemm SOURCES test_num_gemm.c LIBS ${second_opinion})

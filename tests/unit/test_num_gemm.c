@@ -4,7 +4,7 @@
 #include "num_test.h"
 
 #include "base/alloc.h"
-#include "num/gemm.h"
+#include "num/gemm_internal.h"
 
 static const double EPS = (double)FLT_EPSILON;
 
@@ -73,18 +73,18 @@ static void problem_free(problem *p)
 }
 
 static qn_gemm *pack(const qn_kernels *k, const problem *p, bool int8,
-                     qn_gemm_kind kind)
+                     const qn_gemm_maker *maker)
 {
     qn_gemm *g = NULL;
     qn_error err = {0};
     if (int8)
-        T_CALL(qn_gemm_pack_i8_by(qn_alloc_heap(), kind, k, p->W8, p->scale, p->N, p->K,
-                                  &g, &err),
+        T_CALL(qn_num__gemm_pack_i8(qn_alloc_heap(), maker, k, p->W8, p->scale, p->N,
+                                    p->K, &g, &err),
                &err);
     else
-        T_CALL(
-            qn_gemm_pack_f32_by(qn_alloc_heap(), kind, k, p->W, p->N, p->K, &g, &err),
-            &err);
+        T_CALL(qn_num__gemm_pack_f32(qn_alloc_heap(), maker, k, p->W, p->N, p->K, &g,
+                                     &err),
+               &err);
     T_EQ_I(qn_gemm_rows(g), p->N);
     T_EQ_I(qn_gemm_columns(g), p->K);
     T_OK(qn_gemm_bytes(g) >= p->N * p->K * (int8 ? 1 : 4));
@@ -130,7 +130,7 @@ static void check_f32(const qn_kernels *k)
         problem p = problem_new(shapes[i].M, shapes[i].N, shapes[i].K, 20 + i);
         float *before = floats(p.M * p.ldy);
         memcpy(before, p.Y, p.M * p.ldy * sizeof(float));
-        qn_gemm *g = pack(k, &p, false, QN_GEMM_OWN);
+        qn_gemm *g = pack(k, &p, false, &qn_num__gemm_own);
         run(g, &p, 0, p.M, NULL, p.Y);
         compare_f32(&p, before);
         qn_gemm_destroy(g);
@@ -169,7 +169,7 @@ static void check_i8(const qn_kernels *k)
     for (size_t i = 0; i < SHAPES; i++) {
         NUM_ROW(k, "i8 %s", shapes[i].name);
         problem p = problem_new(shapes[i].M, shapes[i].N, shapes[i].K, 40 + i);
-        qn_gemm *g = pack(k, &p, true, QN_GEMM_OWN);
+        qn_gemm *g = pack(k, &p, true, &qn_num__gemm_own);
         run(g, &p, 0, p.M, NULL, p.Y);
         compare_i8(&p);
         qn_gemm_destroy(g);
@@ -186,7 +186,7 @@ static void check_i8_extremes(const qn_kernels *k)
         problem p = problem_new(2, 17, 65536, 60);
         for (size_t j = 0; j < p.M * p.ldx; j++) p.X[j] = (float)signs[i][0];
         for (size_t j = 0; j < p.N * p.K; j++) p.W8[j] = (int8_t)signs[i][1];
-        qn_gemm *g = pack(k, &p, true, QN_GEMM_OWN);
+        qn_gemm *g = pack(k, &p, true, &qn_num__gemm_own);
         run(g, &p, 0, p.M, NULL, p.Y);
         compare_i8(&p);
         qn_gemm_destroy(g);
@@ -201,7 +201,7 @@ static void check_i8_not_finite(const qn_kernels *k)
     problem p = problem_new(9, 50, 70, 61);
     p.X[4 * p.ldx + 69] = NAN;
     p.X[6 * p.ldx + 3] = INFINITY;
-    qn_gemm *g = pack(k, &p, true, QN_GEMM_OWN);
+    qn_gemm *g = pack(k, &p, true, &qn_num__gemm_own);
     run(g, &p, 0, p.M, NULL, p.Y);
     for (size_t m = 0; m < p.M; m++)
         for (size_t n = 0; n < p.N; n++)
@@ -214,7 +214,7 @@ static void batch_row(const qn_kernels *k, bool int8)
 {
     static const size_t batches[] = {1, 2, 3, 5, 7, 8, 11, 64, 250};
     problem p = problem_new(460, 101, 790, 70);
-    qn_gemm *g = pack(k, &p, int8, QN_GEMM_OWN);
+    qn_gemm *g = pack(k, &p, int8, &qn_num__gemm_own);
     float *part = floats(p.M * p.ldy);
     run(g, &p, 0, p.M, NULL, p.Y);
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
@@ -245,7 +245,7 @@ static void check_sets_agree(const qn_kernels *k)
     problem p = problem_new(20, 75, 800, 80);
     NUM_ROW(k, "f32 agrees with the other sets");
     if (k != num_scalar()) {
-        qn_gemm *g = pack(k, &p, false, QN_GEMM_OWN);
+        qn_gemm *g = pack(k, &p, false, &qn_num__gemm_own);
         memset(p.Y, 0, p.M * p.ldy * sizeof(float));
         run(g, &p, 0, p.M, NULL, p.Y);
         qn_gemm_destroy(g);
@@ -261,10 +261,39 @@ static void check_sets_agree(const qn_kernels *k)
     problem_free(&p);
 }
 
+/* A second opinion: the library multiplies the same operands. int8 sums are exact on
+ * both sides, and scaled in the same order. */
+static void test_onednn(void **state)
+{
+    (void)state;
+#ifdef QN_HAVE_ONEDNN
+    const qn_kernels *k = qn_kernels_best();
+    for (size_t i = 0; i < SHAPES; i++) {
+        NUM_ROW(k, "oneDNN %s", shapes[i].name);
+        problem p = problem_new(shapes[i].M, shapes[i].N, shapes[i].K, 100 + i);
+        float *before = floats(p.M * p.ldy);
+        memcpy(before, p.Y, p.M * p.ldy * sizeof(float));
+        qn_gemm *g = pack(k, &p, false, &qn_num__gemm_onednn);
+        run(g, &p, 0, p.M, NULL, p.Y);
+        compare_f32(&p, before);
+        qn_gemm_destroy(g);
+        g = pack(k, &p, true, &qn_num__gemm_onednn);
+        run(g, &p, 0, p.M, NULL, p.Y);
+        compare_i8(&p);
+        qn_gemm_destroy(g);
+        qn_delete(qn_alloc_heap(), before);
+        problem_free(&p);
+    }
+#else
+    print_message("skipped: oneDNN is not built in\n");
+    skip();
+#endif
+}
+
 static void after_rows(const qn_kernels *k, bool int8)
 {
     problem p = problem_new(23, 101, 430, 90);
-    qn_gemm *g = pack(k, &p, int8, QN_GEMM_OWN);
+    qn_gemm *g = pack(k, &p, int8, &qn_num__gemm_own);
     float *want = floats(p.M * p.ldy);
     for (int which = 0; which < 4; which++) {
         NUM_ROW(k, "after %d, %s", which, int8 ? "i8" : "f32");
@@ -410,7 +439,8 @@ int main(void)
         cmocka_unit_test(test_i8_extremes), cmocka_unit_test(test_i8_not_finite),
         cmocka_unit_test(test_batch),       cmocka_unit_test(test_sets_agree),
         cmocka_unit_test(test_after),       cmocka_unit_test(test_matmul),
-        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_onednn),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests_name("gemm", tests, NULL, NULL);
 }

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* expr_kernels_body.h -- the loops of all OP rows, generated from opcodes.def.
+ *
+ * Included once by each expr_kernels_<isa>.c, which is compiled with the flags of its
+ * instruction set and names the table through QN_EXPR_KERNELS. The result never shares
+ * a register with an operand (expr_emit.c sees to it), hence `restrict`. */
+#include "expr/expr_internal.h"
+
+#include <math.h>
+
+#define TYPE_I int64_t
+#define TYPE_F double
+#define TYPE_S qn_slice
+#define TYPE_N char
+#define LANE_I(p, i) ((const int64_t *)(p))[i]
+#define LANE_F(p, i) ((const double *)(p))[i]
+#define LANE_S(p, i) ((const qn_slice *)(p))[i]
+#define LANE_N(p, i) 0
+
+static inline int64_t qn_expr__to_int(double x)
+{
+    if (x >= 9223372036854775808.0) return INT64_MAX;
+    if (x < -9223372036854775808.0) return INT64_MIN;
+    return x != x ? 0 : (int64_t)x;
+}
+
+static inline int64_t qn_expr__div_int(int64_t x, int64_t y)
+{
+    if (y == 0) return 0;
+    return y == -1 ? (int64_t)(0 - (uint64_t)x) : x / y;
+}
+
+static inline int64_t qn_expr__div_uint(int64_t x, int64_t y)
+{
+    return y == 0 ? 0 : (int64_t)((uint64_t)x / (uint64_t)y);
+}
+
+static inline int64_t qn_expr__bit_count(int64_t x)
+{
+    return __builtin_popcountll((unsigned long long)x);
+}
+
+#define OP(name, text, r, a, b, c, value, meaning)                                     \
+    static void run_##name(size_t n, void *restrict dst, const void *px,               \
+                           const void *py, const void *pz)                             \
+    {                                                                                  \
+        TYPE_##r *restrict d = dst;                                                    \
+        (void)px, (void)py, (void)pz;                                                  \
+        for (size_t i = 0; i < n; i++) {                                               \
+            const TYPE_##a x = LANE_##a(px, i);                                        \
+            const TYPE_##b y = LANE_##b(py, i);                                        \
+            const TYPE_##c z = LANE_##c(pz, i);                                        \
+            (void)x, (void)y, (void)z;                                                 \
+            d[i] = (value);                                                            \
+        }                                                                              \
+    }
+#define OPX(name, text, r, a, b, c, meaning)
+#include "expr/opcodes.def"
+#undef OP
+#undef OPX
+
+const qn_expr__kernel QN_EXPR_KERNELS[QN_OP_COUNT] = {
+#define OP(name, text, r, a, b, c, value, meaning) [QN_OP_##name] = run_##name,
+#define OPX(name, text, r, a, b, c, meaning) [QN_OP_##name] = NULL,
+#include "expr/opcodes.def"
+#undef OP
+#undef OPX
+};

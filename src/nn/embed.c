@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "nn/embed.h"
+
+#include "nn/nn_internal.h"
+
+#include <math.h>
+
+enum { ARENA_LIMIT = 256 * 1024 * 1024 };
+
+typedef struct job {
+    qn_model *model;
+    const qn_slice *texts;
+    size_t n, workers, max_tokens;
+    const qn_embed_options *options;
+    float *out;
+    qn_embed_item *items;
+    atomic_size_t next;
+    qn_nn_failure failure;
+} job;
+
+static qn_status add_text(job *j, qn_nn_scratch *s, size_t i, qn_error *err)
+{
+    qn_arena arena;
+    qn_arena_init(&arena, j->model->alloc, ARENA_LIMIT);
+    qn_pieces pieces = {0};
+    qn_encoding e = {0};
+    qn_truncation how =
+        j->options->refuse_long ? QN_TRUNCATE_NONE : QN_TRUNCATE_LONGEST_FIRST;
+    qn_status st;
+    QN_TRY_TO(out, qn_nn__encode(j->model, j->texts[i], j->options->specials_are_text,
+                                 j->max_tokens, &arena, &pieces, err));
+    QN_TRY_TO(out, qn_wordpiece_join(j->model->tokenizer, &pieces, NULL, j->max_tokens,
+                                     how, &arena, &e, err));
+    if (j->items != NULL)
+        j->items[i] = (qn_embed_item){(uint32_t)e.n, e.kept.truncated};
+    qn_nn__batch_add(s, &e, i);
+out:
+    qn_arena_deinit(&arena);
+    if (st != QN_OK && err->file[0] == '\0') {
+        qn_error inner = *err;
+        return qn_fail(err, st, "text %zu: %.400s", i, inner.text);
+    }
+    return st;
+}
+
+/* The mean of n rows, or a copy of one. Sums in f64: the order of rows is fixed, so the
+ * result is too, and it is nearer to the truth than f32. */
+static void pool_rows(const float *rows, size_t n, size_t H, float *out)
+{
+    for (size_t c = 0; c < H; c++) {
+        double sum = 0.0;
+        for (size_t r = 0; r < n; r++) sum += (double)rows[r * H + c];
+        out[c] = (float)(sum / (double)n);
+    }
+}
+
+static void normalize(float *v, size_t n)
+{
+    double square = 0.0;
+    for (size_t i = 0; i < n; i++) square += (double)v[i] * (double)v[i];
+    double length = fmax(sqrt(square), 1e-12);
+    for (size_t i = 0; i < n; i++) v[i] = (float)((double)v[i] / length);
+}
+
+static qn_status embed_batch(job *j, qn_nn_scratch *s, qn_error *err)
+{
+    const qn_model *m = j->model;
+    size_t count = s->sequences, H = m->config.hidden;
+    bool first_only = m->info.pooling == QN_POOL_CLS;
+    const float *rows = NULL;
+    QN_TRY(qn_nn__batch_run(j->model, s, j->options->deadline, &rows, err));
+    for (size_t i = 0; i < count; i++) {
+        size_t at = first_only ? i : s->starts[i];
+        size_t n = first_only ? 1 : s->starts[i + 1] - s->starts[i];
+        float *out = j->out + s->item[i] * H;
+        pool_rows(rows + at * H, n, H, out);
+        if (m->info.normalize) normalize(out, H);
+        for (size_t c = 0; c < H; c++)
+            if (!isfinite(out[c]))
+                return qn_fail(err, QN_EMODEL, "the vector of text %u is not finite",
+                               s->item[i]);
+    }
+    return QN_OK;
+}
+
+static qn_status work(job *j, qn_nn_scratch *s, qn_error *err)
+{
+    for (;;) {
+        size_t taken = atomic_load(&j->next);
+        size_t share = (taken < j->n ? j->n - taken : 0) / j->workers + 1;
+        while (s->sequences < share && !qn_nn__batch_full(s) &&
+               !atomic_load(&j->failure.stop)) {
+            size_t i = atomic_fetch_add(&j->next, 1);
+            if (i >= j->n) break;
+            QN_TRY(add_text(j, s, i, err));
+        }
+        if (s->sequences == 0 || atomic_load(&j->failure.stop)) return QN_OK;
+        QN_TRY(embed_batch(j, s, err));
+    }
+}
+
+static void worker_main(void *arg, size_t index, size_t worker)
+{
+    (void)index;
+    (void)worker;
+    job *j = arg;
+    if (atomic_load(&j->next) >= j->n) return;
+    qn_error err = {0};
+    qn_nn_scratch *s = NULL;
+    qn_status st = qn_nn__scratch_take(j->model, &s, &err);
+    if (st == QN_OK) {
+        st = work(j, s, &err);
+        qn_nn__scratch_give(j->model, s);
+    }
+    if (st != QN_OK) qn_nn__failure_set(&j->failure, st, &err);
+}
+
+qn_status qn_embed_run(qn_model *model, const qn_slice *texts, size_t n,
+                       const qn_embed_options *options, float *out,
+                       qn_embed_item *items, qn_error *err)
+{
+    static const qn_embed_options defaults;
+    const qn_embed_options *o = options == NULL ? &defaults : options;
+    const qn_model_info *info = &model->info;
+    if (info->task != QN_MODEL_EMBED)
+        return qn_fail(err, QN_EMODELTASK, "model %s reranks, it makes no vectors",
+                       info->name);
+    if (n > UINT32_MAX) return qn_fail(err, QN_ELIMIT, "%zu texts", n);
+    job j = {.model = model, .texts = texts, .n = n, .options = o, .out = out};
+    j.items = items;
+    j.max_tokens = o->max_tokens == 0 || o->max_tokens > info->max_tokens
+                       ? info->max_tokens
+                       : o->max_tokens;
+    if (j.max_tokens < 3)
+        return qn_fail(err, QN_EINVAL, "max_tokens is %zu, at least 3", j.max_tokens);
+    j.workers = qn_pool_width(o->pool) < n ? qn_pool_width(o->pool) : n;
+    qn_nn__failure_init(&j.failure);
+    qn_pool_run(o->pool, j.workers, worker_main, &j);
+    return qn_nn__failure_finish(&j.failure, err);
+}

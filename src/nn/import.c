@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "nn/import.h"
+
+#include "base/log.h"
+#include "io/file.h"
+#include "nn/import_internal.h"
+
+#include <xxhash.h>
+
+enum {
+    ARENA_LIMIT = 512 * 1024 * 1024,
+    JSON_FILE_MAX = 64 * 1024 * 1024,
+};
+
+qn_status qn_import__path(qn_import *im, const char *name, const char **out,
+                          qn_error *err)
+{
+    *out = qn_arena_printf(&im->arena, "%s/%s", im->folder, name);
+    return *out == NULL ? qn_fail(err, QN_ENOMEM, "import") : QN_OK;
+}
+
+const char *qn_import__shown(qn_import *im, const char *name)
+{
+    const char *path = NULL;
+    return qn_import__path(im, name, &path, NULL) == QN_OK ? path : name;
+}
+
+qn_status qn_import__json(qn_import *im, const char *name, bool optional,
+                          const qn_json **out, qn_error *err)
+{
+    *out = NULL;
+    const char *path = NULL;
+    QN_TRY(qn_import__path(im, name, &path, err));
+    if (optional && !qn_file_exists(path)) return QN_OK;
+    qn_buf text;
+    qn_buf_init(&text, im->alloc);
+    qn_slice kept = {0};
+    qn_status st = qn_file_read(path, JSON_FILE_MAX, &text, err);
+    if (st == QN_OK) { /* the tree points into the text: it moves to the arena */
+        kept = qn_arena_slice(&im->arena, qn_buf_slice(&text));
+        if (kept.p == NULL) st = qn_fail(err, QN_ENOMEM, "import");
+    }
+    qn_buf_deinit(&text);
+    QN_TRY(st);
+    qn_error inner = {0};
+    st = qn_json_parse(&im->arena, kept, out, &inner);
+    if (st == QN_ENOMEM) return qn_fail(err, st, "import");
+    if (st == QN_OK) return QN_OK;
+    return qn_fail_file(err, QN_EMODEL, path, inner.at, "%.400s", inner.text);
+}
+
+qn_status qn_import__unsupported(qn_import *im, const char *file, const char *key,
+                                 const qn_json *value, qn_error *err)
+{
+    const char *path = qn_import__shown(im, file);
+    if (value == NULL)
+        return qn_fail_file(err, QN_EUNSUPPORTED, path, QN_AT_NONE, "%s is missing",
+                            key);
+    int n = value->raw.n < 100 ? (int)value->raw.n : 100;
+    return qn_fail_file(err, QN_EUNSUPPORTED, path, QN_AT_NONE,
+                        "%s is %.*s, which is not supported", key, n, value->raw.p);
+}
+
+bool qn_import__is_string(const qn_json *v, const char *s)
+{
+    return v != NULL && v->kind == QN_JSON_STRING && qn_slice_eq_str(v->string, s);
+}
+
+bool qn_import__is_true(const qn_json *v)
+{
+    return v != NULL && v->kind == QN_JSON_BOOL && v->boolean;
+}
+
+/* The folder's own name: what follows the last '/', trailing ones aside. */
+static qn_slice folder_name(const char *folder)
+{
+    size_t end = strlen(folder);
+    while (end > 0 && folder[end - 1] == '/') end--;
+    size_t begin = end;
+    while (begin > 0 && folder[begin - 1] != '/') begin--;
+    return (qn_slice){folder + begin, end - begin};
+}
+
+static qn_status describe(qn_import *im, qn_error *err)
+{
+    const qn_import_options *o = im->options;
+    qn_model_info *info = &im->meta.info;
+    qn_slice name = o->name != NULL ? qn_slice_of(o->name) : folder_name(im->folder);
+    if (!qn_model_name_ok(name))
+        return qn_fail(err, QN_EBADNAME,
+                       "a model name is 1..%d letters, digits, '-', '_' or '.', not "
+                       "\"%.*s\"",
+                       QN_MODEL_NAME_MAX, (int)(name.n < 140 ? name.n : 140), name.p);
+    info->name = qn_arena_strndup(&im->arena, name.p, name.n);
+    info->licence = o->licence == NULL ? "" : o->licence;
+    info->origin = o->origin == NULL ? "" : o->origin;
+
+    qn_slice bytes = qn_safetensors_bytes(im->weights);
+    XXH128_canonical_t hash;
+    XXH128_canonicalFromHash(&hash, XXH3_128bits(bytes.p, bytes.n));
+    qn_buf hex;
+    qn_buf_init(&hex, im->alloc);
+    qn_buf_add_str(&hex, "xxh3-128:");
+    for (size_t i = 0; i < sizeof hash.digest; i++)
+        qn_buf_printf(&hex, "%02x", hash.digest[i]);
+    info->source_hash = qn_arena_strndup(&im->arena, hex.p == NULL ? "" : hex.p, hex.n);
+    bool failed = hex.failed || info->name == NULL || info->source_hash == NULL;
+    qn_buf_deinit(&hex);
+    return failed ? qn_fail(err, QN_ENOMEM, "import") : QN_OK;
+}
+
+static qn_status open_weights(qn_import *im, qn_error *err)
+{
+    const char *path = NULL, *parts = NULL;
+    QN_TRY(qn_import__path(im, "model.safetensors", &path, err));
+    QN_TRY(qn_import__path(im, "model.safetensors.index.json", &parts, err));
+    if (!qn_file_exists(path) && qn_file_exists(parts))
+        return qn_fail_file(err, QN_EUNSUPPORTED, path, QN_AT_NONE,
+                            "weights in several files are not supported");
+    return qn_safetensors_open(im->alloc, path, &im->weights, err);
+}
+
+static qn_status sync_parent(qn_import *im, const char *path, qn_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    const char *parent =
+        slash == NULL   ? "."
+        : slash == path ? "/"
+                        : qn_arena_strndup(&im->arena, path, (size_t)(slash - path));
+    return parent == NULL ? qn_fail(err, QN_ENOMEM, "import")
+                          : qn_dir_sync(parent, err);
+}
+
+/* Under another name until it is whole and has been opened once. */
+static qn_status write_output(qn_import *im, const char *output,
+                              qn_import_report *report, qn_error *err)
+{
+    const char *part = qn_arena_printf(&im->arena, "%s.part", output);
+    if (part == NULL) return qn_fail(err, QN_ENOMEM, "import");
+    qn_qnm_writer *w = NULL;
+    qn_status st;
+    QN_TRY_TO(out, qn_import__write(im, im->options->dtype, part, &w, err));
+    if (im->options->dtype != QN_MODEL_F32) {
+        QN_TRY_TO(out, qn_import__compare(im, part, report, err));
+    } else {
+        qn_model *check = NULL;
+        QN_TRY_TO(out, qn_model_open(im->alloc, part, NULL, &check, err));
+        qn_model_close(check);
+    }
+    QN_TRY_TO(out, qn_file_size(part, &report->output_bytes, err));
+    QN_TRY_TO(out, qn_file_rename(part, output, err));
+    st = sync_parent(im, output, err);
+out:
+    qn_qnm_writer_destroy(w);
+    if (st != QN_OK && qn_file_remove(part, NULL) != QN_OK)
+        qn_log(QN_LOG_WARN, "nn", "cannot remove %s", part);
+    return st;
+}
+
+static qn_status import_all(qn_import *im, const char *output, qn_import_report *report,
+                            qn_error *err)
+{
+    QN_TRY(qn_import__config(im, err));
+    QN_TRY(qn_import__vocab(im, err));
+    QN_TRY(open_weights(im, err));
+    QN_TRY(describe(im, err));
+    QN_TRY(write_output(im, output, report, err));
+    const qn_model_info *info = &im->meta.info;
+    report->task = info->task;
+    report->parameters = info->parameters;
+    report->tensors =
+        qn_bert_spec_count(&im->meta.encoder, info->task == QN_MODEL_RERANK);
+    report->ignored = qn_import__ignored(im);
+    report->source_bytes = qn_safetensors_bytes(im->weights).n;
+    return QN_OK;
+}
+
+qn_status qn_import_run(qn_alloc *a, const char *folder, const char *output,
+                        const qn_import_options *options, qn_import_report *report,
+                        qn_error *err)
+{
+    qn_import im = {.alloc = a, .folder = folder, .options = options};
+    qn_import_report unused;
+    if (report == NULL) report = &unused;
+    *report = (qn_import_report){0};
+    qn_arena_init(&im.arena, a, ARENA_LIMIT);
+    qn_buf_init(&im.vocab, a);
+    qn_status st = import_all(&im, output, report, err);
+    qn_safetensors_close(im.weights);
+    qn_buf_deinit(&im.vocab);
+    qn_arena_deinit(&im.arena);
+    return st;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* import_internal.h -- what the parts of the importer share. */
+#ifndef QN_NN_IMPORT_INTERNAL_H
+#define QN_NN_IMPORT_INTERNAL_H
+
+#include "nn/import.h"
+#include "nn/model_meta.h"
+#include "nn/safetensors.h"
+
+typedef struct qn_import {
+    qn_alloc *alloc;
+    qn_arena arena; /* JSON trees, names, paths: all of one import */
+    const char *folder;
+    const qn_import_options *options;
+    qn_model_meta meta;
+    qn_buf vocab; /* one piece a line */
+    qn_safetensors *weights;
+} qn_import;
+
+/* The path of a file in the folder, to be opened. */
+QN_MUST_CHECK qn_status qn_import__path(qn_import *im, const char *name,
+                                        const char **out, qn_error *err);
+/* The same for a message; the bare name when out of memory. */
+const char *qn_import__shown(qn_import *im, const char *name);
+/* The JSON file of this name; *out is NULL when there is none and it is optional. What
+ * is wrong in it is QN_EMODEL with file and offset. */
+QN_MUST_CHECK qn_status qn_import__json(qn_import *im, const char *name, bool optional,
+                                        const qn_json **out, qn_error *err);
+/* "<file>: <key> is <value>" */
+QN_MUST_CHECK qn_status qn_import__unsupported(qn_import *im, const char *file,
+                                               const char *key, const qn_json *value,
+                                               qn_error *err);
+bool qn_import__is_string(const qn_json *v, const char *s);
+bool qn_import__is_true(const qn_json *v);
+
+/* config.json and, for embedding models, modules.json and what it names: fills meta. */
+QN_MUST_CHECK qn_status qn_import__config(qn_import *im, qn_error *err);
+/* tokenizer.json or vocab.txt: fills vocab. */
+QN_MUST_CHECK qn_status qn_import__vocab(qn_import *im, qn_error *err);
+/* Writes meta, vocabulary and weights in `dtype` to `path`, or to memory (NULL). */
+QN_MUST_CHECK qn_status qn_import__write(qn_import *im, qn_model_dtype dtype,
+                                         QN_NULLABLE const char *path,
+                                         QN_OWNED qn_qnm_writer **out, qn_error *err);
+/* Tensors of the source that the written model has no use for. */
+size_t qn_import__ignored(const qn_import *im);
+/* How far the model at `path` is from the same model in f32. */
+QN_MUST_CHECK qn_status qn_import__compare(qn_import *im, const char *path,
+                                           qn_import_report *report, qn_error *err);
+
+#endif

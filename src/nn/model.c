@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "nn/nn_internal.h"
+
+enum { ARENA_LIMIT = 1024 * 1024 };
+
+/* Adds the file to a message that names only a key of the description. */
+static qn_status name_file(const qn_model *m, qn_status st, qn_error *err)
+{
+    if (st != QN_OK && err != NULL && err->file[0] == '\0') {
+        qn_error inner = *err;
+        return qn_fail_file(err, st, qn_qnm_name(m->file), QN_AT_NONE, "%s",
+                            inner.text);
+    }
+    return st;
+}
+
+static qn_status head_tensor(const qn_model *m, size_t from_end, const float **out,
+                             qn_error *err)
+{
+    qn_bert_spec spec;
+    qn_bert_spec_at(&m->config, qn_bert_spec_count(&m->config, true) - from_end, &spec);
+    const qn_tensor *t = NULL;
+    QN_TRY(qn_bert_tensor(m->file, &spec, &t, err));
+    *out = t->data;
+    return QN_OK;
+}
+
+/* The last four tensors: pooler weight and bias, classifier weight and bias. */
+static qn_status open_head(qn_model *m, qn_error *err)
+{
+    const float *weight = NULL;
+    QN_TRY(head_tensor(m, 4, &weight, err));
+    QN_TRY(head_tensor(m, 3, &m->pooler_bias, err));
+    QN_TRY(head_tensor(m, 2, &m->classifier, err));
+    QN_TRY(head_tensor(m, 1, &m->classifier_bias, err));
+    return qn_gemm_pack_f32(m->alloc, m->kernels, weight, m->config.hidden,
+                            m->config.hidden, &m->pooler, err);
+}
+
+static qn_status open_tokenizer(qn_model *m, qn_error *err)
+{
+    QN_TRY(qn_wordpiece_create(m->alloc, qn_qnm_vocab(m->file), &m->tokenizer, err));
+    size_t pieces = qn_wordpiece_vocab_size(m->tokenizer);
+    if (pieces <= m->config.vocab) return QN_OK;
+    return qn_fail(err, QN_EMODEL,
+                   "%zu pieces in the vocabulary, %u rows of embeddings", pieces,
+                   m->config.vocab);
+}
+
+static qn_status open_parts(qn_model *m, qn_error *err)
+{
+    qn_model_meta meta;
+    QN_TRY(qn_model_meta_read(qn_qnm_meta(m->file), &m->arena, &meta, err));
+    m->info = meta.info;
+    m->config = meta.encoder;
+    bool rerank = m->info.task == QN_MODEL_RERANK;
+    bool first_only = rerank || m->info.pooling == QN_POOL_CLS;
+    QN_TRY(open_tokenizer(m, err));
+    QN_TRY(qn_bert_open(m->alloc, m->kernels, m->file, &m->config, first_only,
+                        &m->encoder, err));
+    if (rerank) QN_TRY(open_head(m, err));
+    m->info.file_bytes = qn_qnm_size(m->file);
+    m->info.memory_bytes =
+        qn_bert_memory(m->encoder) + (m->pooler == NULL ? 0 : qn_gemm_bytes(m->pooler));
+    m->info.backend = qn_bert_backend(m->encoder);
+    return QN_OK;
+}
+
+/* Takes the file over, also when it fails. */
+static qn_status open_file(qn_alloc *a, qn_qnm *file, const qn_model_options *options,
+                           qn_model **out, qn_error *err)
+{
+    qn_model *m = qn_new0(a, sizeof *m);
+    if (m == NULL) {
+        qn_qnm_close(file);
+        return qn_fail(err, QN_ENOMEM, "model");
+    }
+    m->alloc = a;
+    m->file = file;
+    m->kernels = options != NULL && options->kernels != NULL ? options->kernels
+                                                             : qn_kernels_best();
+    (void)pthread_mutex_init(&m->lock, NULL);
+    qn_arena_init(&m->arena, a, ARENA_LIMIT);
+    qn_status st = name_file(m, open_parts(m, err), err);
+    if (st != QN_OK) {
+        qn_model_close(m);
+        return st;
+    }
+    *out = m;
+    return QN_OK;
+}
+
+qn_status qn_model_open(qn_alloc *a, const char *path, const qn_model_options *options,
+                        qn_model **out, qn_error *err)
+{
+    *out = NULL;
+    qn_qnm *file = NULL;
+    QN_TRY(qn_qnm_open(a, path, &file, err));
+    return open_file(a, file, options, out, err);
+}
+
+qn_status qn_model_open_memory(qn_alloc *a, const uint8_t *bytes, size_t n,
+                               const char *name, const qn_model_options *options,
+                               qn_model **out, qn_error *err)
+{
+    *out = NULL;
+    qn_qnm *file = NULL;
+    QN_TRY(qn_qnm_open_memory(a, bytes, n, name, &file, err));
+    return open_file(a, file, options, out, err);
+}
+
+void qn_model_close(qn_model *m)
+{
+    if (m == NULL) return;
+    while (m->idle != NULL) {
+        qn_nn_scratch *s = m->idle;
+        m->idle = s->next;
+        qn_nn__scratch_destroy(m, s);
+    }
+    (void)pthread_mutex_destroy(&m->lock);
+    qn_gemm_destroy(m->pooler);
+    qn_bert_close(m->encoder);
+    qn_wordpiece_destroy(m->tokenizer);
+    qn_qnm_close(m->file);
+    qn_arena_deinit(&m->arena);
+    qn_delete(m->alloc, m);
+}
+
+const qn_model_info *qn_model_describe(const qn_model *model)
+{
+    return &model->info;
+}
+
+const qn_wordpiece *qn_model_tokenizer(const qn_model *model)
+{
+    return model->tokenizer;
+}

@@ -1,0 +1,2 @@
+qn_test(test_nn SOURCES test_nn.c test_nn_safetensors.c test_nn_import.c test_nn_encoder.c
+  test_nn_tasks.c)

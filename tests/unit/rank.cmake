@@ -1,0 +1,1 @@
+qn_test(test_rank_metrics SOURCES test_rank_metrics.c)

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The importer and the model file: what is refused and by which words, what survives a
+ * round trip, damage, and running out of memory. */
+#include "test_nn.h"
+
+#include "../qn_test.h"
+
+#include "io/file.h"
+#include "nn/embed.h"
+#include "nn/qnm.h"
+#include "nn/rerank.h"
+
+#include <math.h>
+
+/* Where `what` first lies in the buffer, zeros in it included; NULL if nowhere. */
+static const char *find_in(const qn_buf *b, const char *what)
+{
+    size_t n = strlen(what);
+    for (size_t i = 0; i + n <= b->n; i++)
+        if (memcmp(b->p + i, what, n) == 0) return b->p + i;
+    return NULL;
+}
+
+/* Copies one file of a golden folder, with the first `from` in it replaced. */
+static void copy_file(const char *source, const char *target, const char *name,
+                      const char *from, const char *to)
+{
+    char path[1024];
+    qn_error err = {0};
+    qn_buf text, out;
+    qn_buf_init(&text, qn_alloc_heap());
+    qn_buf_init(&out, qn_alloc_heap());
+    (void)snprintf(path, sizeof path, "%s/%s", source, name);
+    if (!qn_file_exists(path)) return;
+    T_CALL(qn_file_read(path, 1 << 24, &text, &err), &err);
+    size_t cut = text.n;
+    if (from != NULL) {
+        const char *at = find_in(&text, from);
+        if (at == NULL) T_FAIL("%s is not in %s", from, name);
+        cut = (size_t)(at - text.p);
+    }
+    qn_buf_add(&out, text.p, cut);
+    if (from != NULL) {
+        qn_buf_add_str(&out, to);
+        qn_buf_add(&out, text.p + cut + strlen(from), text.n - cut - strlen(from));
+    }
+    (void)snprintf(path, sizeof path, "%s/%s", target, name);
+    T_CALL(qn_file_replace(path, out.p, out.n, &err), &err);
+    qn_buf_deinit(&out);
+    qn_buf_deinit(&text);
+}
+
+static const char *const files[] = {
+    "config.json",           "model.safetensors",
+    "tokenizer.json",        "vocab.txt",
+    "tokenizer_config.json", "modules.json",
+    "1_Pooling/config.json", "sentence_bert_config.json"};
+
+/* The golden folder `which` with one replacement in one file; `from` NULL: the file is
+ * left out. */
+static const char *changed(const char *which, const char *file, const char *from,
+                           const char *to)
+{
+    static char source[512], target[512];
+    qn_error err = {0};
+    (void)snprintf(source, sizeof source, "%s/tests/golden/nn/%s", QN_SOURCE_DIR,
+                   which);
+    (void)snprintf(target, sizeof target, "%s", nn_path("changed"));
+    if (qn_file_exists(target)) T_CALL(qn_dir_remove(target, &err), &err);
+    T_CALL(qn_dir_create(target, &err), &err);
+    char pooling[600];
+    (void)snprintf(pooling, sizeof pooling, "%s/1_Pooling", target);
+    T_CALL(qn_dir_create(pooling, &err), &err);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        bool this_one = file != NULL && strcmp(files[i], file) == 0;
+        if (this_one && from == NULL) continue;
+        copy_file(source, target, files[i], this_one ? from : NULL, to);
+    }
+    return target;
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *model, *file, *from, *to;
+        qn_status st;
+        const char *says;
+    } rows[] = {
+        {"another architecture", "tiny-embed", "config.json",
+         "\"model_type\": \"bert\"", "\"model_type\": \"t5\"", QN_EUNSUPPORTED,
+         "model_type is \"t5\""},
+        {"tanh gelu", "tiny-embed", "config.json", "\"gelu\"", "\"gelu_new\"",
+         QN_EUNSUPPORTED, "hidden_act is \"gelu_new\""},
+        {"a question answering head", "tiny-embed", "config.json", "BertModel",
+         "BertForQuestionAnswering", QN_EUNSUPPORTED, "architectures"},
+        {"relative positions", "tiny-embed", "config.json", "\"model_type\": \"bert\"",
+         "\"model_type\": \"bert\", \"position_embedding_type\": \"relative_key\"",
+         QN_EUNSUPPORTED, "position_embedding_type"},
+        {"a decoder", "tiny-embed", "config.json", "\"model_type\": \"bert\"",
+         "\"model_type\": \"bert\", \"is_decoder\": true", QN_EUNSUPPORTED,
+         "is_decoder"},
+        {"heads do not divide", "tiny-embed", "config.json",
+         "\"num_attention_heads\": 4", "\"num_attention_heads\": 5", QN_EMODEL,
+         "num_attention_heads 5"},
+        {"no heads", "tiny-embed", "config.json", "\"num_attention_heads\": 4",
+         "\"num_attention_heads\": 0", QN_EMODEL, "num_attention_heads is 0"},
+        {"hidden size is a string", "tiny-embed", "config.json", "\"hidden_size\": 32",
+         "\"hidden_size\": \"32\"", QN_EMODEL, "hidden_size"},
+        {"hidden size is huge", "tiny-embed", "config.json", "\"hidden_size\": 32",
+         "\"hidden_size\": 4294967295", QN_EMODEL, "hidden_size is 4294967295"},
+        {"epsilon is zero", "tiny-embed", "config.json", "1e-12", "0.0", QN_EMODEL,
+         "layer_norm_eps"},
+        {"more layers than tensors", "tiny-embed", "config.json",
+         "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", QN_EMODEL,
+         "\"encoder.layer.2.attention.self.query.weight\" is missing"},
+        {"another vocabulary size", "tiny-embed", "config.json", "\"vocab_size\": 1",
+         "\"vocab_size\": 2", QN_EMODEL, "word_embeddings.weight\" is"},
+        {"config.json is broken", "tiny-embed", "config.json", "{", "{{", QN_EMODEL,
+         ""},
+        {"no config.json", "tiny-embed", "config.json", NULL, NULL, QN_ENOTFOUND, ""},
+        {"no weights", "tiny-embed", "model.safetensors", NULL, NULL, QN_ENOTFOUND, ""},
+        {"no tokenizer", "tiny-embed", "tokenizer.json", NULL, NULL, QN_ENOTFOUND, ""},
+        {"cased", "tiny-embed", "tokenizer.json", "\"lowercase\":true",
+         "\"lowercase\":false", QN_EUNSUPPORTED, "lowercase is false"},
+        {"another tokenizer", "tiny-embed", "tokenizer.json",
+         "\"type\":\"WordPiece\",\"unk", "\"type\":\"Unigram\",\"unk", QN_EUNSUPPORTED,
+         "model is \"Unigram\""},
+        {"an id twice", "tiny-embed", "tokenizer.json",
+         "\"the\":", "\"the\":1,\"x\":", QN_EMODEL, "model.vocab"},
+        {"an added token", "tiny-embed", "tokenizer.json", "\"content\":\"[MASK]\"",
+         "\"content\":\"<x>\"", QN_EUNSUPPORTED, "added_tokens"},
+        {"a dense layer after pooling", "tiny-embed", "modules.json",
+         "models.Normalize", "models.Dense", QN_EUNSUPPORTED, "Dense"},
+        {"pooling outside the folder", "tiny-embed", "modules.json", "\"1_Pooling\"",
+         "\"../1_Pooling\"", QN_EUNSUPPORTED, "path"},
+        {"max pooling", "tiny-embed", "1_Pooling/config.json",
+         "\"pooling_mode_cls_token\": false", "\"pooling_mode_max_tokens\": true",
+         QN_EUNSUPPORTED, "pooling_mode_max_tokens"},
+        {"no pooling", "tiny-embed", "1_Pooling/config.json",
+         "\"pooling_mode_mean_tokens\": true", "\"x\": true", QN_EUNSUPPORTED,
+         "pooling_mode"},
+        {"another activation", "tiny-rerank", "config.json", "linear.Identity",
+         "activation.Tanh", QN_EUNSUPPORTED, "sentence_transformers.activation_fn"},
+        {"two labels", "tiny-rerank", "config.json", "\"0\": \"LABEL_0\"",
+         "\"0\": \"NO\", \"1\": \"YES\"", QN_EUNSUPPORTED, "id2label"},
+        {"one type of token", "tiny-rerank", "config.json", "\"type_vocab_size\": 2",
+         "\"type_vocab_size\": 1", QN_EUNSUPPORTED, "type_vocab_size"},
+        {"lower case off", "tiny-rerank", "tokenizer_config.json",
+         "\"do_lower_case\": true", "\"do_lower_case\": false", QN_EUNSUPPORTED,
+         "do_lower_case"},
+        {"no [SEP]", "tiny-rerank", "vocab.txt", "[SEP]", "[XXX]", QN_EMODEL, ""},
+        {"renamed tensor", "tiny-rerank", "model.safetensors", "classifier.bias",
+         "classifier.bios", QN_EMODEL, "\"classifier.bias\" is missing"},
+        {"offset moved", "tiny-rerank", "model.safetensors", "\"data_offsets\":[0,",
+         "\"data_offsets\":[1,", QN_EMODEL, "tensor \""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].name);
+        const char *folder =
+            changed(rows[i].model, rows[i].file, rows[i].from, rows[i].to);
+        const char *output = nn_path("refused.qnm");
+        qn_import_options options = {.name = "x", .dtype = QN_MODEL_INT8};
+        qn_error err = {0};
+        qn_status st =
+            qn_import_run(qn_alloc_heap(), folder, output, &options, NULL, &err);
+        if (st != rows[i].st)
+            T_FAIL("status %d, not %d: %s: %s", st, rows[i].st, err.file, err.text);
+        if (strstr(err.text, rows[i].says) == NULL) T_FAIL("it says: %s", err.text);
+        T_OK(!qn_file_exists(output));
+        T_OK(!qn_file_exists(nn_path("refused.qnm.part")));
+    }
+}
+
+static void test_variants(void **state)
+{
+    (void)state;
+    T_ROW("vocab_txt with CR LF, no modules.json, old spelling");
+    const char *folder = changed("tiny-rerank", "vocab.txt", "[PAD]\n", "[PAD]\r\n");
+    qn_import_options options = {.name = "tiny-rerank"};
+    qn_error err = {0};
+    qn_import_report report;
+    const char *output = nn_path("variant.qnm");
+    T_CALL(qn_import_run(qn_alloc_heap(), folder, output, &options, &report, &err),
+           &err);
+
+    T_ROW("without sentence-transformers' keys: sigmoid, balanced");
+    folder =
+        changed("tiny-rerank", "config.json", "\"sentence_transformers\"", "\"x\"");
+    T_CALL(qn_import_run(qn_alloc_heap(), folder, output, &options, &report, &err),
+           &err);
+    qn_model *m = NULL;
+    T_CALL(qn_model_open(qn_alloc_heap(), output, NULL, &m, &err), &err);
+    T_EQ_I(qn_model_describe(m)->activation, QN_ACTIVATION_SIGMOID);
+    T_EQ_I(qn_model_describe(m)->truncation, QN_TRUNCATE_BALANCED);
+    T_NEAR(qn_rerank_activate(m, 0.0f), 0.5, 0);
+    qn_model_close(m);
+
+    T_ROW("no modules.json: mean, not normalised");
+    folder = changed("tiny-embed", "modules.json", NULL, NULL);
+    T_CALL(qn_import_run(qn_alloc_heap(), folder, output, &options, &report, &err),
+           &err);
+    T_CALL(qn_model_open(qn_alloc_heap(), output, NULL, &m, &err), &err);
+    T_EQ_I(qn_model_describe(m)->pooling, QN_POOL_MEAN);
+    T_OK(!qn_model_describe(m)->normalize);
+    qn_model_close(m);
+}
+
+static void test_describe(void **state)
+{
+    (void)state;
+    T_ROW("embed");
+    qn_model *m = nn_tiny_open("tiny-embed", QN_MODEL_INT8);
+    const qn_model_info *info = qn_model_describe(m);
+    T_EQ_S(info->name, "tiny-embed");
+    T_EQ_S(qn_model_task_name(info->task), "embed");
+    T_EQ_S(qn_model_dtype_name(info->dtype), "int8");
+    T_EQ_I(info->dims, 32);
+    T_EQ_I(info->max_tokens, 40);
+    T_OK(info->normalize && info->pooling == QN_POOL_MEAN);
+    T_EQ_I(strncmp(info->source_hash, "xxh3-128:", 9), 0);
+    T_EQ_I(info->layers, 2);
+    qn_model_close(m);
+    T_ROW("rerank");
+    m = nn_tiny_open("tiny-rerank", QN_MODEL_F32);
+    info = qn_model_describe(m);
+    T_EQ_S(qn_model_task_name(info->task), "rerank");
+    T_EQ_I(info->max_tokens, 48);
+    T_EQ_I(info->truncation, QN_TRUNCATE_LONGEST_FIRST);
+    T_EQ_I(info->activation, QN_ACTIVATION_IDENTITY);
+    T_OK(info->file_bytes > 100000 && info->memory_bytes > 0);
+    qn_model_close(m);
+}
+
+/* What int8 and bf16 cost on the tiny models, and that the report says so. */
+static void test_report(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *model;
+        qn_model_dtype dtype;
+        size_t tensors, ignored;
+        double cosine_least, change_most;
+    } rows[] = {
+        {"embed int8", "tiny-embed", QN_MODEL_INT8, 37, 3, 0.995, 0},
+        {"embed bf16", "tiny-embed", QN_MODEL_BF16, 37, 3, 0.9999, 0},
+        {"rerank int8", "tiny-rerank", QN_MODEL_INT8, 41, 0, 0, 0.15},
+        {"rerank bf16", "tiny-rerank", QN_MODEL_BF16, 41, 0, 0, 0.03},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].name);
+        qn_import_options options = {.name = "x", .dtype = rows[i].dtype};
+        qn_import_report report;
+        qn_error err = {0};
+        char source[512];
+        (void)snprintf(source, sizeof source, "%s/tests/golden/nn/%s", QN_SOURCE_DIR,
+                       rows[i].model);
+        const char *output = nn_path("report.qnm");
+        T_CALL(qn_import_run(qn_alloc_heap(), source, output, &options, &report, &err),
+               &err);
+        T_EQ_I(report.tensors, rows[i].tensors);
+        T_EQ_I(report.ignored, rows[i].ignored);
+        T_OK(report.samples >= 8);
+        bool embed = report.task == QN_MODEL_EMBED;
+        if (embed) T_NEAR(report.cosine_min, 1.0, 1.0 - rows[i].cosine_least);
+        if (embed) T_OK(report.cosine_min < 1.0);
+        if (!embed) T_NEAR(report.logit_change_max, 0.0, rows[i].change_most);
+        if (!embed) T_OK(report.logit_change_max > 0.0);
+        uint64_t size = 0;
+        T_CALL(qn_file_size(output, &size, &err), &err);
+        T_EQ_I(size, report.output_bytes);
+    }
+}
+
+/* One byte changed anywhere is found, or lies in nothing that is read. */
+static void test_damage(void **state)
+{
+    (void)state;
+    T_ROW("damage");
+    qn_error err = {0};
+    qn_buf file;
+    qn_buf_init(&file, qn_alloc_heap());
+    T_CALL(qn_file_read(nn_tiny("tiny-embed", QN_MODEL_INT8), 1 << 24, &file, &err),
+           &err);
+    uint8_t *image = qn_new_aligned(qn_alloc_heap(), 64, file.n);
+    T_OK(image != NULL);
+    memcpy(image, file.p, file.n);
+    for (size_t at = 0; at < file.n; at += 97) {
+        image[at] ^= 0x20;
+        qn_model *m = NULL;
+        qn_status st =
+            qn_model_open_memory(qn_alloc_heap(), image, file.n, "x", NULL, &m, &err);
+        if (st == QN_OK) T_FAIL("byte %zu changed and nobody noticed", at);
+        T_OK(m == NULL);
+        image[at] ^= 0x20;
+    }
+    for (size_t n = 0; n < file.n; n += 1009) {
+        qn_model *m = NULL;
+        T_ROW("cut short");
+        T_OK(qn_model_open_memory(qn_alloc_heap(), image, n, "x", NULL, &m, &err) !=
+             QN_OK);
+    }
+    qn_delete_aligned(qn_alloc_heap(), image);
+    qn_buf_deinit(&file);
+}
+
+/* Tensors that checksums cover and that are wrong all the same. */
+static void test_hostile(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *tensors;
+        uint32_t data;
+        const char *says;
+    } rows[] = {
+        {"no list", "{}", 4, "array"},
+        {"no name", "[{\"dtype\":\"f32\",\"shape\":[1]}]", 4, "name"},
+        {"unknown dtype", "[{\"name\":\"a\",\"dtype\":\"f8\",\"shape\":[1]}]", 4,
+         "dtype"},
+        {"no shape", "[{\"name\":\"a\",\"dtype\":\"f32\"}]", 4, "shape"},
+        {"rank 3", "[{\"name\":\"a\",\"dtype\":\"f32\",\"shape\":[1,1,1]}]", 4,
+         "shape"},
+        {"zero", "[{\"name\":\"a\",\"dtype\":\"f32\",\"shape\":[0]}]", 0, "shape"},
+        {"huge",
+         "[{\"name\":\"a\",\"dtype\":\"f32\",\"shape\":[4294967296,4294967296]}]", 4,
+         "shape"},
+        {"short", "[{\"name\":\"a\",\"dtype\":\"f32\",\"shape\":[2]}]", 4, "size"},
+        {"int8 vector", "[{\"name\":\"a\",\"dtype\":\"int8\",\"shape\":[4]}]", 4,
+         "f32"},
+        {"not finite", "[{\"name\":\"a\",\"dtype\":\"f32\",\"shape\":[1]}]", 5,
+         "finite"},
+        {"minus 128", "[{\"name\":\"a\",\"dtype\":\"int8\",\"shape\":[1,4]}]", 6,
+         "-128"},
+        {"no such block",
+         "[{\"name\":\"a\",\"dtype\":\"f32\",\"shape\":[1]},"
+         "{\"name\":\"b\",\"dtype\":\"f32\",\"shape\":[1]}]",
+         4, ""},
+        {"twice",
+         "[{\"name\":\"a\",\"dtype\":\"f32\",\"shape\":[1]},"
+         "{\"name\":\"a\",\"dtype\":\"f32\",\"shape\":[1]}]",
+         4, "twice"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].name);
+        qn_error err = {0};
+        qn_blockfile_writer *w = NULL;
+        T_CALL(qn_blockfile_writer_create(qn_alloc_heap(), NULL, QN_QNM_MAGIC,
+                                          QN_QNM_VERSION, &w, &err),
+               &err);
+        const uint8_t zeros[4] = {0}, nan[4] = {0, 0, 0xC0, 0x7F}, low[4] = {0, 0x80};
+        const uint8_t *data = rows[i].data == 5 ? nan : rows[i].data == 6 ? low : zeros;
+        size_t n = rows[i].data == 0 ? 0 : 4;
+        T_CALL(qn_blockfile_put(w, QN_QNM_META, 0, "{}", 2, &err), &err);
+        T_CALL(qn_blockfile_put(w, QN_QNM_VOCAB, 0, "", 0, &err), &err);
+        T_CALL(qn_blockfile_put(w, QN_QNM_TENSORS, 0, rows[i].tensors,
+                                strlen(rows[i].tensors), &err),
+               &err);
+        T_CALL(qn_blockfile_put(w, QN_QNM_DATA, 0, data, n, &err), &err);
+        T_CALL(qn_blockfile_put(w, QN_QNM_SCALE, 0, zeros, 4, &err), &err);
+        T_CALL(qn_blockfile_finish(w, false, &err), &err);
+        uint8_t *image = qn_blockfile_writer_take(w, &n);
+        qn_blockfile_writer_destroy(w);
+        qn_qnm *q = NULL;
+        T_OK(qn_qnm_open_memory(qn_alloc_heap(), image, n, "x", &q, &err) != QN_OK);
+        if (strstr(err.text, rows[i].says) == NULL) T_FAIL("it says: %s", err.text);
+        qn_delete_aligned(qn_alloc_heap(), image);
+    }
+}
+
+/* Fails the nth allocation of importing, opening and running until all goes well. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    T_ROW("out of memory");
+    char source[512];
+    (void)snprintf(source, sizeof source, "%s/tests/golden/nn/tiny-rerank",
+                   QN_SOURCE_DIR);
+    const char *output = nn_path("memory.qnm");
+    qn_import_options options = {.name = "x", .dtype = QN_MODEL_INT8};
+    qn_slice docs[2] = {QN_SLICE_LIT("the mill"), QN_SLICE_LIT("water")};
+    long n = 1;
+    for (;; n += n < 400 ? 7 : 37) {
+        qn_alloc a = {0};
+        atomic_store(&a.fail_countdown, n);
+        qn_error err = {0};
+        qn_model *m = NULL;
+        qn_rerank_doc out[2];
+        qn_status st = qn_import_run(&a, source, output, &options, NULL, &err);
+        if (st == QN_OK) st = qn_model_open(&a, output, NULL, &m, &err);
+        if (st == QN_OK) st = qn_rerank_run(m, docs[0], docs, 2, NULL, out, NULL, &err);
+        qn_model_close(m);
+        T_EQ_I(atomic_load(&a.live_bytes), 0);
+        if (atomic_load(&a.fail_countdown) > 0) {
+            T_CALL(st, &err);
+            break;
+        }
+        T_EQ_I(st, QN_ENOMEM);
+    }
+    T_OK(n > 50);
+}
+
+int test_nn_import(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_describe),      cmocka_unit_test(test_report),
+        cmocka_unit_test(test_damage),        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests_name("nn import", tests, NULL, NULL);
+}
