@@ -4,9 +4,13 @@
 #include "text/text_internal.h"
 #include "text/utf8.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <unicode/uchar.h>
 
-enum { TEXT_BYTES_MAX = INT32_MAX };
+enum { TEXT_BYTES_MAX = INT32_MAX, FOLDER_BYTES_MAX = 512 };
+
+#define DICTIONARY_FOLDER "/usr/share/friso/dict/UTF-8"
 
 static qn_text__run run_whitespace, run_keyword;
 
@@ -15,10 +19,9 @@ static const struct {
     const char *name;
     qn_text__run *run;
 } analyzer_rows[] = {
-    {"standard", qn_text__run_standard},
-    {"english", qn_text__run_english},
-    {"whitespace", run_whitespace},
-    {"keyword", run_keyword},
+    {"standard", qn_text__run_standard}, {"english", qn_text__run_english},
+    {"whitespace", run_whitespace},      {"keyword", run_keyword},
+    {"chinese", qn_text__run_chinese},   {"chn_single", qn_text__run_chn_single},
 };
 enum { ANALYZER_COUNT = sizeof analyzer_rows / sizeof *analyzer_rows };
 
@@ -28,13 +31,22 @@ static const struct {
 } alias_rows[] = {
     {"simple", "whitespace"},
     {"eng_standard", "english"},
+    {"chn_standard", "chinese"},
 };
 enum { ALIAS_COUNT = sizeof alias_rows / sizeof *alias_rows };
+
+/* Read when first needed. A set is const to its users: what changes is out here. */
+typedef struct lazy_lexicon {
+    pthread_mutex_t lock;
+    char folder[FOLDER_BYTES_MAX];
+    _Atomic(qn_lexicon *) lexicon; /* written once, under the lock */
+} lazy_lexicon;
 
 struct qn_analyzers {
     qn_alloc *alloc;
     qn_wordbreak wordbreak;
     qn_analyzer items[ANALYZER_COUNT];
+    lazy_lexicon *chinese;
 };
 
 qn_status qn_analyzers_create(qn_alloc *a, qn_analyzers **out, qn_error *err)
@@ -43,22 +55,64 @@ qn_status qn_analyzers_create(qn_alloc *a, qn_analyzers **out, qn_error *err)
     qn_analyzers *set = qn_new0(a, sizeof *set);
     if (set == NULL) return qn_text__no_memory(err);
     set->alloc = a;
-    qn_status st = qn_wordbreak_init(&set->wordbreak, a, err);
-    if (st != QN_OK) {
-        qn_delete(a, set);
-        return st;
+    qn_status st;
+    QN_TRY_TO(fail, qn_wordbreak_init(&set->wordbreak, a, err));
+    set->chinese = qn_new0(a, sizeof *set->chinese);
+    if (set->chinese == NULL) {
+        st = qn_text__no_memory(err);
+        goto fail;
     }
+    (void)pthread_mutex_init(&set->chinese->lock, NULL); /* never fails on Linux */
+    memcpy(set->chinese->folder, DICTIONARY_FOLDER, sizeof DICTIONARY_FOLDER);
     for (size_t i = 0; i < ANALYZER_COUNT; i++)
         set->items[i] = (qn_analyzer){analyzer_rows[i].name, analyzer_rows[i].run, set};
     *out = set;
     return QN_OK;
+
+fail:
+    qn_analyzers_destroy(set);
+    return st;
 }
 
 void qn_analyzers_destroy(qn_analyzers *set)
 {
     if (set == NULL) return;
+    if (set->chinese != NULL) {
+        qn_lexicon_destroy(atomic_load(&set->chinese->lexicon));
+        (void)pthread_mutex_destroy(&set->chinese->lock);
+        qn_delete(set->alloc, set->chinese);
+    }
     qn_wordbreak_deinit(&set->wordbreak);
     qn_delete(set->alloc, set);
+}
+
+qn_status qn_analyzers_set_dictionary(qn_analyzers *set, const char *folder,
+                                      qn_error *err)
+{
+    size_t n = strlen(folder);
+    if (n >= FOLDER_BYTES_MAX)
+        return qn_fail(err, QN_EINVAL, "path of the dictionary too long");
+    memcpy(set->chinese->folder, folder, n + 1);
+    return QN_OK;
+}
+
+qn_status qn_text__lexicon(const qn_analyzers *set, const qn_lexicon **out,
+                           qn_error *err)
+{
+    lazy_lexicon *lazy = set->chinese;
+    qn_lexicon *lexicon = atomic_load_explicit(&lazy->lexicon, memory_order_acquire);
+    qn_status st = QN_OK;
+    if (lexicon == NULL) {
+        (void)pthread_mutex_lock(&lazy->lock);
+        lexicon = atomic_load_explicit(&lazy->lexicon, memory_order_relaxed);
+        if (lexicon == NULL) {
+            st = qn_lexicon_load(set->alloc, lazy->folder, &lexicon, err);
+            atomic_store_explicit(&lazy->lexicon, lexicon, memory_order_release);
+        }
+        (void)pthread_mutex_unlock(&lazy->lock);
+    }
+    *out = lexicon;
+    return st;
 }
 
 const qn_wordbreak *qn_text__wordbreak(const qn_analyzers *set)

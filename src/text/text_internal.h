@@ -4,6 +4,7 @@
 #define QN_TEXT_INTERNAL_H
 
 #include "text/analyzer.h"
+#include "text/lexicon.h"
 #include "text/wordbreak.h"
 
 /* One analyzer's work. The text is valid UTF-8 of at most 2^31 bytes; `out` is empty.
@@ -25,6 +26,12 @@ bool qn_text__reserve(qn_token_list *list, qn_arena *arena, size_t more);
 qn_status qn_text__no_memory(qn_error *err);
 const qn_wordbreak *qn_text__wordbreak(const qn_analyzers *set);
 
+/* The Chinese words, read at the first call; a failure is tried again at the next. */
+qn_status qn_text__lexicon(const qn_analyzers *set, const qn_lexicon **out,
+                           qn_error *err);
+
+/* analyzer_chinese.c */
+qn_text__run qn_text__run_chinese, qn_text__run_chn_single;
 /* analyzer_standard.c */
 qn_text__run qn_text__run_standard, qn_text__run_english;
 

@@ -5,7 +5,7 @@
  *     text_dump analyze NAME
  *
  * Standard input: records of a 32-bit little-endian length and as many bytes. Output:
- * a line a record, "ID:START-END ..." or "START-END:TYPE ..." in bytes, "!" and the
+ * a line a record, "ID:START-END ..." or "START-END:TYPE:TERM ..." in bytes, "!" and the
  * error where one was refused. */
 #include "base/bits.h"
 #include "text/analyzer.h"
@@ -40,8 +40,8 @@ static qn_status print_tokens(qn_slice text, qn_arena *arena, qn_error *err)
     qn_token_list list = {0};
     QN_TRY(qn_analyzer_run(analyzer, text, arena, &list, err));
     for (size_t i = 0; i < list.n; i++)
-        (void)printf("%s%u-%u:%s", i > 0 ? " " : "", list.p[i].start, list.p[i].end,
-                     list.p[i].type);
+        (void)printf("%s%u-%u:%s:%.*s", i > 0 ? " " : "", list.p[i].start,
+                     list.p[i].end, list.p[i].type, QN_SLICE_ARG(list.p[i].term));
     return QN_OK;
 }
 

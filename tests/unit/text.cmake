@@ -1,5 +1,6 @@
 qn_test(test_text SOURCES test_text.c)
 qn_test(test_text_golden SOURCES test_text_golden.c)
+qn_test(test_text_chinese SOURCES test_text_chinese.c)
 qn_test(test_text_wordpiece SOURCES test_text_wordpiece.c)
 
 # Not a test: what the comparisons in tests/oracle run.

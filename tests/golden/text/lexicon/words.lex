@@ -1,0 +1,14 @@
+黑色/null
+幽默/null
+黑色幽默/null
+研究/null
+研究生/null
+生命/null
+起源/null
+人民/null
+共和国/null
+人民共和国/null
+中华/null
+公司/null
+b超/null
+一二三四五六/null
