@@ -25,25 +25,31 @@ INLINE __mmask16 first_16(size_t n)
     return (__mmask16)((1u << n) - 1u);
 }
 
-INLINE void f32_store(const size_t MR, const size_t NV, const qn_tile_f32 *t,
-                      __m512 acc[ROWS][VECTORS])
+/* `WHOLE` below: all 48 columns are there. The store is then a plain one, from which a
+ * following load (GELU, the residual) gets its data at once; not so from a masked one. */
+INLINE void f32_store(const bool WHOLE, const size_t MR, const size_t NV,
+                      const qn_tile_f32 *t, __m512 acc[ROWS][VECTORS])
 {
     const __m512 alpha = _mm512_set1_ps(t->alpha);
 #pragma GCC unroll 3
     for (size_t v = 0; v < NV; v++) {
-        __mmask16 mask = v + 1 < NV ? 0xFFFF : last_mask(t->cols, NV);
+        __mmask16 mask = WHOLE || v + 1 < NV ? 0xFFFF : last_mask(t->cols, NV);
         __m512 bias = _mm512_setzero_ps();
         if (t->bias != NULL) bias = _mm512_maskz_loadu_ps(mask, t->bias + 16 * v);
 #pragma GCC unroll 8
         for (size_t i = 0; i < MR; i++) {
             __m512 y = _mm512_mul_ps(acc[i][v], alpha);
             if (t->bias != NULL) y = _mm512_add_ps(y, bias);
-            _mm512_mask_storeu_ps(t->y + i * t->ldy + 16 * v, mask, y);
+            if (WHOLE || v + 1 < NV)
+                _mm512_storeu_ps(t->y + i * t->ldy + 16 * v, y);
+            else
+                _mm512_mask_storeu_ps(t->y + i * t->ldy + 16 * v, mask, y);
         }
     }
 }
 
-INLINE void f32_rows(const size_t MR, const size_t NV, const qn_tile_f32 *t)
+INLINE void f32_rows(const bool WHOLE, const size_t MR, const size_t NV,
+                     const qn_tile_f32 *t)
 {
     __m512 acc[ROWS][VECTORS], b[VECTORS];
     const __mmask16 last = last_mask(t->cols, NV);
@@ -56,13 +62,15 @@ INLINE void f32_rows(const size_t MR, const size_t NV, const qn_tile_f32 *t)
     for (size_t i = 0; i < MR; i++)
 #pragma GCC unroll 3
         for (size_t v = 0; v < NV; v++)
-            acc[i][v] = t->first ? _mm512_setzero_ps()
-                                 : _mm512_maskz_loadu_ps(v + 1 < NV ? 0xFFFF : last,
-                                                         t->y + i * t->ldy + 16 * v);
+            acc[i][v] = t->first
+                            ? _mm512_setzero_ps()
+                            : _mm512_maskz_loadu_ps(WHOLE || v + 1 < NV ? 0xFFFF : last,
+                                                    t->y + i * t->ldy + 16 * v);
     for (size_t k = 0; k < depth; k++, row += ldb) {
 #pragma GCC unroll 3
         for (size_t v = 0; v < NV; v++)
-            b[v] = _mm512_maskz_loadu_ps(v + 1 < NV ? 0xFFFF : last, row + 16 * v);
+            b[v] = _mm512_maskz_loadu_ps(WHOLE || v + 1 < NV ? 0xFFFF : last,
+                                         row + 16 * v);
 #pragma GCC unroll 8
         for (size_t i = 0; i < MR; i++) {
             __m512 x = _mm512_set1_ps(a[i * lda + k]);
@@ -71,17 +79,19 @@ INLINE void f32_rows(const size_t MR, const size_t NV, const qn_tile_f32 *t)
                 acc[i][v] = _mm512_fmadd_ps(x, b[v], acc[i][v]);
         }
     }
-    f32_store(MR, NV, t, acc);
+    f32_store(WHOLE, MR, NV, t, acc);
 }
 
 #define CASE(mr)                                                                       \
     case mr:                                                                           \
-        if (t->cols > 32)                                                              \
-            f32_rows(mr, 3, t);                                                        \
+        if (t->cols == COLS)                                                           \
+            f32_rows(true, mr, 3, t);                                                  \
+        else if (t->cols > 32)                                                         \
+            f32_rows(false, mr, 3, t);                                                 \
         else if (t->cols > 16)                                                         \
-            f32_rows(mr, 2, t);                                                        \
+            f32_rows(false, mr, 2, t);                                                 \
         else                                                                           \
-            f32_rows(mr, 1, t);                                                        \
+            f32_rows(false, mr, 1, t);                                                 \
         break
 
 static void tile_f32(const qn_tile_f32 *t)
@@ -201,12 +211,12 @@ static float activations(const float *x, size_t K, void *q)
     return quantize(x, K, (K + GROUP - 1) / GROUP * GROUP, q, 0x80);
 }
 
-INLINE void i8_store(const size_t MR, const size_t NV, const qn_tile_i8 *t,
-                     __m512i acc[ROWS][VECTORS])
+INLINE void i8_store(const bool WHOLE, const size_t MR, const size_t NV,
+                     const qn_tile_i8 *t, __m512i acc[ROWS][VECTORS])
 {
 #pragma GCC unroll 3
     for (size_t v = 0; v < NV; v++) {
-        __mmask16 mask = v + 1 < NV ? 0xFFFF : last_mask(t->cols, NV);
+        __mmask16 mask = WHOLE || v + 1 < NV ? 0xFFFF : last_mask(t->cols, NV);
         __m512 scale = _mm512_loadu_ps(t->col_scale + 16 * v),
                bias = _mm512_setzero_ps();
         if (t->bias != NULL) bias = _mm512_maskz_loadu_ps(mask, t->bias + 16 * v);
@@ -215,7 +225,10 @@ INLINE void i8_store(const size_t MR, const size_t NV, const qn_tile_i8 *t,
             __m512 s = _mm512_mul_ps(_mm512_set1_ps(t->row_scale[i]), scale);
             __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][v]), s);
             if (t->bias != NULL) y = _mm512_add_ps(y, bias);
-            _mm512_mask_storeu_ps(t->y + i * t->ldy + 16 * v, mask, y);
+            if (WHOLE || v + 1 < NV)
+                _mm512_storeu_ps(t->y + i * t->ldy + 16 * v, y);
+            else
+                _mm512_mask_storeu_ps(t->y + i * t->ldy + 16 * v, mask, y);
         }
     }
 }
@@ -228,7 +241,8 @@ INLINE __m512i dot_quads(__m512i acc, __m512i unsigned_bytes, __m512i signed_byt
     return acc;
 }
 
-INLINE void i8_rows(const size_t MR, const size_t NV, const qn_tile_i8 *t)
+INLINE void i8_rows(const bool WHOLE, const size_t MR, const size_t NV,
+                    const qn_tile_i8 *t)
 {
     __m512i acc[ROWS][VECTORS], b[VECTORS];
     const uint8_t *a = t->a;
@@ -253,17 +267,19 @@ INLINE void i8_rows(const size_t MR, const size_t NV, const qn_tile_i8 *t)
             for (size_t v = 0; v < NV; v++) acc[i][v] = dot_quads(acc[i][v], x, b[v]);
         }
     }
-    i8_store(MR, NV, t, acc);
+    i8_store(WHOLE, MR, NV, t, acc);
 }
 
 #define CASE(mr)                                                                       \
     case mr:                                                                           \
-        if (t->cols > 32)                                                              \
-            i8_rows(mr, 3, t);                                                         \
+        if (t->cols == COLS)                                                           \
+            i8_rows(true, mr, 3, t);                                                   \
+        else if (t->cols > 32)                                                         \
+            i8_rows(false, mr, 3, t);                                                  \
         else if (t->cols > 16)                                                         \
-            i8_rows(mr, 2, t);                                                         \
+            i8_rows(false, mr, 2, t);                                                  \
         else                                                                           \
-            i8_rows(mr, 1, t);                                                         \
+            i8_rows(false, mr, 1, t);                                                  \
         break
 
 static void tile_i8(const qn_tile_i8 *t)
