@@ -1,0 +1,1 @@
+qn_test(test_features SOURCES test_features.c)
