@@ -73,6 +73,7 @@ typedef struct quern_options {
     /* async_commit: acknowledge before the log is on disk (bulk loads that can be run
      * again). Default: after. */
     bool async_commit;
+    const char *default_table; /* of requests that name none; NULL: the only table */
 } quern_options;
 #define QUERN_OPTIONS_INIT                                                             \
     {                                                                                  \

@@ -17,7 +17,7 @@
 
 #include "base/arena.h"
 
-enum { QN_JSON_DEPTH_MAX = 128 };
+enum { QN_JSON_DEPTH_MAX = 128, QN_JSON_WRITE_DEPTH_MAX = 256 };
 
 typedef enum qn_json_kind {
     QN_JSON_NULL,
@@ -65,7 +65,8 @@ typedef struct qn_json_writer {
     bool pretty; /* two blanks a level */
 
     /* Private to json_write.c. */
-    uint64_t has_items; /* bit d: the container at depth d has something in it */
+    /* Bit d: the container at depth d has something in it. */
+    uint64_t has_items[QN_JSON_WRITE_DEPTH_MAX / 64];
     unsigned depth;
     bool after_key;
 } qn_json_writer;

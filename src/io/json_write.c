@@ -27,9 +27,8 @@ static void before_item(qn_json_writer *w)
         return;
     }
     if (w->depth == 0) return;
-    uint64_t bit = (uint64_t)1 << (w->depth - 1);
-    if ((w->has_items & bit) != 0) qn_buf_add_char(w->out, ',');
-    w->has_items |= bit;
+    if (qn_bitset_has(w->has_items, w->depth - 1)) qn_buf_add_char(w->out, ',');
+    qn_bitset_add(w->has_items, w->depth - 1);
     if (w->pretty) new_line(w);
 }
 
@@ -38,14 +37,14 @@ static void begin_container(qn_json_writer *w, char bracket)
     before_item(w);
     qn_buf_add_char(w->out, bracket);
     w->depth++;
-    qn_assert(w->depth <= 64);
-    w->has_items &= ~((uint64_t)1 << (w->depth - 1));
+    qn_assert(w->depth <= QN_JSON_WRITE_DEPTH_MAX);
+    qn_bitset_remove(w->has_items, w->depth - 1);
 }
 
 static void end_container(qn_json_writer *w, char bracket)
 {
     qn_assert(w->depth > 0 && !w->after_key);
-    bool had_items = (w->has_items >> (w->depth - 1) & 1) != 0;
+    bool had_items = qn_bitset_has(w->has_items, w->depth - 1);
     w->depth--;
     if (w->pretty && had_items) new_line(w);
     qn_buf_add_char(w->out, bracket);
