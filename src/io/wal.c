@@ -94,10 +94,11 @@ static qn_status cut_tail(qn_wal *w, uint64_t end, qn_error *err)
     return QN_OK;
 }
 
-static qn_status replay(qn_wal *w, uint64_t replay_from,
-                        qn_status (*each)(void *ctx, const qn_wal_record *r,
-                                          qn_error *err),
-                        void *ctx, qn_error *err)
+/* *end: how far the newest file is good. */
+static qn_status read_all(qn_wal *w, uint64_t replay_from,
+                          qn_status (*each)(void *ctx, const qn_wal_record *r,
+                                            qn_error *err),
+                          void *ctx, uint64_t *end, qn_error *err)
 {
     qn_wal_scan scan = {0};
     char path[PATH_MAX];
@@ -113,13 +114,12 @@ static qn_status replay(qn_wal *w, uint64_t replay_from,
         w->last_seq_no = scan.last_seq_no;
         w->any_seq_no = false;
     }
-    return w->files.n == 0 ? QN_OK : cut_tail(w, scan.end, err);
+    *end = scan.end;
+    return QN_OK;
 }
 
-qn_status qn_wal_open(qn_alloc *a, const char *dir, uint64_t replay_from,
-                      qn_status (*each)(void *ctx, const qn_wal_record *r,
-                                        qn_error *err),
-                      void *ctx, qn_wal **out, uint64_t *next_seq_no, qn_error *err)
+/* A log that knows its files and has read none. */
+static qn_status list_files(qn_alloc *a, const char *dir, qn_wal **out, qn_error *err)
 {
     *out = NULL;
     qn_wal *w = qn_new0(a, sizeof *w);
@@ -139,7 +139,24 @@ qn_status qn_wal_open(qn_alloc *a, const char *dir, uint64_t replay_from,
     if (st == QN_OK) st = qn_dir_list(dir, add_name, &l, err);
     if (st == QN_OK && l.no_memory)
         st = qn_fail(err, QN_ENOMEM, "no memory for the log");
-    if (st == QN_OK) st = replay(w, replay_from, each, ctx, err);
+    if (st == QN_OK)
+        *out = w;
+    else
+        qn_wal_close(w);
+    return st;
+}
+
+qn_status qn_wal_open(qn_alloc *a, const char *dir, uint64_t replay_from,
+                      qn_status (*each)(void *ctx, const qn_wal_record *r,
+                                        qn_error *err),
+                      void *ctx, qn_wal **out, uint64_t *next_seq_no, qn_error *err)
+{
+    uint64_t end = 0;
+    qn_wal *w = NULL;
+    *out = NULL;
+    QN_TRY(list_files(a, dir, &w, err));
+    qn_status st = read_all(w, replay_from, each, ctx, &end, err);
+    if (st == QN_OK && w->files.n != 0) st = cut_tail(w, end, err);
     if (st != QN_OK) {
         qn_wal_close(w);
         return st;
@@ -148,6 +165,19 @@ qn_status qn_wal_open(qn_alloc *a, const char *dir, uint64_t replay_from,
     *next_seq_no = next > replay_from ? next : replay_from;
     *out = w;
     return QN_OK;
+}
+
+qn_status qn_wal_check(qn_alloc *a, const char *dir, uint64_t replay_from,
+                       qn_status (*each)(void *ctx, const qn_wal_record *r,
+                                         qn_error *err),
+                       void *ctx, qn_error *err)
+{
+    uint64_t end = 0;
+    qn_wal *w = NULL;
+    QN_TRY(list_files(a, dir, &w, err));
+    qn_status st = read_all(w, replay_from, each, ctx, &end, err);
+    qn_wal_close(w);
+    return st;
 }
 
 void qn_wal_close(qn_wal *w)

@@ -46,6 +46,12 @@ QN_MUST_CHECK qn_status qn_wal_open(qn_alloc *a, const char *dir, uint64_t repla
                                     void *ctx, QN_OWNED qn_wal **out,
                                     uint64_t *next_seq_no, qn_error *err);
 void qn_wal_close(QN_OWNED QN_NULLABLE qn_wal *w);
+/* Reads what opening would, changing nothing. */
+QN_MUST_CHECK qn_status qn_wal_check(qn_alloc *a, const char *dir, uint64_t replay_from,
+                                     qn_status (*each)(void *ctx,
+                                                       const qn_wal_record *r,
+                                                       qn_error *err),
+                                     void *ctx, qn_error *err);
 
 /* Appends a record; sequence numbers must grow. Not durable before qn_wal_sync(). The
  * bytes are given in pieces to spare the caller a copy. */

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine.c -- opening a data folder, its tables by name, and the thread that refreshes
+ * them. */
+#include "base/log.h"
+#include "engine/engine_internal.h"
+#include "engine/names.h"
+
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    REFRESH_MS = 1000,
+    SCORE_CACHE_BYTES = 32 * 1024 * 1024,
+};
+static const uint64_t memory_default = (uint64_t)512 * 1024 * 1024;
+
+size_t qn_engine_flush_bytes(const quern *q)
+{
+    /* An image of the builder may stand beside it, and another table's builder too. */
+    uint64_t bytes = q->memory_budget / 4;
+    return bytes < 1024 * 1024 ? 1024 * 1024 : (size_t)bytes;
+}
+
+/* ---- tables ----------------------------------------------------------------------------
+ */
+
+/* Under tables_lock. */
+static bool find_entry(const quern *q, const char *name, size_t *place)
+{
+    size_t low = 0, high = q->tables.n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(q->tables.p[middle].name, name);
+        if (order == 0) {
+            *place = middle;
+            return true;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *place = low;
+    return false;
+}
+
+/* Under tables_lock. */
+static qn_status add_entry(quern *q, const char *name, qn_error *err)
+{
+    size_t place = 0;
+    if (find_entry(q, name, &place)) return QN_OK;
+    qn_table_entry entry = {.name = qn_strndup(q->alloc, name, strlen(name))};
+    if (entry.name == NULL || !qn_vec_grow(q->alloc, &q->tables)) {
+        qn_delete(q->alloc, entry.name);
+        return qn_fail(err, QN_ENOMEM, "table %s", name);
+    }
+    memmove(q->tables.p + place + 1, q->tables.p + place,
+            (q->tables.n - place) * sizeof entry);
+    q->tables.p[place] = entry;
+    q->tables.n++;
+    return QN_OK;
+}
+
+static qn_status no_table(const char *name, qn_error *err)
+{
+    return qn_fail(err, QN_ENOTABLE, "no such index [%s]", name);
+}
+
+/* Opening happens under the lock: a table is opened once. */
+qn_status qn_engine_table(quern *q, const char *name, qn_table **out, qn_error *err)
+{
+    size_t place = 0;
+    qn_status st = QN_OK;
+    *out = NULL;
+    (void)pthread_mutex_lock(&q->tables_lock);
+    if (!find_entry(q, name, &place)) {
+        st = no_table(name, err);
+    } else {
+        qn_table_entry *e = &q->tables.p[place];
+        if (e->table == NULL) st = qn_table_open(q, name, &e->table, err);
+        if (st == QN_OK) *out = qn_table_acquire(e->table);
+    }
+    (void)pthread_mutex_unlock(&q->tables_lock);
+    return st;
+}
+
+/* A vector field's model must be there and make vectors of that length. */
+static qn_status check_models(quern *q, qn_slice schema, qn_schema_dialect *dialect,
+                              qn_error *err)
+{
+    qn_table_schema *s = NULL;
+    QN_TRY(qn_table_schema_create(q->alloc, q->analyzers, schema, NULL, 0, &s, err));
+    *dialect = s->schema.dialect;
+    qn_status st = QN_OK;
+    for (size_t i = 0; i < s->schema.field_count && st == QN_OK; i++) {
+        const qn_field *f = &s->schema.fields[i];
+        if (f->model == NULL) continue;
+        qn_model *model = NULL;
+        st = qn_models_get(q->models, f->model, QN_MODEL_EMBED, &model, err);
+        if (st == QN_OK && qn_model_describe(model)->dims != f->dims)
+            st = qn_fail(err, QN_EDIMS,
+                         "[%.*s] has %u dims, its model %s makes vectors of %u",
+                         QN_SLICE_ARG(f->name), f->dims, f->model,
+                         qn_model_describe(model)->dims);
+    }
+    qn_table_schema_release(s);
+    return st;
+}
+
+qn_status qn_engine_create(quern *q, const char *name, qn_slice schema, qn_error *err)
+{
+    if (q->read_only)
+        return qn_fail(err, QN_EREADONLY, "the data folder is open read-only");
+    qn_schema_dialect dialect = QN_SCHEMA_MAPPING;
+    QN_TRY(qn_name_check_table(qn_slice_of(name), true, err));
+    QN_TRY(check_models(q, schema, &dialect, err));
+    QN_TRY(qn_name_check_table(qn_slice_of(name), dialect == QN_SCHEMA_HA3, err));
+    size_t place = 0;
+    (void)pthread_mutex_lock(&q->tables_lock);
+    qn_status st = QN_OK;
+    if (find_entry(q, name, &place))
+        st = qn_fail(err, QN_ETABLEEXISTS, "index [%s] already exists", name);
+    if (st == QN_OK) st = qn_table_make(q, name, schema, err);
+    if (st == QN_OK) st = add_entry(q, name, err);
+    (void)pthread_mutex_unlock(&q->tables_lock);
+    return st;
+}
+
+/* Out of the list first; searches that hold it go on, writes are refused. The folder is
+ * renamed before it is emptied, so a crash leaves no half table. */
+qn_status quern_table_drop(quern *q, const char *name, qn_error *err)
+{
+    if (q->read_only)
+        return qn_fail(err, QN_EREADONLY, "the data folder is open read-only");
+    size_t place = 0;
+    qn_buf from, to;
+    qn_buf_init(&from, q->alloc);
+    qn_buf_init(&to, q->alloc);
+    qn_buf_printf(&from, "%s/%s", q->tables_dir, name);
+    qn_buf_printf(&to, "%s/.drop-%016llx", q->tables_dir,
+                  (unsigned long long)qn_clock_seed());
+    qn_table *gone = NULL;
+    (void)pthread_mutex_lock(&q->tables_lock);
+    qn_status st = from.failed || to.failed ? qn_fail(err, QN_ENOMEM, "drop") : QN_OK;
+    if (st == QN_OK && !find_entry(q, name, &place)) st = no_table(name, err);
+    if (st == QN_OK) {
+        qn_table *t = q->tables.p[place].table;
+        if (t != NULL) (void)pthread_mutex_lock(&t->write);
+        st = qn_file_rename(from.p, to.p, err);
+        if (st == QN_OK) st = qn_dir_sync(q->tables_dir, err);
+        if (st == QN_OK && t != NULL) t->dropped = true;
+        if (t != NULL) (void)pthread_mutex_unlock(&t->write);
+    }
+    if (st == QN_OK) {
+        gone = q->tables.p[place].table;
+        qn_delete(q->alloc, q->tables.p[place].name);
+        memmove(q->tables.p + place, q->tables.p + place + 1,
+                (q->tables.n - place - 1) * sizeof *q->tables.p);
+        q->tables.n--;
+    }
+    (void)pthread_mutex_unlock(&q->tables_lock);
+    qn_table_release(gone);
+    if (st == QN_OK) st = qn_dir_remove(to.p, err);
+    qn_buf_deinit(&from);
+    qn_buf_deinit(&to);
+    return st;
+}
+
+bool quern_table_exists(quern *q, const char *name)
+{
+    size_t place = 0;
+    (void)pthread_mutex_lock(&q->tables_lock);
+    bool found = find_entry(q, name, &place);
+    (void)pthread_mutex_unlock(&q->tables_lock);
+    return found;
+}
+
+/* Names are copied first: `each` may call anything. */
+qn_status quern_table_list(quern *q, bool (*each)(void *ctx, const char *name),
+                           void *ctx, qn_error *err)
+{
+    qn_buf names;
+    qn_buf_init(&names, q->alloc);
+    (void)pthread_mutex_lock(&q->tables_lock);
+    for (size_t i = 0; i < q->tables.n; i++)
+        qn_buf_add(&names, q->tables.p[i].name, strlen(q->tables.p[i].name) + 1);
+    (void)pthread_mutex_unlock(&q->tables_lock);
+    qn_status st = names.failed ? qn_fail(err, QN_ENOMEM, "list of tables") : QN_OK;
+    for (size_t at = 0; st == QN_OK && at < names.n; at += strlen(names.p + at) + 1)
+        if (!each(ctx, names.p + at)) break;
+    qn_buf_deinit(&names);
+    return st;
+}
+
+/* ---- which table -------------------------------------------------------------------------
+ */
+
+qn_status quern_default_table(quern *q, char *name, size_t name_size, qn_error *err)
+{
+    qn_status st = QN_OK;
+    qn_buf known;
+    qn_buf_init(&known, q->alloc);
+    (void)pthread_mutex_lock(&q->tables_lock);
+    const char *found = q->default_table;
+    if (found == NULL && q->tables.n == 1) found = q->tables.p[0].name;
+    for (size_t i = 0; found == NULL && i < q->tables.n && i < 10; i++)
+        qn_buf_printf(&known, "%s%s", i == 0 ? "" : ", ", q->tables.p[i].name);
+    if (found == NULL)
+        st = qn_fail(err, QN_ENOTABLE,
+                     q->tables.n == 0
+                         ? "there is no table%s"
+                         : "the request names no table and there are several: %s",
+                     known.p == NULL ? "" : known.p);
+    else if (strlen(found) >= name_size)
+        st = qn_fail(err, QN_EINVAL, "the name of the table does not fit");
+    else
+        memcpy(name, found, strlen(found) + 1);
+    (void)pthread_mutex_unlock(&q->tables_lock);
+    qn_buf_deinit(&known);
+    return st;
+}
+
+/* ---- maintenance --------------------------------------------------------------------------
+ */
+
+/* Under tables_lock only for taking a reference. */
+static qn_table *open_table_at(quern *q, size_t i)
+{
+    qn_table *t = NULL;
+    (void)pthread_mutex_lock(&q->tables_lock);
+    if (i < q->tables.n && q->tables.p[i].table != NULL)
+        t = qn_table_acquire(q->tables.p[i].table);
+    (void)pthread_mutex_unlock(&q->tables_lock);
+    return t;
+}
+
+static void maintain(qn_table *t)
+{
+    qn_error err;
+    qn_status st = QN_OK;
+    (void)pthread_mutex_lock(&t->write);
+    bool idle = t->dropped || t->broken != QN_OK;
+    bool due = qn_clock_mono_ns() >= atomic_load(&t->refresh_at_ns);
+    if (!idle && t->changed && due) st = qn_table__refresh(t, &err);
+    bool sync = !idle && t->unsynced;
+    t->unsynced = false;
+    (void)pthread_mutex_unlock(&t->write);
+    if (st == QN_OK && sync) st = qn_wal_sync(t->wal, &err);
+    if (st != QN_OK) qn_log(QN_LOG_WARN, "engine", "table %s: %s", t->name, err.text);
+}
+
+static void *maintenance_main(void *arg)
+{
+    quern *q = arg;
+    (void)pthread_mutex_lock(&q->stop_lock);
+    while (!q->stopping) {
+        struct timespec until;
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += REFRESH_MS / 1000;
+        (void)pthread_cond_timedwait(&q->stop_signal, &q->stop_lock, &until);
+        if (q->stopping) break;
+        (void)pthread_mutex_unlock(&q->stop_lock);
+        (void)pthread_mutex_lock(&q->tables_lock);
+        size_t n = q->tables.n;
+        (void)pthread_mutex_unlock(&q->tables_lock);
+        for (size_t i = 0; i < n; i++) {
+            qn_table *t = open_table_at(q, i);
+            if (t == NULL) continue;
+            maintain(t);
+            qn_table_release(t);
+        }
+        (void)pthread_mutex_lock(&q->stop_lock);
+    }
+    (void)pthread_mutex_unlock(&q->stop_lock);
+    return NULL;
+}
+
+static void stop_maintenance(quern *q)
+{
+    if (!q->maintenance_runs) return;
+    (void)pthread_mutex_lock(&q->stop_lock);
+    q->stopping = true;
+    (void)pthread_cond_signal(&q->stop_signal);
+    (void)pthread_mutex_unlock(&q->stop_lock);
+    (void)pthread_join(q->maintenance, NULL);
+    q->maintenance_runs = false;
+}
+
+/* ---- opening ------------------------------------------------------------------------------
+ */
+
+typedef struct scan {
+    quern *q;
+    qn_status st;
+    qn_error *err;
+} scan;
+
+static bool see_table(void *ctx, const char *name, bool is_dir)
+{
+    scan *s = ctx;
+    qn_error ignored;
+    if (!is_dir) return true;
+    if (strncmp(name, ".new-", 5) == 0 || strncmp(name, ".drop-", 6) == 0) {
+        /* What a crash left of a table that was being made or dropped. */
+        qn_buf path;
+        qn_buf_init(&path, s->q->alloc);
+        qn_buf_printf(&path, "%s/%s", s->q->tables_dir, name);
+        if (!path.failed && qn_dir_remove(path.p, &ignored) != QN_OK)
+            qn_log(QN_LOG_WARN, "engine", "%s stays behind: %s", path.p, ignored.text);
+        qn_buf_deinit(&path);
+        return true;
+    }
+    if (qn_name_check_table(qn_slice_of(name), true, &ignored) != QN_OK) return true;
+    s->st = add_entry(s->q, name, s->err);
+    return s->st == QN_OK;
+}
+
+static char *joined(qn_alloc *a, const char *left, const char *right)
+{
+    qn_buf b;
+    qn_buf_init(&b, a);
+    qn_buf_printf(&b, "%s/%s", left, right);
+    return qn_buf_take(&b, NULL);
+}
+
+static char *copied(qn_alloc *a, const char *s)
+{
+    return s == NULL || *s == 0 ? NULL : qn_strndup(a, s, strlen(s));
+}
+
+static qn_status open_folder(quern *q, qn_error *err)
+{
+    char *lock = joined(q->alloc, q->data_dir, "quern.lock");
+    q->tables_dir = joined(q->alloc, q->data_dir, "tables");
+    qn_status st = lock == NULL || q->tables_dir == NULL
+                       ? qn_fail(err, QN_ENOMEM, "data folder")
+                       : qn_dir_create(q->data_dir, err);
+    if (st == QN_OK) st = qn_lock_acquire(lock, &q->lock, err);
+    if (st == QN_OK) st = qn_dir_create(q->tables_dir, err);
+    qn_delete(q->alloc, lock);
+    if (st != QN_OK) return st;
+    scan s = {q, QN_OK, err};
+    QN_TRY(qn_dir_list(q->tables_dir, see_table, &s, err));
+    return s.st;
+}
+
+static qn_status pick_kernels(quern *q, const char *name, qn_error *err)
+{
+    q->kernels = name == NULL ? qn_kernels_best() : qn_kernels_find(name);
+    if (q->kernels != NULL) return QN_OK;
+    return qn_fail(err, QN_EINVAL, "kernels [%s] are not built in or not for this CPU",
+                   name);
+}
+
+static qn_status open_models(quern *q, const quern_options *o, qn_error *err)
+{
+    char *own = joined(q->alloc, q->data_dir, "models");
+    if (own == NULL) return qn_fail(err, QN_ENOMEM, "models");
+    qn_status st = qn_models_create(q->alloc, own, o->models_dir, o->default_embedder,
+                                    o->default_reranker, q->kernels, &q->models, err);
+    qn_delete(q->alloc, own);
+    return st;
+}
+
+static size_t core_count(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : (size_t)n;
+}
+
+static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
+{
+    size_t threads = o->neural_threads == 0 ? core_count() : o->neural_threads;
+    q->data_dir = copied(q->alloc, o->data_dir);
+    if (q->data_dir == NULL)
+        return qn_fail(err, QN_EINVAL, "the data folder's name is missing");
+    QN_TRY(pick_kernels(q, o->kernels, err));
+    QN_TRY(qn_analyzers_create(q->alloc, &q->analyzers, err));
+    /* The caller works too. */
+    QN_TRY(qn_pool_create(q->alloc, threads - 1, &q->neural_pool, err));
+    QN_TRY(qn_score_cache_create(q->alloc, SCORE_CACHE_BYTES, &q->scores, err));
+    QN_TRY(open_folder(q, err));
+    QN_TRY(open_models(q, o, err));
+    if (pthread_create(&q->maintenance, NULL, maintenance_main, q) != 0)
+        return qn_fail(err, QN_ENOMEM, "no thread for maintenance");
+    q->maintenance_runs = true;
+    return QN_OK;
+}
+
+qn_status quern_open(const quern_options *options, quern **out, qn_error *err)
+{
+    *out = NULL;
+    quern_options o = QUERN_OPTIONS_INIT;
+    if (options == NULL || options->size > sizeof o)
+        return qn_fail(err, QN_EINVAL, "quern_options of a newer version");
+    memcpy(&o, options, options->size);
+    qn_alloc *a = qn_alloc_heap();
+    quern *q = qn_new0(a, sizeof *q);
+    if (q == NULL) return qn_fail(err, QN_ENOMEM, "engine");
+    q->alloc = a;
+    q->lock.fd = -1;
+    q->read_only = o.read_only;
+    q->async_commit = o.async_commit;
+    q->memory_budget =
+        o.memory_budget_bytes == 0 ? memory_default : o.memory_budget_bytes;
+    q->default_table = copied(a, o.default_table);
+    (void)pthread_mutex_init(&q->tables_lock, NULL);
+    (void)pthread_mutex_init(&q->stop_lock, NULL);
+    (void)pthread_cond_init(&q->stop_signal, NULL);
+    qn_status st = open_parts(q, &o, err);
+    if (st != QN_OK) {
+        quern_close(q);
+        return st;
+    }
+    *out = q;
+    return QN_OK;
+}
+
+void quern_close(quern *q)
+{
+    if (q == NULL) return;
+    stop_maintenance(q);
+    for (size_t i = 0; i < q->tables.n; i++) {
+        qn_table_release(q->tables.p[i].table);
+        qn_delete(q->alloc, q->tables.p[i].name);
+    }
+    qn_vec_deinit(q->alloc, &q->tables);
+    qn_models_destroy(q->models);
+    qn_score_cache_destroy(q->scores);
+    qn_pool_destroy(q->neural_pool);
+    qn_analyzers_destroy(q->analyzers);
+    qn_lock_release(&q->lock);
+    (void)pthread_mutex_destroy(&q->tables_lock);
+    (void)pthread_mutex_destroy(&q->stop_lock);
+    (void)pthread_cond_destroy(&q->stop_signal);
+    qn_delete(q->alloc, q->data_dir);
+    qn_delete(q->alloc, q->tables_dir);
+    qn_delete(q->alloc, q->default_table);
+    qn_delete(q->alloc, q);
+}

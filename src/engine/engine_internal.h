@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine_internal.h -- an open data folder, as the files of this module see it. */
+#ifndef QN_ENGINE_INTERNAL_H
+#define QN_ENGINE_INTERNAL_H
+
+#include "base/clock.h"
+#include "base/pool.h"
+#include "engine/models.h"
+#include "engine/score_cache.h"
+#include "engine/table.h"
+#include "io/file.h"
+#include "num/kernels.h"
+
+typedef struct qn_table_entry {
+    char *name;
+    qn_table *table; /* NULL: not opened yet */
+} qn_table_entry;
+
+struct quern {
+    qn_alloc *alloc;
+    char *data_dir, *tables_dir, *default_table;
+    bool read_only, async_commit;
+    uint64_t memory_budget;
+    const qn_kernels *kernels;
+    qn_analyzers *analyzers;
+    qn_pool *neural_pool;
+    qn_models *models;
+    qn_score_cache *scores;
+    qn_lock lock;
+
+    pthread_mutex_t tables_lock;
+    QN_VEC(qn_table_entry) tables; /* sorted by name; guarded by tables_lock */
+
+    /* Refreshes tables that changed, once a second. */
+    pthread_t maintenance;
+    bool maintenance_runs;
+    pthread_mutex_t stop_lock;
+    pthread_cond_t stop_signal;
+    bool stopping; /* guarded by stop_lock */
+};
+
+/* Opened when it was not yet; the caller releases. QN_ENOTABLE. */
+QN_MUST_CHECK qn_status qn_engine_table(quern *q, const char *name,
+                                        QN_OWNED qn_table **out, qn_error *err);
+QN_MUST_CHECK qn_status qn_engine_create(quern *q, const char *name, qn_slice schema,
+                                         qn_error *err);
+/* Bytes of a builder at which it is flushed. */
+size_t qn_engine_flush_bytes(const quern *q);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine/table.h -- one table: log, builder, segments, snapshots.
+ *
+ *     write --> log --> builder (documents since the last flush, in memory)
+ *                         | refresh: an image of it, as a segment in memory
+ *                         | flush: the same as a file, a new manifest, the log rolled
+ *     search --> snapshot: segments, image, delete bits, schema; immutable, counted
+ *
+ * A document lives in the builder or in one segment; the newest place of its id counts,
+ * every older one is marked deleted. Delete bits belong to the table and change under
+ * its write lock; a snapshot has its own copy.
+ *
+ * Lifetime   tables are counted by who uses them; the last release closes. Snapshots
+ *            are counted as well and may outlive their table's next changes.
+ * Threads    `write` guards all but `current`, which `current_lock` guards: searches
+ *            take only that, for as long as it takes to count one up.
+ * Errors     a failed sync of the log makes the table read-only until reopened. */
+#ifndef QN_ENGINE_TABLE_H
+#define QN_ENGINE_TABLE_H
+
+#include "engine/document.h"
+#include "engine/oplog.h"
+#include "index/segment_builder.h"
+#include "query/snapshot.h"
+#include "quern/quern.h"
+#include "vec/flat.h"
+
+#include <pthread.h>
+
+enum { QN_TABLE_UUID_SIZE = 22 };
+
+/* Columns of the engine's own in every segment. */
+extern const qn_field qn_seq_no_field, qn_version_field;
+
+/* ---- what a snapshot is made of, each counted ----------------------------------------- */
+
+typedef struct qn_live_segment {
+    atomic_uint refs;
+    uint64_t id; /* of the file; 0: an image in memory */
+    qn_segment *segment;
+    uint32_t doc_count;
+    qn_vector_view *vectors;
+    size_t vector_count;
+    qn_column seq_no, version;
+    qn_alloc *alloc;
+} qn_live_segment;
+
+/* Takes the file over, also when it fails. */
+QN_MUST_CHECK qn_status qn_live_segment_create(qn_alloc *a, QN_OWNED qn_blockfile *file,
+                                               uint64_t id, const qn_schema *schema,
+                                               QN_OWNED qn_live_segment **out,
+                                               qn_error *err);
+qn_live_segment *qn_live_segment_acquire(qn_live_segment *s);
+void qn_live_segment_release(QN_OWNED QN_NULLABLE qn_live_segment *s);
+
+typedef struct qn_table_snapshot {
+    qn_snapshot_view view; /* what queries see */
+    atomic_uint refs;
+    qn_table_schema *schema;
+    qn_live_segment **segments;
+    qn_segment_view *views;
+    uint64_t **deleted; /* copies of the bits */
+    uint64_t live_count;
+    qn_alloc *alloc;
+} qn_table_snapshot;
+
+qn_table_snapshot *qn_table_snapshot_acquire(qn_table_snapshot *s);
+void qn_table_snapshot_release(QN_OWNED QN_NULLABLE qn_table_snapshot *s);
+
+/* ---- the table ------------------------------------------------------------------------ */
+
+typedef struct qn_delete_bits {
+    uint64_t *words;
+    size_t word_capacity;
+    uint32_t count; /* set bits */
+} qn_delete_bits;
+
+typedef struct qn_table_segment {
+    qn_live_segment *live;
+    qn_delete_bits deleted;
+} qn_table_segment;
+
+/* Of a document in the builder. */
+typedef struct qn_doc_state {
+    int64_t seq_no, version;
+} qn_doc_state;
+
+typedef struct qn_vector_builder {
+    uint32_t field;
+    qn_flat_builder *flat;
+} qn_vector_builder;
+
+typedef struct qn_table {
+    struct quern *engine;
+    char *name, *dir;
+    atomic_uint refs;
+
+    pthread_mutex_t write;
+    /* Guarded by `write`. */
+    qn_table_schema *schema;
+    char uuid[QN_TABLE_UUID_SIZE + 1];
+    int64_t created_ms;
+    uint64_t manifest_number, segment_id_next;
+    QN_VEC(qn_table_segment) segments;
+    qn_segment_builder *builder;
+    QN_VEC(qn_doc_state) docs;
+    qn_delete_bits builder_deleted;
+    QN_VEC(qn_vector_builder) vectors;
+    uint32_t *positions; /* by place of a field: where its next value begins */
+    size_t positions_capacity;
+    qn_live_segment *image; /* the builder as of the last refresh */
+    qn_map tombstones; /* id -> version of documents deleted since the last flush */
+    qn_wal *wal;
+    uint64_t lsn_next;
+    int64_t seq_no_next;
+    bool changed;   /* since the last refresh */
+    bool unflushed; /* the log holds something */
+    bool unsynced;  /* async commit: something waits for a sync */
+    bool dropped;
+    qn_status broken; /* why the table takes no more writes; QN_OK: it does */
+    qn_error broken_error;
+    qn_buf scratch, source_scratch;
+
+    atomic_llong
+        refresh_at_ns; /* not before: spares the builder from too many images */
+
+    pthread_mutex_t current_lock;
+    qn_table_snapshot *current; /* guarded by current_lock */
+} qn_table;
+
+/* Makes the folder with its first manifest. */
+QN_MUST_CHECK qn_status qn_table_make(struct quern *q, const char *name,
+                                      qn_slice schema, qn_error *err);
+QN_MUST_CHECK qn_status qn_table_open(struct quern *q, const char *name,
+                                      QN_OWNED qn_table **out, qn_error *err);
+qn_table *qn_table_acquire(qn_table *t);
+/* The last one flushes (unless dropped or read-only) and closes. */
+void qn_table_release(QN_OWNED QN_NULLABLE qn_table *t);
+
+/* The one that searches use now. */
+qn_table_snapshot *qn_table_current(qn_table *t);
+
+/* Under `write`: */
+QN_MUST_CHECK qn_status qn_table__refresh(qn_table *t, qn_error *err);
+QN_MUST_CHECK qn_status qn_table__flush(qn_table *t, qn_error *err);
+QN_MUST_CHECK qn_status qn_table__optimize(qn_table *t, qn_error *err);
+/* A new schema with more fields, logged when `log`. */
+QN_MUST_CHECK qn_status qn_table__add_fields(qn_table *t,
+                                             const qn_schema_addition *fields,
+                                             size_t count, bool log, qn_error *err);
+
+/* Where the newest document of an id is. */
+typedef struct qn_place {
+    bool found; /* and not deleted */
+    bool in_builder;
+    size_t segment; /* place in t->segments */
+    uint32_t doc;
+    int64_t seq_no, version;
+} qn_place;
+QN_MUST_CHECK qn_status qn_table__find(qn_table *t, qn_slice id, qn_place *out,
+                                       qn_error *err);
+QN_MUST_CHECK qn_status qn_table__source(qn_table *t, const qn_place *place,
+                                         qn_buf *scratch, qn_slice *source,
+                                         qn_error *err);
+QN_MUST_CHECK qn_status qn_table__mark_deleted(qn_table *t, const qn_place *place,
+                                               qn_error *err);
+/* Adds a checked document to the builder. On failure it stays there, marked deleted. */
+QN_MUST_CHECK qn_status qn_table__feed(qn_table *t, qn_slice id, const qn_document *doc,
+                                       qn_slice source, const qn_made_vector *made,
+                                       size_t made_count, int64_t seq_no,
+                                       int64_t version, qn_arena *arena, qn_error *err);
+/* Applies what is in the log. */
+QN_MUST_CHECK qn_status qn_table__replay(qn_table *t, const qn_oplog_op *op,
+                                         qn_arena *arena, qn_error *err);
+void qn_table__reset_builder(qn_table *t);
+
+bool qn_delete_bits_set(qn_alloc *a, qn_delete_bits *b, uint32_t doc);
+static inline bool qn_delete_bits_has(const qn_delete_bits *b, uint32_t doc)
+{
+    return doc / 64 < b->word_capacity && ((b->words[doc / 64] >> (doc % 64)) & 1) != 0;
+}
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* table_open.c -- making, opening and closing a table. */
+#include "base/bits.h"
+#include "base/log.h"
+#include "engine/engine_internal.h"
+#include "engine/manifest.h"
+#include "engine/names.h"
+
+static const char segment_magic[8] = QN_SEGMENT_MAGIC;
+
+static char *join(qn_alloc *a, const char *left, const char *right)
+{
+    qn_buf b;
+    qn_buf_init(&b, a);
+    qn_buf_printf(&b, "%s/%s", left, right);
+    return qn_buf_take(&b, NULL);
+}
+
+/* ---- making ------------------------------------------------------------------------------
+ */
+
+/* Made beside its name and renamed: a table is there whole or not at all. */
+qn_status qn_table_make(quern *q, const char *name, qn_slice schema, qn_error *err)
+{
+    qn_table_schema *s = NULL;
+    QN_TRY(qn_table_schema_create(q->alloc, q->analyzers, schema, NULL, 0, &s, err));
+    qn_table_schema_release(s);
+    char uuid[QN_TABLE_UUID_SIZE + 1];
+    uint64_t entropy[2] = {qn_clock_seed(), qn_clock_seed()};
+    qn_name_make_id(uuid, entropy);
+    qn_buf draft;
+    qn_buf_init(&draft, q->alloc);
+    qn_buf_printf(&draft, "%s/.new-%s", q->tables_dir, uuid);
+    char *path = join(q->alloc, q->tables_dir, name);
+    qn_status st = draft.failed || path == NULL ? qn_fail(err, QN_ENOMEM, "table")
+                                                : qn_dir_create(draft.p, err);
+    qn_manifest m = {
+        .number = 1,
+        .uuid = qn_slice_of(uuid),
+        .created_ms = qn_clock_wall_ms(),
+        .schema = schema,
+        .segment_id_next = 1,
+        .replay_from = 1,
+    };
+    if (st == QN_OK) st = qn_manifest_write(q->alloc, draft.p, &m, err);
+    if (st == QN_OK) st = qn_file_rename(draft.p, path, err);
+    if (st == QN_OK) st = qn_dir_sync(q->tables_dir, err);
+    qn_delete(q->alloc, path);
+    qn_buf_deinit(&draft);
+    return st;
+}
+
+/* ---- opening ------------------------------------------------------------------------------
+ */
+
+static qn_status open_segment(qn_table *t, const qn_manifest_segment *from,
+                              qn_error *err)
+{
+    qn_alloc *a = t->engine->alloc;
+    qn_manifest_segment_path(&t->scratch, t->dir, from->id);
+    if (t->scratch.failed || !qn_vec_grow(a, &t->segments))
+        return qn_fail(err, QN_ENOMEM, "table %s", t->name);
+    qn_blockfile *file = NULL;
+    QN_TRY(qn_blockfile_open(a, t->scratch.p, segment_magic, QN_SEGMENT_VERSION, &file,
+                             err));
+    qn_table_segment s = {0};
+    QN_TRY(qn_live_segment_create(a, file, from->id, &t->schema->schema, &s.live, err));
+    t->segments.p[t->segments.n++] = s;
+    if (s.live->doc_count != from->doc_count)
+        return qn_fail_file(err, QN_ECORRUPT, t->scratch.p, QN_AT_NONE,
+                            "the segment has %u documents, the manifest says %u",
+                            s.live->doc_count, from->doc_count);
+    if (from->deleted == NULL) return QN_OK;
+    size_t words = qn_bitset_words(from->doc_count);
+    qn_delete_bits *bits = &t->segments.p[t->segments.n - 1].deleted;
+    bits->words = qn_new_array(a, words + 1, sizeof *bits->words);
+    if (bits->words == NULL) return qn_fail(err, QN_ENOMEM, "table %s", t->name);
+    bits->word_capacity = words;
+    memcpy(bits->words, from->deleted, words * sizeof *bits->words);
+    for (size_t i = 0; i < words; i++)
+        bits->count += (uint32_t)__builtin_popcountll(bits->words[i]);
+    return QN_OK;
+}
+
+typedef struct replaying {
+    qn_table *t;
+    uint64_t count;
+} replaying;
+
+static qn_status replay_record(void *ctx, const qn_wal_record *record, qn_error *err)
+{
+    replaying *r = ctx;
+    qn_arena arena;
+    qn_arena_init(&arena, r->t->engine->alloc, 0);
+    qn_oplog_op op;
+    qn_status st = qn_oplog_decode(&arena, record, &op, err);
+    if (st == QN_OK) st = qn_table__replay(r->t, &op, &arena, err);
+    qn_arena_deinit(&arena);
+    r->count++;
+    return st;
+}
+
+static qn_status read_table(qn_table *t, qn_error *err)
+{
+    quern *q = t->engine;
+    qn_manifest m;
+    qn_status st = qn_manifest_read(q->alloc, t->dir, &m, err);
+    replaying r = {t, 0};
+    if (st != QN_OK) goto done;
+    t->manifest_number = m.number;
+    t->segment_id_next = m.segment_id_next;
+    t->seq_no_next = m.seq_no_next;
+    t->created_ms = m.created_ms;
+    size_t n = m.uuid.n < QN_TABLE_UUID_SIZE ? m.uuid.n : QN_TABLE_UUID_SIZE;
+    memcpy(t->uuid, m.uuid.p, n);
+    QN_TRY_TO(done,
+              qn_table_schema_create(q->alloc, q->analyzers, m.schema, m.additions,
+                                     m.addition_count, &t->schema, err));
+    for (size_t i = 0; i < m.segment_count; i++)
+        QN_TRY_TO(done, open_segment(t, &m.segments[i], err));
+    qn_manifest_sweep(t->dir, &m);
+    QN_TRY_TO(done, qn_wal_open(q->alloc, t->dir, m.replay_from, replay_record, &r,
+                                &t->wal, &t->lsn_next, err));
+    t->unflushed = r.count != 0;
+    qn_log(QN_LOG_INFO, "engine", "table %s: %zu segments, %llu log records", t->name,
+           t->segments.n, (unsigned long long)r.count);
+done:
+    qn_manifest_deinit(&m);
+    return st;
+}
+
+static void table_destroy(qn_table *t)
+{
+    qn_alloc *a = t->engine->alloc;
+    qn_table__reset_builder(t);
+    qn_map_deinit(&t->tombstones);
+    qn_wal_close(t->wal);
+    for (size_t i = 0; i < t->segments.n; i++) {
+        qn_live_segment_release(t->segments.p[i].live);
+        qn_delete(a, t->segments.p[i].deleted.words);
+    }
+    qn_vec_deinit(a, &t->segments);
+    qn_vec_deinit(a, &t->docs);
+    qn_vec_deinit(a, &t->vectors);
+    qn_delete(a, t->positions);
+    qn_table_snapshot_release(t->current);
+    qn_table_schema_release(t->schema);
+    qn_buf_deinit(&t->scratch);
+    qn_buf_deinit(&t->source_scratch);
+    (void)pthread_mutex_destroy(&t->write);
+    (void)pthread_mutex_destroy(&t->current_lock);
+    qn_delete(a, t->name);
+    qn_delete(a, t->dir);
+    qn_delete(a, t);
+}
+
+qn_status qn_table_open(quern *q, const char *name, qn_table **out, qn_error *err)
+{
+    *out = NULL;
+    qn_table *t = qn_new0(q->alloc, sizeof *t);
+    if (t == NULL) return qn_fail(err, QN_ENOMEM, "table %s", name);
+    t->engine = q;
+    atomic_init(&t->refs, 1);
+    (void)pthread_mutex_init(&t->write, NULL);
+    (void)pthread_mutex_init(&t->current_lock, NULL);
+    qn_buf_init(&t->scratch, q->alloc);
+    qn_buf_init(&t->source_scratch, q->alloc);
+    qn_map_init(&t->tombstones, q->alloc);
+    t->name = qn_strndup(q->alloc, name, strlen(name));
+    t->dir = join(q->alloc, q->tables_dir, name);
+    qn_status st = t->name == NULL || t->dir == NULL
+                       ? qn_fail(err, QN_ENOMEM, "table %s", name)
+                       : read_table(t, err);
+    t->changed = true;
+    if (st == QN_OK) st = qn_table__refresh(t, err);
+    if (st != QN_OK) {
+        table_destroy(t);
+        return st;
+    }
+    *out = t;
+    return QN_OK;
+}
+
+qn_table *qn_table_acquire(qn_table *t)
+{
+    atomic_fetch_add(&t->refs, 1);
+    return t;
+}
+
+void qn_table_release(qn_table *t)
+{
+    if (t == NULL || atomic_fetch_sub(&t->refs, 1) != 1) return;
+    qn_error err;
+    if (!t->dropped && !t->engine->read_only && t->broken == QN_OK &&
+        qn_table__flush(t, &err) != QN_OK)
+        qn_log(QN_LOG_WARN, "engine",
+               "table %s: its last documents stay in the log: %s", t->name, err.text);
+    table_destroy(t);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* table_segment.c -- counted segments and snapshots, and delete bits. */
+#include "engine/table.h"
+
+#include "base/bits.h"
+#include "vec/vindex.h"
+
+static qn_status open_vectors(qn_live_segment *s, const qn_schema *schema,
+                              qn_error *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < schema->field_count; i++)
+        if (schema->fields[i].type == QN_FIELD_VECTOR) n++;
+    s->vectors = qn_new_array(s->alloc, n + 1, sizeof *s->vectors);
+    if (s->vectors == NULL) return qn_fail(err, QN_ENOMEM, "segment");
+    const qn_blockfile *file = qn_segment_file(s->segment);
+    for (size_t i = 0; i < schema->field_count; i++) {
+        const qn_field *f = &schema->fields[i];
+        if (f->type != QN_FIELD_VECTOR) continue;
+        qn_vindex *v = NULL;
+        qn_status st = qn_vindex_open(s->alloc, file, f->id, &v, err);
+        if (st == QN_ENOTFOUND) continue; /* no document of the segment has one */
+        if (st != QN_OK) return st;
+        s->vectors[s->vector_count++] = (qn_vector_view){.field_id = f->id, .index = v};
+    }
+    return QN_OK;
+}
+
+qn_status qn_live_segment_create(qn_alloc *a, qn_blockfile *file, uint64_t id,
+                                 const qn_schema *schema, qn_live_segment **out,
+                                 qn_error *err)
+{
+    *out = NULL;
+    qn_live_segment *s = qn_new0(a, sizeof *s);
+    if (s == NULL) {
+        qn_blockfile_close(file);
+        return qn_fail(err, QN_ENOMEM, "segment");
+    }
+    s->alloc = a;
+    s->id = id;
+    atomic_init(&s->refs, 1);
+    qn_status st = qn_segment_open(a, file, &s->segment, err);
+    if (st != QN_OK) {
+        qn_blockfile_close(file);
+        goto fail;
+    }
+    s->doc_count = qn_segment_doc_count(s->segment);
+    QN_TRY_TO(fail, qn_segment_column(s->segment, qn_seq_no_field.id, &s->seq_no, err));
+    QN_TRY_TO(fail,
+              qn_segment_column(s->segment, qn_version_field.id, &s->version, err));
+    QN_TRY_TO(fail, open_vectors(s, schema, err));
+    *out = s;
+    return QN_OK;
+
+fail:
+    qn_live_segment_release(s);
+    return st;
+}
+
+qn_live_segment *qn_live_segment_acquire(qn_live_segment *s)
+{
+    atomic_fetch_add(&s->refs, 1);
+    return s;
+}
+
+void qn_live_segment_release(qn_live_segment *s)
+{
+    if (s == NULL || atomic_fetch_sub(&s->refs, 1) != 1) return;
+    for (size_t i = 0; i < s->vector_count; i++)
+        qn_vindex_close((qn_vindex *)(uintptr_t)s->vectors[i].index);
+    qn_delete(s->alloc, s->vectors);
+    qn_segment_close(s->segment);
+    qn_delete(s->alloc, s);
+}
+
+/* ---- snapshots ------------------------------------------------------------------------
+ */
+
+qn_table_snapshot *qn_table_snapshot_acquire(qn_table_snapshot *s)
+{
+    atomic_fetch_add(&s->refs, 1);
+    return s;
+}
+
+void qn_table_snapshot_release(qn_table_snapshot *s)
+{
+    if (s == NULL || atomic_fetch_sub(&s->refs, 1) != 1) return;
+    for (size_t i = 0; i < s->view.segment_count; i++) {
+        if (s->segments != NULL) qn_live_segment_release(s->segments[i]);
+        if (s->deleted != NULL) qn_delete(s->alloc, s->deleted[i]);
+    }
+    qn_delete(s->alloc, s->segments);
+    qn_delete(s->alloc, s->deleted);
+    qn_delete(s->alloc, s->views);
+    qn_table_schema_release(s->schema);
+    qn_delete(s->alloc, s);
+}
+
+qn_table_snapshot *qn_table_current(qn_table *t)
+{
+    (void)pthread_mutex_lock(&t->current_lock);
+    qn_table_snapshot *s = qn_table_snapshot_acquire(t->current);
+    (void)pthread_mutex_unlock(&t->current_lock);
+    return s;
+}
+
+/* ---- delete bits ------------------------------------------------------------------------
+ */
+
+bool qn_delete_bits_set(qn_alloc *a, qn_delete_bits *b, uint32_t doc)
+{
+    size_t need = (size_t)doc / 64 + 1;
+    if (need > b->word_capacity) {
+        size_t wider = b->word_capacity * 2 > need ? b->word_capacity * 2 : need;
+        uint64_t *p = qn_resize(a, b->words, wider * sizeof *p);
+        if (p == NULL) return false;
+        memset(p + b->word_capacity, 0, (wider - b->word_capacity) * sizeof *p);
+        b->words = p;
+        b->word_capacity = wider;
+    }
+    if (!qn_delete_bits_has(b, doc)) {
+        qn_bitset_add(b->words, doc);
+        b->count++;
+    }
+    return true;
+}

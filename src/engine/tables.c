@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tables.c -- the calls about one table that are neither writes nor searches. */
+#include "engine/engine_internal.h"
+#include "engine/manifest.h"
+
+void quern_free(void *p)
+{
+    qn_delete(qn_alloc_heap(), p);
+}
+
+qn_status quern_table_create(quern *q, const char *name, const char *schema,
+                             size_t schema_size, qn_error *err)
+{
+    return qn_engine_create(q, name, (qn_slice){schema, schema_size}, err);
+}
+
+typedef qn_status locked_fn(qn_table *t, qn_error *err);
+
+static qn_status with_table(quern *q, const char *name, bool writes, locked_fn *fn,
+                            qn_error *err)
+{
+    if (writes && q->read_only)
+        return qn_fail(err, QN_EREADONLY, "the data folder is open read-only");
+    qn_table *t = NULL;
+    QN_TRY(qn_engine_table(q, name, &t, err));
+    (void)pthread_mutex_lock(&t->write);
+    qn_status st =
+        t->dropped ? qn_fail(err, QN_ENOTABLE, "no such index [%s]", name) : fn(t, err);
+    (void)pthread_mutex_unlock(&t->write);
+    qn_table_release(t);
+    return st;
+}
+
+static qn_status flush(qn_table *t, qn_error *err)
+{
+    QN_TRY(qn_table__flush(t, err));
+    return qn_table__refresh(t, err);
+}
+
+static qn_status optimize(qn_table *t, qn_error *err)
+{
+    QN_TRY(qn_table__optimize(t, err));
+    return qn_table__refresh(t, err);
+}
+
+qn_status quern_refresh(quern *q, const char *name, qn_error *err)
+{
+    return with_table(q, name, false, qn_table__refresh, err);
+}
+
+qn_status quern_flush(quern *q, const char *name, qn_error *err)
+{
+    return with_table(q, name, true, flush, err);
+}
+
+qn_status quern_table_optimize(quern *q, const char *name, qn_error *err)
+{
+    return with_table(q, name, true, optimize, err);
+}
+
+qn_status quern_count_all(quern *q, const char *name, uint64_t *count, qn_error *err)
+{
+    qn_table *t = NULL;
+    *count = 0;
+    QN_TRY(qn_engine_table(q, name, &t, err));
+    qn_table_snapshot *s = qn_table_current(t);
+    *count = s->live_count;
+    qn_table_snapshot_release(s);
+    qn_table_release(t);
+    return QN_OK;
+}
+
+/* ---- one document ------------------------------------------------------------------------
+ */
+
+typedef struct kept_document {
+    qn_buf scratch;
+    char id[QN_SEGMENT_ID_MAX + 1];
+} kept_document;
+
+static qn_status read_document(qn_table *t, qn_slice id, kept_document *kept,
+                               quern_document *out, qn_error *err)
+{
+    qn_place place;
+    QN_TRY(qn_table__find(t, id, &place, err));
+    if (!place.found)
+        return qn_fail(err, QN_ENODOC, "[%.*s]: document missing", QN_SLICE_ARG(id));
+    qn_slice source = {0};
+    QN_TRY(qn_table__source(t, &place, &kept->scratch, &source, err));
+    out->source = source.p;
+    out->source_size = source.n;
+    out->seq_no = place.seq_no;
+    out->version = place.version;
+    return QN_OK;
+}
+
+qn_status quern_get(quern *q, const char *table, const char *id, size_t id_size,
+                    quern_document *out, qn_error *err)
+{
+    *out = (quern_document){0};
+    qn_table *t = NULL;
+    QN_TRY(qn_engine_table(q, table, &t, err));
+    kept_document *kept = qn_new0(q->alloc, sizeof *kept);
+    qn_status st = kept == NULL ? qn_fail(err, QN_ENOMEM, "document") : QN_OK;
+    if (st == QN_OK && (id_size == 0 || id_size > QN_SEGMENT_ID_MAX))
+        st = qn_fail(err, QN_ENODOC, "an _id has 1 to %d bytes", QN_SEGMENT_ID_MAX);
+    if (st == QN_OK) {
+        qn_buf_init(&kept->scratch, q->alloc);
+        memcpy(kept->id, id, id_size);
+        (void)pthread_mutex_lock(&t->write);
+        st = read_document(t, (qn_slice){id, id_size}, kept, out, err);
+        (void)pthread_mutex_unlock(&t->write);
+        out->id = kept->id;
+        out->id_size = id_size;
+    }
+    out->owner_ = kept;
+    qn_table_release(t);
+    if (st != QN_OK) quern_document_free(out);
+    return st;
+}
+
+void quern_document_free(quern_document *doc)
+{
+    if (doc == NULL) return;
+    kept_document *kept = doc->owner_;
+    if (kept != NULL) qn_buf_deinit(&kept->scratch);
+    qn_delete(qn_alloc_heap(), kept);
+    *doc = (quern_document){0};
+}
+
+/* ---- facts --------------------------------------------------------------------------------
+ */
+
+static qn_status hand_over(qn_buf *b, char **json, size_t *json_size, qn_error *err)
+{
+    *json = qn_buf_take(b, json_size);
+    return *json == NULL ? qn_fail(err, QN_ENOMEM, "reply") : QN_OK;
+}
+
+qn_status quern_table_show(quern *q, const char *name, char **json, size_t *json_size,
+                           qn_error *err)
+{
+    qn_table *t = NULL;
+    QN_TRY(qn_engine_table(q, name, &t, err));
+    qn_table_snapshot *s = qn_table_current(t);
+    qn_buf b;
+    qn_buf_init(&b, q->alloc);
+    qn_json_writer w;
+    qn_json_writer_init(&w, &b, false);
+    qn_json_begin_object(&w);
+    qn_json_member_str(&w, "name", t->name);
+    qn_json_member_str(&w, "dialect",
+                       s->schema->schema.dialect == QN_SCHEMA_HA3 ? "ha3" : "mapping");
+    qn_json_key(&w, "schema");
+    qn_json_raw(&w, s->schema->schema.source);
+    qn_json_key(&w, "mappings");
+    qn_table_schema_print(s->schema, &w);
+    qn_json_key(&w, "settings");
+    qn_json_raw(&w,
+                s->schema->settings.n == 0 ? QN_SLICE_LIT("{}") : s->schema->settings);
+    qn_json_member_int(&w, "created_ms", t->created_ms);
+    qn_json_member_str(&w, "uuid", t->uuid);
+    qn_json_end_object(&w);
+    qn_table_snapshot_release(s);
+    qn_table_release(t);
+    return hand_over(&b, json, json_size, err);
+}
+
+static void print_segments(const qn_table_snapshot *s, qn_json_writer *w)
+{
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < s->view.segment_count; i++) {
+        const qn_live_segment *live = s->segments[i];
+        uint64_t gone = 0;
+        for (uint32_t d = 0; s->views[i].deleted != NULL && d < live->doc_count; d++)
+            gone += qn_segment_view_is_deleted(&s->views[i], d);
+        qn_json_begin_object(w);
+        qn_json_member_int(w, "id", (int64_t)live->id);
+        qn_json_member_bool(w, "in_memory", live->id == 0);
+        qn_json_member_int(w, "documents", live->doc_count);
+        qn_json_member_int(w, "deleted", (int64_t)gone);
+        qn_json_member_int(w, "bytes",
+                           (int64_t)qn_blockfile_size(qn_segment_file(live->segment)));
+        qn_json_end_object(w);
+    }
+    qn_json_end_array(w);
+}
+
+static uint64_t file_bytes(const qn_table_snapshot *s, bool in_memory)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < s->view.segment_count; i++)
+        if ((s->segments[i]->id == 0) == in_memory)
+            n += qn_blockfile_size(qn_segment_file(s->segments[i]->segment));
+    return n;
+}
+
+qn_status quern_table_stats(quern *q, const char *name, char **json, size_t *json_size,
+                            qn_error *err)
+{
+    qn_table *t = NULL;
+    QN_TRY(qn_engine_table(q, name, &t, err));
+    (void)pthread_mutex_lock(&t->write);
+    uint64_t wal_bytes = t->dropped ? 0 : qn_wal_size_bytes(t->wal);
+    int64_t seq_no = t->seq_no_next - 1;
+    size_t builder = t->builder == NULL ? 0 : qn_segment_builder_bytes(t->builder);
+    for (size_t i = 0; i < t->vectors.n; i++)
+        builder += qn_flat_builder_bytes(t->vectors.p[i].flat);
+    bool pending = t->unflushed;
+    (void)pthread_mutex_unlock(&t->write);
+    qn_table_snapshot *s = qn_table_current(t);
+    qn_buf b;
+    qn_buf_init(&b, q->alloc);
+    qn_json_writer w;
+    qn_json_writer_init(&w, &b, false);
+    qn_json_begin_object(&w);
+    qn_json_member_int(&w, "documents", (int64_t)s->live_count);
+    qn_json_member_int(&w, "deleted", (int64_t)(s->view.doc_count - s->live_count));
+    qn_json_key(&w, "segments");
+    print_segments(s, &w);
+    qn_json_key(&w, "bytes");
+    qn_json_begin_object(&w);
+    qn_json_member_int(&w, "segments", (int64_t)file_bytes(s, false));
+    qn_json_member_int(&w, "log", (int64_t)wal_bytes);
+    qn_json_end_object(&w);
+    qn_json_key(&w, "log");
+    qn_json_begin_object(&w);
+    qn_json_member_int(&w, "bytes", (int64_t)wal_bytes);
+    qn_json_member_bool(&w, "unflushed", pending);
+    qn_json_end_object(&w);
+    qn_json_member_int(&w, "seq_no", seq_no);
+    qn_json_member_int(&w, "memory_bytes", (int64_t)(builder + file_bytes(s, true)));
+    qn_json_end_object(&w);
+    qn_table_snapshot_release(s);
+    qn_table_release(t);
+    return hand_over(&b, json, json_size, err);
+}
+
+/* ---- check ----------------------------------------------------------------------------------
+ */
+
+typedef struct checking {
+    const char *dir;
+    qn_alloc *alloc;
+    uint64_t files, blocks, damaged;
+    qn_json_writer *w;
+} checking;
+
+static void note(checking *c, const char *file, const qn_error *e)
+{
+    c->damaged++;
+    qn_json_begin_object(c->w);
+    qn_json_member_str(c->w, "file", e->file[0] != 0 ? e->file : file);
+    if (e->at != QN_AT_NONE) qn_json_member_int(c->w, "offset", (int64_t)e->at);
+    qn_json_member_str(c->w, "text", e->text);
+    qn_json_end_object(c->w);
+}
+
+static void check_file(checking *c, const char *path, const char magic[8],
+                       uint32_t version)
+{
+    qn_error e = {.at = QN_AT_NONE};
+    qn_blockfile *f = NULL;
+    c->files++;
+    if (qn_blockfile_open(c->alloc, path, magic, version, &f, &e) != QN_OK) {
+        note(c, path, &e);
+        return;
+    }
+    c->blocks += qn_blockfile_count(f);
+    if (qn_blockfile_verify(f, &e) != QN_OK) note(c, path, &e);
+    qn_blockfile_close(f);
+}
+
+static qn_status count_record(void *ctx, const qn_wal_record *r, qn_error *err)
+{
+    checking *c = ctx;
+    qn_arena arena;
+    qn_arena_init(&arena, c->alloc, 0);
+    qn_oplog_op op;
+    qn_status st = qn_oplog_decode(&arena, r, &op, err);
+    qn_arena_deinit(&arena);
+    c->blocks++;
+    return st;
+}
+
+static bool check_entry(void *ctx, const char *name, bool is_dir)
+{
+    static const char manifest_magic[8] = {'Q', 'N', 'M', 'A', 'N', 'I', 'F', 0};
+    static const char segment_magic[8] = QN_SEGMENT_MAGIC;
+    checking *c = ctx;
+    if (is_dir) return true;
+    qn_slice s = qn_slice_of(name);
+    qn_buf path;
+    qn_buf_init(&path, c->alloc);
+    qn_buf_printf(&path, "%s/%s", c->dir, name);
+    if (!path.failed && qn_slice_starts_with(s, "manifest-"))
+        check_file(c, path.p, manifest_magic, QN_MANIFEST_VERSION);
+    else if (!path.failed && qn_slice_ends_with(s, ".qns"))
+        check_file(c, path.p, segment_magic, QN_SEGMENT_VERSION);
+    else if (qn_slice_starts_with(s, "wal-"))
+        c->files++;
+    qn_buf_deinit(&path);
+    return true;
+}
+
+/* A table that does not open is checked all the same: that is when one asks. */
+static qn_status check_folder(quern *q, const char *dir, checking *c, qn_error *err)
+{
+    c->dir = dir;
+    QN_TRY(qn_dir_list(dir, check_entry, c, err));
+    qn_error e = {.at = QN_AT_NONE};
+    qn_manifest m;
+    if (qn_manifest_read(q->alloc, dir, &m, &e) != QN_OK) {
+        note(c, dir, &e);
+    } else if (qn_wal_check(q->alloc, dir, m.replay_from, count_record, c, &e) !=
+               QN_OK) {
+        note(c, dir, &e);
+    }
+    qn_manifest_deinit(&m);
+    return QN_OK;
+}
+
+qn_status quern_table_check(quern *q, const char *name, char **json, size_t *json_size,
+                            qn_error *err)
+{
+    *json = NULL;
+    if (!quern_table_exists(q, name))
+        return qn_fail(err, QN_ENOTABLE, "no such index [%s]", name);
+    qn_buf dir, b;
+    qn_buf_init(&dir, q->alloc);
+    qn_buf_init(&b, q->alloc);
+    qn_buf_printf(&dir, "%s/%s", q->tables_dir, name);
+    qn_json_writer w;
+    qn_json_writer_init(&w, &b, false);
+    checking c = {.alloc = q->alloc, .w = &w};
+    qn_json_begin_object(&w);
+    qn_json_key(&w, "damaged");
+    qn_json_begin_array(&w);
+    qn_status st =
+        dir.failed ? qn_fail(err, QN_ENOMEM, "check") : check_folder(q, dir.p, &c, err);
+    qn_json_end_array(&w);
+    qn_json_member_int(&w, "files", (int64_t)c.files);
+    qn_json_member_int(&w, "blocks", (int64_t)c.blocks);
+    qn_json_end_object(&w);
+    qn_buf_deinit(&dir);
+    if (st == QN_OK) st = hand_over(&b, json, json_size, err);
+    qn_buf_deinit(&b);
+    if (st == QN_OK && c.damaged != 0)
+        st = qn_fail(err, QN_ECORRUPT, "table %s has %llu damaged parts", name,
+                     (unsigned long long)c.damaged);
+    return st;
+}

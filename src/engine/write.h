@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine/write.h -- the operations of one write call, on their way into a table.
+ *
+ *     prepare   without any lock: parse, take the id, embed texts in batches
+ *     apply     under the table's lock: conflicts, types, log, builder
+ *     sync      once for the whole call
+ *
+ * An update is prepared while it is applied, since it needs the document as the
+ * operations before it left it; when a model must embed the merged text, the lock is
+ * let go meanwhile and the document is looked at again. */
+#ifndef QN_ENGINE_WRITE_H
+#define QN_ENGINE_WRITE_H
+
+#include "engine/engine_internal.h"
+
+typedef struct qn_write_op {
+    const quern_op *op;
+    quern_op_result *result;
+    qn_slice id;
+    qn_slice source;     /* of an update: the partial document */
+    const qn_json *root; /* NULL for deletes */
+    qn_made_vector *made;
+    size_t made_count;
+    bool failed; /* the result says why */
+} qn_write_op;
+
+/* Fills id, source and root. What does not work is in the result. */
+void qn_write__prepare(qn_table *t, const qn_table_schema *schema, qn_write_op *w,
+                       qn_arena *arena);
+/* Vectors that models make, for those INDEX and CREATE operations that give none. */
+void qn_write__embed(quern *q, const qn_table_schema *schema, qn_write_op *ops,
+                     size_t n, const quern_cancel *cancel, qn_arena *arena);
+/* Under the table's lock, which is held again when it returns. */
+void qn_write__apply(qn_table *t, qn_write_op *w, const quern_cancel *cancel,
+                     qn_arena *arena);
+void qn_write__fail(qn_write_op *w, qn_status st, const qn_error *err);
+
+#endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* write_apply.c -- one operation against the table, under its lock. */
+#include "engine/write.h"
+
+enum { ADD_ROUNDS_MAX = 3, UPDATE_ROUNDS_MAX = 5 };
+
+/* ---- conflicts -----------------------------------------------------------------------
+ */
+
+static qn_status check_conflict(const qn_write_op *w, const qn_place *old,
+                                qn_error *err)
+{
+    int64_t wanted = w->op->if_seq_no;
+    if (w->op->kind == QUERN_OP_CREATE && old->found)
+        return qn_fail(err, QN_ECONFLICT,
+                       "[%s]: version conflict, document already exists (current "
+                       "version [%lld])",
+                       w->result->id, (long long)old->version);
+    if (wanted == QUERN_SEQ_NONE) return QN_OK;
+    if (!old->found)
+        return qn_fail(err, QN_ECONFLICT,
+                       "[%s]: version conflict, required seqNo [%lld], primary term "
+                       "[1]. but no document was found",
+                       w->result->id, (long long)wanted);
+    if (old->seq_no != wanted)
+        return qn_fail(err, QN_ECONFLICT,
+                       "[%s]: version conflict, required seqNo [%lld], primary term "
+                       "[1]. current document has seqNo [%lld] and primary term [1]",
+                       w->result->id, (long long)wanted, (long long)old->seq_no);
+    return QN_OK;
+}
+
+/* ---- one document ----------------------------------------------------------------------
+ */
+
+/* The primary key is a value of the document also when only the operation named it. */
+static qn_status settle_key(qn_table *t, qn_slice id, const qn_json *root,
+                            qn_document *d, qn_arena *arena, qn_error *err)
+{
+    const qn_schema *s = &t->schema->schema;
+    const qn_field *key = qn_schema_field_by_id(s, s->primary_key);
+    if (key == NULL) return QN_OK;
+    if (qn_document_has(d, key)) {
+        qn_slice given = {0};
+        QN_TRY(qn_document_key(arena, root, key->path, &given, err));
+        if (qn_slice_eq(given, id)) return QN_OK;
+        return qn_fail(err, QN_EDOCUMENT,
+                       "the primary key [%.*s] of the document is not its _id",
+                       QN_SLICE_ARG(key->name));
+    }
+    qn_doc_value v = {.field = key, .text = id};
+    if (key->type != QN_FIELD_KEYWORD && !qn_slice_to_i64(id, &v.i64))
+        return qn_fail(err, QN_EDOCUMENT, "the _id must be an integer, as [%.*s] is",
+                       QN_SLICE_ARG(key->name));
+    qn_doc_value *more = qn_arena_array(arena, d->count + 1, sizeof *more);
+    if (more == NULL) return qn_fail(err, QN_ENOMEM, "document");
+    if (d->count != 0) memcpy(more, d->values, d->count * sizeof *more);
+    more[d->count] = v;
+    d->values = more;
+    d->count++;
+    return QN_OK;
+}
+
+/* Checked against the schema, which grows by what the document brings along. */
+static qn_status fit_schema(qn_table *t, qn_slice id, qn_slice source,
+                            const qn_json *root, qn_document *d, qn_arena *arena,
+                            qn_error *err)
+{
+    for (int round = 0; round < ADD_ROUNDS_MAX; round++) {
+        QN_TRY(qn_document_check(arena, t->schema, source, root, id, d, err));
+        if (d->addition_count == 0) return settle_key(t, id, root, d, arena, err);
+        QN_TRY(qn_table__add_fields(t, d->additions, d->addition_count, true, err));
+    }
+    return qn_fail(err, QN_EINTERNAL, "the fields of the document cannot be mapped");
+}
+
+static int64_t next_version(const qn_table *t, const qn_write_op *w,
+                            const qn_place *old)
+{
+    uint64_t tomb = 0;
+    if (old->found) return old->version + 1;
+    return qn_map_get(&t->tombstones, w->id, &tomb) ? (int64_t)tomb + 1 : 1;
+}
+
+/* Old: what is replaced, found or not. */
+static qn_status store(qn_table *t, qn_write_op *w, qn_slice source,
+                       const qn_json *root, const qn_place *old, qn_arena *arena,
+                       qn_error *err)
+{
+    qn_document d;
+    QN_TRY(fit_schema(t, w->id, source, root, &d, arena, err));
+    qn_oplog_op op = {
+        .type = QN_OPLOG_INDEX,
+        .seq_no = t->seq_no_next,
+        .version = next_version(t, w, old),
+        .id = w->id,
+        .source = source,
+        .vectors = w->made,
+        .vector_count = w->made_count,
+    };
+    QN_TRY(qn_oplog_append(t->wal, t->lsn_next, &op, &t->scratch, err));
+    t->lsn_next++;
+    t->seq_no_next++;
+    t->unflushed = true;
+    QN_TRY(qn_table__feed(t, w->id, &d, source, w->made, w->made_count, op.seq_no,
+                          op.version, arena, err));
+    if (old->found) QN_TRY(qn_table__mark_deleted(t, old, err));
+    w->result->created = !old->found;
+    w->result->seq_no = op.seq_no;
+    w->result->version = op.version;
+    return QN_OK;
+}
+
+static qn_status erase(qn_table *t, qn_write_op *w, const qn_place *old, qn_error *err)
+{
+    if (!old->found)
+        return qn_fail(err, QN_ENODOC, "[%s]: document missing", w->result->id);
+    qn_oplog_op op = {
+        .type = QN_OPLOG_DELETE,
+        .seq_no = t->seq_no_next,
+        .version = old->version + 1,
+        .id = w->id,
+    };
+    QN_TRY(qn_oplog_append(t->wal, t->lsn_next, &op, &t->scratch, err));
+    t->lsn_next++;
+    t->seq_no_next++;
+    t->unflushed = true;
+    QN_TRY(qn_table__mark_deleted(t, old, err));
+    if (!qn_map_put(&t->tombstones, w->id, (uint64_t)op.version))
+        return qn_fail(err, QN_ENOMEM, "tombstone");
+    w->result->seq_no = op.seq_no;
+    w->result->version = op.version;
+    return QN_OK;
+}
+
+/* ---- updates ---------------------------------------------------------------------------
+ */
+
+static bool has_models(const qn_schema *s)
+{
+    for (size_t i = 0; i < s->field_count; i++)
+        if (s->fields[i].type == QN_FIELD_VECTOR && s->fields[i].model != NULL)
+            return true;
+    return false;
+}
+
+/* The old document with the partial one merged in, in the arena. */
+static qn_status merge(qn_table *t, const qn_write_op *w, const qn_place *old,
+                       qn_arena *arena, qn_slice *source, const qn_json **root,
+                       qn_error *err)
+{
+    qn_slice before = {0};
+    QN_TRY(qn_table__source(t, old, &t->source_scratch, &before, err));
+    before = qn_arena_slice(arena, before);
+    if (before.p == NULL) return qn_fail(err, QN_ENOMEM, "update");
+    const qn_json *base = NULL;
+    QN_TRY(qn_json_parse(arena, before, &base, err));
+    qn_buf merged;
+    qn_buf_init(&merged, arena->alloc);
+    qn_status st = qn_document_merge(base, w->root, &merged, err);
+    if (st == QN_OK) {
+        *source = qn_arena_slice(arena, qn_buf_slice(&merged));
+        if (source->p == NULL) st = qn_fail(err, QN_ENOMEM, "update");
+    }
+    qn_buf_deinit(&merged);
+    return st == QN_OK ? qn_json_parse(arena, *source, root, err) : st;
+}
+
+/* Embeds without the lock. */
+static qn_status embed_unlocked(qn_table *t, qn_write_op *w, qn_slice source,
+                                const qn_json *root, const quern_cancel *cancel,
+                                qn_arena *arena, qn_error *err)
+{
+    qn_table_schema *schema = qn_table_schema_acquire(t->schema);
+    (void)pthread_mutex_unlock(&t->write);
+    qn_write_op whole = {
+        .op = w->op, .result = w->result, .id = w->id, .source = source, .root = root};
+    qn_write__embed(t->engine, schema, &whole, 1, cancel, arena);
+    (void)pthread_mutex_lock(&t->write);
+    qn_table_schema_release(schema);
+    w->made = whole.made;
+    w->made_count = whole.made_count;
+    if (!whole.failed) return QN_OK;
+    *err = w->result->error;
+    return w->result->status;
+}
+
+static qn_status update(qn_table *t, qn_write_op *w, const quern_cancel *cancel,
+                        qn_arena *arena, qn_error *err)
+{
+    for (int round = 0; round < UPDATE_ROUNDS_MAX; round++) {
+        qn_place old, again;
+        qn_slice source = w->source;
+        const qn_json *root = w->root;
+        QN_TRY(qn_table__find(t, w->id, &old, err));
+        if (!old.found && w->op->kind == QUERN_OP_UPDATE)
+            return qn_fail(err, QN_ENODOC, "[%s]: document missing", w->result->id);
+        QN_TRY(check_conflict(w, &old, err));
+        if (old.found) QN_TRY(merge(t, w, &old, arena, &source, &root, err));
+        if (!has_models(&t->schema->schema))
+            return store(t, w, source, root, &old, arena, err);
+        QN_TRY(embed_unlocked(t, w, source, root, cancel, arena, err));
+        if (t->dropped) return qn_fail(err, QN_ENOTABLE, "no such index [%s]", t->name);
+        QN_TRY(qn_table__find(t, w->id, &again, err));
+        if (again.found == old.found && again.seq_no == old.seq_no)
+            return store(t, w, source, root, &again, arena, err);
+    }
+    return qn_fail(err, QN_ECONFLICT,
+                   "[%s]: version conflict, the document kept "
+                   "changing",
+                   w->result->id);
+}
+
+static qn_status apply(qn_table *t, qn_write_op *w, const quern_cancel *cancel,
+                       qn_arena *arena, qn_error *err)
+{
+    if (t->dropped) return qn_fail(err, QN_ENOTABLE, "no such index [%s]", t->name);
+    if (t->broken != QN_OK) {
+        *err = t->broken_error;
+        return t->broken;
+    }
+    if (w->op->kind == QUERN_OP_UPDATE || w->op->kind == QUERN_OP_UPSERT)
+        return update(t, w, cancel, arena, err);
+    qn_place old;
+    QN_TRY(qn_table__find(t, w->id, &old, err));
+    QN_TRY(check_conflict(w, &old, err));
+    if (w->op->kind == QUERN_OP_DELETE) return erase(t, w, &old, err);
+    return store(t, w, w->source, w->root, &old, arena, err);
+}
+
+void qn_write__apply(qn_table *t, qn_write_op *w, const quern_cancel *cancel,
+                     qn_arena *arena)
+{
+    qn_error err = {.at = QN_AT_NONE};
+    qn_status st = apply(t, w, cancel, arena, &err);
+    if (st != QN_OK) qn_write__fail(w, st, &err);
+}
+
+/* ---- replay ----------------------------------------------------------------------------
+ */
+
+static qn_status replay_index(qn_table *t, const qn_oplog_op *op, qn_arena *arena,
+                              qn_error *err)
+{
+    const qn_json *root = NULL;
+    qn_document d;
+    qn_place old;
+    QN_TRY(qn_json_parse(arena, op->source, &root, err));
+    QN_TRY(qn_document_check(arena, t->schema, op->source, root, op->id, &d, err));
+    if (d.addition_count != 0)
+        return qn_fail(err, QN_ECORRUPT,
+                       "the log of table %s lacks the mapping of field [%.*s]", t->name,
+                       QN_SLICE_ARG(d.additions[0].name));
+    QN_TRY(settle_key(t, op->id, root, &d, arena, err));
+    QN_TRY(qn_table__find(t, op->id, &old, err));
+    QN_TRY(qn_table__feed(t, op->id, &d, op->source, op->vectors, op->vector_count,
+                          op->seq_no, op->version, arena, err));
+    return old.found ? qn_table__mark_deleted(t, &old, err) : QN_OK;
+}
+
+qn_status qn_table__replay(qn_table *t, const qn_oplog_op *op, qn_arena *arena,
+                           qn_error *err)
+{
+    qn_place old;
+    if (op->type == QN_OPLOG_FIELDS)
+        return qn_table__add_fields(t, op->fields, op->field_count, false, err);
+    if (op->seq_no >= t->seq_no_next) t->seq_no_next = op->seq_no + 1;
+    if (op->type == QN_OPLOG_INDEX) return replay_index(t, op, arena, err);
+    QN_TRY(qn_table__find(t, op->id, &old, err));
+    if (old.found) QN_TRY(qn_table__mark_deleted(t, &old, err));
+    return qn_map_put(&t->tombstones, op->id, (uint64_t)op->version)
+               ? QN_OK
+               : qn_fail(err, QN_ENOMEM, "tombstone");
+}
