@@ -1,0 +1,1 @@
+qn_test(test_engine_schema SOURCES test_engine_schema.c)
