@@ -343,6 +343,10 @@ static qn_status number_leaf(qn_leaf_maker *m, const qn_leaf_target *t, qn_slice
     }
     QN_TRY(qn_leaf_new(m, QN_QUERY_RANGE, t, at, out));
     (*out)->u.range.low = (*out)->u.range.high = end;
+    /* A date without its time is the whole day. */
+    if (f->type == QN_FIELD_DATE && !qn_date_parse(qn_slice_trim(value), m->env->now_ms,
+                                                   true, &(*out)->u.range.high.i64))
+        return wrong_value(m, f, value, at);
     return QN_OK;
 }
 

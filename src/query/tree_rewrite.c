@@ -132,9 +132,7 @@ static qn_status finish_bool(rewriter *r, const qn_query *q, clause_lists *l,
     bool had_should = q->u.boolean.should.n > 0;
     bool required = l->must.n + l->filter.n > 0;
     if (had_should && !required && should_min == 0) should_min = 1;
-    if (should_min > l->should.n) {
-        if (had_should || should_min > 0) return nothing(r, q, out);
-    }
+    if (should_min > l->should.n) return nothing(r, q, out);
     if (l->should.n > 0 && should_min == l->should.n && (required || should_min > 1)) {
         for (size_t i = 0; i < l->should.n; i++) {
             QN_TRY(push(r, &l->must, l->should.p[i]));
@@ -188,6 +186,14 @@ static qn_status rewrite_dismax(rewriter *r, const qn_query *q, const qn_query *
     }
     if (n == 0) return nothing(r, q, out);
     if (n == 1 && q->label.n == 0) return boosted(r, to[0], q->boost, out);
+    if (q->u.dismax.tie_breaker == 1.0f) { /* then it is a sum */
+        qn_query *sum = qn_query_new(r->arena, QN_QUERY_BOOL, q->at);
+        if (sum == NULL) return no_memory(r);
+        sum->boost = q->boost;
+        sum->label = q->label;
+        sum->u.boolean = (qn_query_bool){.should = {to, n}, .should_min = 1};
+        return rewrite_bool(r, sum, out);
+    }
     qn_query *copy = qn_arena_new(r->arena, sizeof *copy);
     if (copy == NULL) return no_memory(r);
     *copy = *q;

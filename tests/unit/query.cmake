@@ -1,1 +1,2 @@
 qn_test(test_query_ha3 SOURCES test_query_ha3.c)
+qn_test(test_query_dsl SOURCES test_query_dsl.c)
