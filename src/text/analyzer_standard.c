@@ -4,6 +4,7 @@
  * Words of plain ASCII are found by a loop over bytes; anything else, and words near
  * the length limit, goes through the state machine of wordbreak.h. Both give the same
  * words: the tests run one text both ways. */
+#include "base/bits.h"
 #include "text/porter.h"
 #include "text/text_internal.h"
 #include "text/utf8.h"
@@ -73,32 +74,46 @@ static bool reserve_term(run *r, size_t n)
     return r->term != NULL;
 }
 
-/* Eight bytes at most, as one number. */
-static uint64_t packed(const char *word, size_t length)
-{
-    uint64_t key = 0;
-    memcpy(&key, word, length);
-    return key;
-}
+/* A word of up to five letters as one number, the first letter lowest. */
+#define KEY(a, b, c, d, e)                                                             \
+    ((uint64_t)(a) | (uint64_t)(b) << 8 | (uint64_t)(c) << 16 | (uint64_t)(d) << 24 |  \
+     (uint64_t)(e) << 32)
 
+/* Sorted by first letter. */
+static const uint64_t stop_words[] = {
+    KEY('a', 0, 0, 0, 0),         KEY('a', 'n', 0, 0, 0),
+    KEY('a', 'n', 'd', 0, 0),     KEY('a', 'r', 'e', 0, 0),
+    KEY('a', 's', 0, 0, 0),       KEY('a', 't', 0, 0, 0),
+    KEY('b', 'e', 0, 0, 0),       KEY('b', 'u', 't', 0, 0),
+    KEY('b', 'y', 0, 0, 0),       KEY('f', 'o', 'r', 0, 0),
+    KEY('i', 'f', 0, 0, 0),       KEY('i', 'n', 0, 0, 0),
+    KEY('i', 'n', 't', 'o', 0),   KEY('i', 's', 0, 0, 0),
+    KEY('i', 't', 0, 0, 0),       KEY('n', 'o', 0, 0, 0),
+    KEY('n', 'o', 't', 0, 0),     KEY('o', 'f', 0, 0, 0),
+    KEY('o', 'n', 0, 0, 0),       KEY('o', 'r', 0, 0, 0),
+    KEY('s', 'u', 'c', 'h', 0),   KEY('t', 'h', 'a', 't', 0),
+    KEY('t', 'h', 'e', 0, 0),     KEY('t', 'h', 'e', 'i', 'r'),
+    KEY('t', 'h', 'e', 'n', 0),   KEY('t', 'h', 'e', 'r', 'e'),
+    KEY('t', 'h', 'e', 's', 'e'), KEY('t', 'h', 'e', 'y', 0),
+    KEY('t', 'h', 'i', 's', 0),   KEY('t', 'o', 0, 0, 0),
+    KEY('w', 'a', 's', 0, 0),     KEY('w', 'i', 'l', 'l', 0),
+    KEY('w', 'i', 't', 'h', 0),
+};
+
+/* Reads eight bytes at `word` whatever its length. */
 static bool is_stop_word(const char *word, size_t length)
 {
-    static const char words[][6] = {
-        "a",    "an",   "and",  "are",  "as",   "at",    "be",   "but",   "by",
-        "for",  "if",   "in",   "into", "is",   "it",    "no",   "not",   "of",
-        "on",   "or",   "such", "that", "the",  "their", "then", "there", "these",
-        "they", "this", "to",   "was",  "will", "with",
+    /* Where the words of a letter begin; those of the next begin where they end. */
+    static const uint8_t begin[27] = {
+        0,  6,  9,  9,  9,  9,  10, 10, 10, 15, 15, 15, 15, 15,
+        17, 20, 20, 20, 20, 21, 30, 30, 30, 33, 33, 33, 33,
     };
-    enum {
-        STOP_LETTERS = 1 << 0 | 1 << 1 | 1 << 5 | 1 << 8 | 1 << 13 | 1 << 14 | 1 << 18 |
-                       1 << 19 | 1 << 22
-    }; /* a b f i n o s t w */
     if (length == 0 || length > 5) return false;
     unsigned first = (unsigned char)word[0] - (unsigned)'a';
-    if (first > 25 || !(STOP_LETTERS >> first & 1)) return false;
-    uint64_t key = packed(word, length);
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (packed(words[i], 5) == key) return true;
+    if (first >= 26) return false;
+    uint64_t key = qn_load64(word) & ((UINT64_C(1) << 8 * length) - 1);
+    for (size_t i = begin[first]; i < begin[first + 1]; i++)
+        if (stop_words[i] == key) return true;
     return false;
 }
 
@@ -183,7 +198,7 @@ static bool emit(run *r, const qn_word *word, size_t n)
 static bool emit_other(run *r, const qn_word *word)
 {
     const char *p = r->text.p + word->start, *end = r->text.p + word->end;
-    if (!reserve_term(r, 2 * (size_t)(end - p))) return false;
+    if (!reserve_term(r, 2 * (size_t)(end - p) + 8)) return false;
     size_t n = 0, length;
     for (; p < end; p += length) {
         uint32_t c = qn_utf8_get(p, &length);

@@ -2,6 +2,7 @@
 #include "text/porter.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 /* The letters of the paper: a word is [C](VC){m}[V], C and V runs of consonants and
@@ -126,63 +127,98 @@ static void step_1c(porter *p)
     if (ENDS(p, "y") && stem_has_vowel(p)) p->word[p->length - 1] = 'i';
 }
 
-/* Suffixes found by their last letter but one; the first that fits decides. */
+/* A suffix found by one letter of the word; the first that fits decides. */
 typedef struct suffix_row {
-    char at, suffix[8], becomes[5];
+    char at;
+    uint8_t length, new_length;
+    char suffix[8], becomes[4];
 } suffix_row;
 
-static void replace_suffix(porter *p, const suffix_row *row, char at, size_t m_least)
+#define ROW(at, suffix, becomes)                                                       \
+    {                                                                                  \
+        at, sizeof(suffix) - 1, sizeof(becomes) - 1, suffix, becomes                   \
+    }
+#define LETTER(c) (UINT32_C(1) << ((c) - 'a'))
+
+static bool is_one_of(char c, uint32_t letters)
 {
-    for (; row->at != '\0' && row->at <= at; row++) {
-        if (row->at != at || !ends(p, row->suffix, strlen(row->suffix))) continue;
+    return c >= 'a' && c <= 'z' && (letters >> (c - 'a') & 1);
+}
+
+static void replace_suffix(porter *p, const suffix_row *rows, size_t count, char at,
+                           size_t m_least)
+{
+    char last = p->word[p->length - 1];
+    for (size_t i = 0; i < count; i++) {
+        const suffix_row *row = &rows[i];
+        if (row->at != at || row->suffix[row->length - 1] != last ||
+            !ends(p, row->suffix, row->length))
+            continue;
         if (measure(p, m_least) >= m_least)
-            set_suffix(p, row->becomes, strlen(row->becomes));
+            set_suffix(p, row->becomes, row->new_length);
         return;
     }
 }
+#define REPLACE(p, rows, at, m_least)                                                  \
+    replace_suffix((p), (rows), sizeof(rows) / sizeof *(rows), (at), (m_least))
 
+/* By the last letter but one; the last is a quick test. */
 static void step_2(porter *p)
 {
     static const suffix_row rows[] = {
-        {'a', "ational", "ate"}, {'a', "tional", "tion"}, {'c', "enci", "ence"},
-        {'c', "anci", "ance"},   {'e', "izer", "ize"},    {'g', "logi", "log"},
-        {'l', "bli", "ble"},     {'l', "alli", "al"},     {'l', "entli", "ent"},
-        {'l', "eli", "e"},       {'l', "ousli", "ous"},   {'o', "ization", "ize"},
-        {'o', "ation", "ate"},   {'o', "ator", "ate"},    {'s', "alism", "al"},
-        {'s', "iveness", "ive"}, {'s', "fulness", "ful"}, {'s', "ousness", "ous"},
-        {'t', "aliti", "al"},    {'t', "iviti", "ive"},   {'t', "biliti", "ble"},
-        {'\0', "", ""},
+        ROW('a', "ational", "ate"), ROW('a', "tional", "tion"),
+        ROW('c', "enci", "ence"),   ROW('c', "anci", "ance"),
+        ROW('e', "izer", "ize"),    ROW('g', "logi", "log"),
+        ROW('l', "bli", "ble"),     ROW('l', "alli", "al"),
+        ROW('l', "entli", "ent"),   ROW('l', "eli", "e"),
+        ROW('l', "ousli", "ous"),   ROW('o', "ization", "ize"),
+        ROW('o', "ation", "ate"),   ROW('o', "ator", "ate"),
+        ROW('s', "alism", "al"),    ROW('s', "iveness", "ive"),
+        ROW('s', "fulness", "ful"), ROW('s', "ousness", "ous"),
+        ROW('t', "aliti", "al"),    ROW('t', "iviti", "ive"),
+        ROW('t', "biliti", "ble"),
     };
-    if (p->length >= 2) replace_suffix(p, rows, p->word[p->length - 2], 1);
+    static const uint32_t last = LETTER('i') | LETTER('l') | LETTER('m') | LETTER('n') |
+                                 LETTER('r') | LETTER('s');
+    if (p->length < 2 || !is_one_of(p->word[p->length - 1], last)) return;
+    REPLACE(p, rows, p->word[p->length - 2], 1);
 }
 
-/* Here the key is the last letter. */
+/* By the last letter. */
 static void step_3(porter *p)
 {
     static const suffix_row rows[] = {
-        {'e', "icate", "ic"}, {'e', "ative", ""},  {'e', "alize", "al"},
-        {'i', "iciti", "ic"}, {'l', "ical", "ic"}, {'l', "ful", ""},
-        {'s', "ness", ""},    {'\0', "", ""},
+        ROW('e', "icate", "ic"), ROW('e', "ative", ""),  ROW('e', "alize", "al"),
+        ROW('i', "iciti", "ic"), ROW('l', "ical", "ic"), ROW('l', "ful", ""),
+        ROW('s', "ness", ""),
     };
-    replace_suffix(p, rows, p->word[p->length - 1], 1);
+    static const uint32_t last = LETTER('e') | LETTER('i') | LETTER('l') | LETTER('s');
+    char at = p->word[p->length - 1];
+    if (is_one_of(at, last)) REPLACE(p, rows, at, 1);
 }
 
+/* By the last letter but one. */
 static void step_4(porter *p)
 {
     static const suffix_row rows[] = {
-        {'a', "al", ""},    {'c', "ance", ""}, {'c', "ence", ""}, {'e', "er", ""},
-        {'i', "ic", ""},    {'l', "able", ""}, {'l', "ible", ""}, {'n', "ant", ""},
-        {'n', "ement", ""}, {'n', "ment", ""}, {'n', "ent", ""},  {'o', "ou", ""},
-        {'s', "ism", ""},   {'t', "ate", ""},  {'t', "iti", ""},  {'u', "ous", ""},
-        {'v', "ive", ""},   {'z', "ize", ""},  {'\0', "", ""},
+        ROW('a', "al", ""),   ROW('c', "ance", ""), ROW('c', "ence", ""),
+        ROW('e', "er", ""),   ROW('i', "ic", ""),   ROW('l', "able", ""),
+        ROW('l', "ible", ""), ROW('n', "ant", ""),  ROW('n', "ement", ""),
+        ROW('n', "ment", ""), ROW('n', "ent", ""),  ROW('o', "ou", ""),
+        ROW('s', "ism", ""),  ROW('t', "ate", ""),  ROW('t', "iti", ""),
+        ROW('u', "ous", ""),  ROW('v', "ive", ""),  ROW('z', "ize", ""),
     };
+    static const uint32_t last = LETTER('c') | LETTER('e') | LETTER('i') | LETTER('l') |
+                                 LETTER('m') | LETTER('r') | LETTER('s') | LETTER('t') |
+                                 LETTER('u');
     if (p->length < 2) return;
     if (ENDS(p, "ion")) { /* adoption, extension; the s or t belongs to the stem */
         char c = p->stem == 0 ? '\0' : p->word[p->stem - 1];
         if ((c == 's' || c == 't') && measure(p, 2) > 1) p->length = p->stem;
         return;
     }
-    replace_suffix(p, rows, p->word[p->length - 2], 2);
+    if (is_one_of(p->word[p->length - 1], last))
+        REPLACE(p, rows, p->word[p->length - 2], 2);
 }
 
 /* probate, but not rate; controll. */
