@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gemm_onednn.c -- products by oneDNN 2.x, on the calling thread. A second opinion for
  * tests and a yardstick for benchmarks; the product does not link it, because its sums
- * depend on M (decision 0003) and it brings OpenMP threads.
+ * depend on M (docs/decisions/0004-products.md) and it brings OpenMP threads.
  *
  * The weight is reordered once into the layout that the library likes best for HINT_ROWS
  * rows. A primitive is looked up per call in the library's own cache, which is safe for

@@ -17,7 +17,7 @@ INLINE __m512 set(float x)
 /* Lanes of the vector that begins at i. */
 INLINE __mmask16 lanes(size_t i, size_t n)
 {
-    return n - i >= 16 ? (__mmask16)0xFFFF : (__mmask16)((1u << (n - i)) - 1u);
+    return (__mmask16)(n - i >= 16 ? 0xFFFFu : (1u << (n - i)) - 1u);
 }
 
 #define PER_E 1.44269504088896341f /* log2 e: e^x = 2^(x PER_E) */

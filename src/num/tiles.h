@@ -14,6 +14,14 @@
 
 #include "base/status.h"
 
+/* Before a loop of known length: all of it at once, so that an array of accumulators
+ * lives in registers. */
+#ifdef __clang__
+#define QN_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define QN_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* y[m][n] = alpha * ((first ? 0 : y[m][n]) + sum_k a[m * lda + k] * b[k * ldb + n])
  *           + bias[n], each step rounded; alpha 1 and bias NULL change nothing. */
 typedef struct qn_tile_f32 {

@@ -38,28 +38,30 @@ INLINE void f32_rows(const size_t MR, const size_t NV, const qn_tile_f32 *t)
     const size_t lda = t->lda, ldb = t->ldb, depth = t->depth;
     for (size_t v = 0; v < NV; v++) mask[v] = first_lanes(t->cols - 8 * v);
     for (size_t i = 0; i < MR; i++) __builtin_prefetch(t->y + i * t->ldy, 1);
-#pragma GCC unroll 6
-    for (size_t i = 0; i < MR; i++)
-#pragma GCC unroll 2
+    QN_UNROLL
+    for (size_t i = 0; i < MR; i++) {
+        QN_UNROLL
         for (size_t v = 0; v < NV; v++)
             acc[i][v] = t->first
                             ? _mm256_setzero_ps()
                             : _mm256_maskload_ps(t->y + i * t->ldy + 8 * v, mask[v]);
+    }
     for (size_t k = 0; k < depth; k++, row += ldb) {
         b[0] = NV == 1 ? _mm256_maskload_ps(row, mask[0]) : _mm256_loadu_ps(row);
         if (NV == 2) b[1] = _mm256_maskload_ps(row + 8, mask[1]);
-#pragma GCC unroll 6
+        QN_UNROLL
         for (size_t i = 0; i < MR; i++) {
             __m256 x = _mm256_broadcast_ss(a + i * lda + k);
-#pragma GCC unroll 2
+            QN_UNROLL
             for (size_t v = 0; v < NV; v++)
                 acc[i][v] = _mm256_fmadd_ps(x, b[v], acc[i][v]);
         }
     }
-#pragma GCC unroll 6
-    for (size_t i = 0; i < MR; i++)
-#pragma GCC unroll 2
+    QN_UNROLL
+    for (size_t i = 0; i < MR; i++) {
+        QN_UNROLL
         for (size_t v = 0; v < NV; v++) f32_store(t, i, v, acc[i][v]);
+    }
 }
 
 #define CASE(mr)                                                                       \
@@ -89,19 +91,19 @@ static void tile_f32(const qn_tile_f32 *t)
 INLINE void transpose_8x8(__m256 r[8])
 {
     __m256 t[8], u[8];
-#pragma GCC unroll 4
+    QN_UNROLL
     for (size_t i = 0; i < 4; i++) {
         t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
         t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
     }
-#pragma GCC unroll 2
+    QN_UNROLL
     for (size_t i = 0; i < 2; i++) {
         u[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
         u[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
         u[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
         u[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
     }
-#pragma GCC unroll 4
+    QN_UNROLL
     for (size_t i = 0; i < 4; i++) {
         r[i] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
         r[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
@@ -116,11 +118,11 @@ static void transpose(const float *B, size_t ldb, size_t cols, size_t K, float *
         size_t k = 0;
         for (; k + 8 <= K; k += 8) {
             __m256 r[8];
-#pragma GCC unroll 8
+            QN_UNROLL
             for (size_t i = 0; i < 8; i++)
                 r[i] = _mm256_loadu_ps(B + (n + i) * ldb + k);
             transpose_8x8(r);
-#pragma GCC unroll 8
+            QN_UNROLL
             for (size_t i = 0; i < 8; i++)
                 _mm256_storeu_ps(out + (k + i) * ldo + n, r[i]);
         }
@@ -237,14 +239,14 @@ INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
     const uint8_t *a = t->a;
     const int8_t *b = t->b;
     for (size_t i = 0; i < MR; i++) __builtin_prefetch(t->y + i * t->ldy, 1);
-#pragma GCC unroll 4
+    QN_UNROLL
     for (size_t i = 0; i < MR; i++) acc[i][0] = acc[i][1] = _mm256_setzero_si256();
     for (size_t g = 0; g < t->groups; g++, b += COLS * GROUP) {
         __m256i b0 =
             _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(const void *)b));
         __m256i b1 = _mm256_cvtepi8_epi16(
             _mm_load_si128((const __m128i *)(const void *)(b + 16)));
-#pragma GCC unroll 4
+        QN_UNROLL
         for (size_t i = 0; i < MR; i++) {
             const int32_t *pair = (const int32_t *)(const void *)(a + i * t->lda_bytes);
             __m256i x = _mm256_set1_epi32(pair[g]);
@@ -252,7 +254,7 @@ INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
             acc[i][1] = _mm256_add_epi32(acc[i][1], _mm256_madd_epi16(x, b1));
         }
     }
-#pragma GCC unroll 4
+    QN_UNROLL
     for (size_t i = 0; i < MR; i++) {
         i8_store(t, i, 0, acc[i][0]);
         if (t->cols > 8) i8_store(t, i, 1, acc[i][1]);

@@ -31,12 +31,12 @@ INLINE void f32_store(const bool WHOLE, const size_t MR, const size_t NV,
                       const qn_tile_f32 *t, __m512 acc[ROWS][VECTORS])
 {
     const __m512 alpha = _mm512_set1_ps(t->alpha);
-#pragma GCC unroll 3
+    QN_UNROLL
     for (size_t v = 0; v < NV; v++) {
         __mmask16 mask = WHOLE || v + 1 < NV ? 0xFFFF : last_mask(t->cols, NV);
         __m512 bias = _mm512_setzero_ps();
         if (t->bias != NULL) bias = _mm512_maskz_loadu_ps(mask, t->bias + 16 * v);
-#pragma GCC unroll 8
+        QN_UNROLL
         for (size_t i = 0; i < MR; i++) {
             __m512 y = _mm512_mul_ps(acc[i][v], alpha);
             if (t->bias != NULL) y = _mm512_add_ps(y, bias);
@@ -58,23 +58,24 @@ INLINE void f32_rows(const bool WHOLE, const size_t MR, const size_t NV,
     for (size_t i = 0; i < MR; i++)
         for (size_t v = 0; v < NV; v++)
             __builtin_prefetch(t->y + i * t->ldy + 16 * v, 1);
-#pragma GCC unroll 8
-    for (size_t i = 0; i < MR; i++)
-#pragma GCC unroll 3
+    QN_UNROLL
+    for (size_t i = 0; i < MR; i++) {
+        QN_UNROLL
         for (size_t v = 0; v < NV; v++)
             acc[i][v] = t->first
                             ? _mm512_setzero_ps()
                             : _mm512_maskz_loadu_ps(WHOLE || v + 1 < NV ? 0xFFFF : last,
                                                     t->y + i * t->ldy + 16 * v);
+    }
     for (size_t k = 0; k < depth; k++, row += ldb) {
-#pragma GCC unroll 3
+        QN_UNROLL
         for (size_t v = 0; v < NV; v++)
             b[v] = _mm512_maskz_loadu_ps(WHOLE || v + 1 < NV ? 0xFFFF : last,
                                          row + 16 * v);
-#pragma GCC unroll 8
+        QN_UNROLL
         for (size_t i = 0; i < MR; i++) {
             __m512 x = _mm512_set1_ps(a[i * lda + k]);
-#pragma GCC unroll 3
+            QN_UNROLL
             for (size_t v = 0; v < NV; v++)
                 acc[i][v] = _mm512_fmadd_ps(x, b[v], acc[i][v]);
         }
@@ -115,27 +116,28 @@ static void tile_f32(const qn_tile_f32 *t)
 INLINE void transpose_16x16(__m512 r[16])
 {
     __m512 t[16];
-#pragma GCC unroll 8
+    QN_UNROLL
     for (size_t i = 0; i < 8; i++) {
         t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
         t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
     }
-#pragma GCC unroll 4
+    QN_UNROLL
     for (size_t i = 0; i < 4; i++) {
         r[4 * i] = _mm512_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
         r[4 * i + 1] = _mm512_shuffle_ps(t[4 * i], t[4 * i + 2], 0xEE);
         r[4 * i + 2] = _mm512_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
         r[4 * i + 3] = _mm512_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
     }
-#pragma GCC unroll 2
-    for (size_t h = 0; h < 2; h++)
-#pragma GCC unroll 4
+    QN_UNROLL
+    for (size_t h = 0; h < 2; h++) {
+        QN_UNROLL
         for (size_t j = 0; j < 4; j++) {
             t[8 * h + j] = _mm512_shuffle_f32x4(r[8 * h + j], r[8 * h + 4 + j], 0x88);
             t[8 * h + 4 + j] =
                 _mm512_shuffle_f32x4(r[8 * h + j], r[8 * h + 4 + j], 0xDD);
         }
-#pragma GCC unroll 8
+    }
+    QN_UNROLL
     for (size_t j = 0; j < 8; j++) {
         r[j] = _mm512_shuffle_f32x4(t[j], t[8 + j], 0x88);
         r[8 + j] = _mm512_shuffle_f32x4(t[j], t[8 + j], 0xDD);
@@ -152,12 +154,12 @@ static void transpose(const float *B, size_t ldb, size_t cols, size_t K, float *
             size_t depth = K - k < 16 ? K - k : 16;
             __mmask16 in_mask = first_16(depth);
             __m512 r[16];
-#pragma GCC unroll 16
+            QN_UNROLL
             for (size_t i = 0; i < 16; i++)
                 r[i] = i < rows ? _mm512_maskz_loadu_ps(in_mask, B + (n + i) * ldb + k)
                                 : _mm512_setzero_ps();
             transpose_16x16(r);
-#pragma GCC unroll 16
+            QN_UNROLL
             for (size_t i = 0; i < 16; i++)
                 if (i < depth)
                     _mm512_mask_storeu_ps(out + (k + i) * ldo + n, out_mask, r[i]);
@@ -214,13 +216,13 @@ static float activations(const float *x, size_t K, void *q)
 INLINE void i8_store(const bool WHOLE, const size_t MR, const size_t NV,
                      const qn_tile_i8 *t, __m512i acc[ROWS][VECTORS])
 {
-#pragma GCC unroll 3
+    QN_UNROLL
     for (size_t v = 0; v < NV; v++) {
         __mmask16 mask = WHOLE || v + 1 < NV ? 0xFFFF : last_mask(t->cols, NV);
         __m512 scale = _mm512_loadu_ps(t->col_scale + 16 * v),
                bias = _mm512_setzero_ps();
         if (t->bias != NULL) bias = _mm512_maskz_loadu_ps(mask, t->bias + 16 * v);
-#pragma GCC unroll 8
+        QN_UNROLL
         for (size_t i = 0; i < MR; i++) {
             __m512 s = _mm512_mul_ps(_mm512_set1_ps(t->row_scale[i]), scale);
             __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][v]), s);
@@ -251,19 +253,20 @@ INLINE void i8_rows(const bool WHOLE, const size_t MR, const size_t NV,
     for (size_t i = 0; i < MR; i++)
         for (size_t v = 0; v < NV; v++)
             __builtin_prefetch(t->y + i * t->ldy + 16 * v, 1);
-#pragma GCC unroll 8
-    for (size_t i = 0; i < MR; i++)
-#pragma GCC unroll 3
+    QN_UNROLL
+    for (size_t i = 0; i < MR; i++) {
+        QN_UNROLL
         for (size_t v = 0; v < NV; v++)
             acc[i][v] = _mm512_loadu_si512(t->start + 16 * v);
+    }
     for (size_t g = 0; g < groups; g++, panel += COLS * GROUP) {
-#pragma GCC unroll 3
+        QN_UNROLL
         for (size_t v = 0; v < NV; v++) b[v] = _mm512_load_si512(panel + 64 * v);
-#pragma GCC unroll 8
+        QN_UNROLL
         for (size_t i = 0; i < MR; i++) {
             const int32_t *quads = (const int32_t *)(const void *)(a + i * lda);
             __m512i x = _mm512_set1_epi32(quads[g]);
-#pragma GCC unroll 3
+            QN_UNROLL
             for (size_t v = 0; v < NV; v++) acc[i][v] = dot_quads(acc[i][v], x, b[v]);
         }
     }

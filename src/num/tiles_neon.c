@@ -42,31 +42,33 @@ INLINE void f32_rows(const bool WHOLE, const size_t MR, const qn_tile_f32 *t)
     float32x4_t acc[ROWS][VECTORS], b[VECTORS];
     const size_t cols = WHOLE ? COLS : t->cols;
     const float *a = t->a, *row = t->b;
-#pragma GCC unroll 6
-    for (size_t i = 0; i < MR; i++)
-#pragma GCC unroll 4
+    QN_UNROLL
+    for (size_t i = 0; i < MR; i++) {
+        QN_UNROLL
         for (size_t v = 0; v < VECTORS; v++)
             acc[i][v] = t->first ? vdupq_n_f32(0)
                                  : load(t->y + i * t->ldy + 4 * v, left(cols, v));
+    }
     for (size_t k = 0; k < t->depth; k++, row += t->ldb) {
-#pragma GCC unroll 4
+        QN_UNROLL
         for (size_t v = 0; v < VECTORS; v++) b[v] = load(row + 4 * v, left(cols, v));
-#pragma GCC unroll 6
+        QN_UNROLL
         for (size_t i = 0; i < MR; i++) {
             float x = a[i * t->lda + k];
-#pragma GCC unroll 4
+            QN_UNROLL
             for (size_t v = 0; v < VECTORS; v++)
                 acc[i][v] = vfmaq_n_f32(acc[i][v], b[v], x);
         }
     }
-#pragma GCC unroll 6
-    for (size_t i = 0; i < MR; i++)
-#pragma GCC unroll 4
+    QN_UNROLL
+    for (size_t i = 0; i < MR; i++) {
+        QN_UNROLL
         for (size_t v = 0; v < VECTORS; v++) {
             float32x4_t y = vmulq_n_f32(acc[i][v], t->alpha);
             if (t->bias != NULL) y = vaddq_f32(y, load(t->bias + 4 * v, left(cols, v)));
             store(t->y + i * t->ldy + 4 * v, left(cols, v), y);
         }
+    }
 }
 
 #define CASE(mr)                                                                       \
@@ -180,14 +182,15 @@ INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
     int32x4_t acc[I8_ROWS][VECTORS];
     const uint8_t *a = t->a;
     const int8_t *b = t->b;
-#pragma GCC unroll 4
-    for (size_t i = 0; i < MR; i++)
-#pragma GCC unroll 4
+    QN_UNROLL
+    for (size_t i = 0; i < MR; i++) {
+        QN_UNROLL
         for (size_t v = 0; v < VECTORS; v++) acc[i][v] = vdupq_n_s32(0);
+    }
     for (size_t k = 0; k < t->groups; k++, b += COLS) {
         int8x16_t bytes = vld1q_s8(b);
         int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_high_s8(bytes);
-#pragma GCC unroll 4
+        QN_UNROLL
         for (size_t i = 0; i < MR; i++) {
             int16_t x = ((const int16_t *)(const void *)(a + i * t->lda_bytes))[k];
             acc[i][0] = vmlal_n_s16(acc[i][0], vget_low_s16(low), x);
@@ -196,10 +199,11 @@ INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
             acc[i][3] = vmlal_high_n_s16(acc[i][3], high, x);
         }
     }
-#pragma GCC unroll 4
-    for (size_t i = 0; i < MR; i++)
-#pragma GCC unroll 4
+    QN_UNROLL
+    for (size_t i = 0; i < MR; i++) {
+        QN_UNROLL
         for (size_t v = 0; v < VECTORS; v++) i8_store(t, i, v, acc[i][v]);
+    }
 }
 
 static void tile_i8(const qn_tile_i8 *t)
