@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* models_api.c -- the public calls about models. */
+#include "base/bits.h"
+#include "engine/engine_internal.h"
+#include "nn/embed.h"
+#include "nn/import.h"
+#include "nn/rerank.h"
+
+static void fill_info(const qn_model *model, const char *name, const char *path,
+                      quern_model_info *out)
+{
+    const qn_model_info *i = qn_model_describe(model);
+    *out = (quern_model_info){
+        .name = name,
+        .task = qn_model_task_name(i->task),
+        .family = i->architecture,
+        .dtype = qn_model_dtype_name(i->dtype),
+        .path = path,
+        .dims = i->dims,
+        .layers = i->layers,
+        .max_tokens = i->max_tokens,
+        .parameters = i->parameters,
+        .file_bytes = i->file_bytes,
+        .licence = i->licence,
+        .origin = i->origin,
+    };
+}
+
+typedef struct listing {
+    quern *q;
+    bool (*each)(void *ctx, const quern_model_info *info);
+    void *ctx;
+} listing;
+
+/* A file that does not open is listed with its name alone: it can still be removed. */
+static bool list_one(void *ctx, const char *name, const char *path)
+{
+    listing *l = ctx;
+    quern_model_info info = {.name = name, .path = path, .task = "", .family = "",
+                             .dtype = "", .licence = "", .origin = ""};
+    qn_model *model = NULL;
+    qn_error ignored;
+    if (qn_models_any(l->q->models, name, &model, &ignored) == QN_OK)
+        fill_info(model, name, path, &info);
+    return l->each(l->ctx, &info);
+}
+
+qn_status quern_model_list(quern *q, bool (*each)(void *ctx, const quern_model_info *info),
+                           void *ctx, qn_error *err)
+{
+    listing l = {q, each, ctx};
+    return qn_models_list(q->models, list_one, &l, err);
+}
+
+qn_status quern_model_info_get(quern *q, const char *name, quern_model_info *out,
+                               qn_error *err)
+{
+    qn_model *model = NULL;
+    *out = (quern_model_info){0};
+    QN_TRY(qn_models_any(q->models, name, &model, err));
+    /* The model's own texts, and its path, live as long as the engine. */
+    fill_info(model, qn_model_describe(model)->name,
+              qn_models_path_of(q->models, model), out);
+    return QN_OK;
+}
+
+qn_status quern_model_verify(quern *q, const char *name, qn_error *err)
+{
+    qn_buf path;
+    qn_buf_init(&path, q->alloc);
+    qn_model *model = NULL;
+    qn_status st = qn_models_path(q->models, name, &path, err);
+    if (st == QN_OK && path.n == 0)
+        st = qn_models_any(q->models, name, &model, err); /* says which there are */
+    else if (st == QN_OK)
+        st = qn_model_open(q->alloc, path.p, NULL, &model, err);
+    if (path.n != 0) qn_model_close(model);
+    qn_buf_deinit(&path);
+    return st;
+}
+
+qn_status quern_model_remove(quern *q, const char *name, qn_error *err)
+{
+    if (q->read_only)
+        return qn_fail(err, QN_EREADONLY, "the data folder is open read-only");
+    qn_buf path;
+    qn_buf_init(&path, q->alloc);
+    qn_status st = qn_models_new_path(q->models, name, &path, err);
+    if (st == QN_OK && !qn_file_exists(path.p)) {
+        qn_model *model = NULL;
+        st = qn_models_any(q->models, name, &model, err);
+        if (st == QN_OK)
+            st = qn_fail(err, QN_EINVAL,
+                         "the model [%s] is shipped with the program, not in the data "
+                         "folder",
+                         name);
+    } else if (st == QN_OK) {
+        qn_models_forget(q->models, name);
+        st = qn_file_remove(path.p, err);
+    }
+    qn_buf_deinit(&path);
+    return st;
+}
+
+static void print_report(qn_json_writer *w, const char *name, qn_model_dtype dtype,
+                         const qn_import_report *r)
+{
+    qn_json_begin_object(w);
+    qn_json_member_str(w, "name", name);
+    qn_json_member_str(w, "task", qn_model_task_name(r->task));
+    qn_json_member_str(w, "dtype", qn_model_dtype_name(dtype));
+    qn_json_member_int(w, "tensors", (int64_t)r->tensors);
+    qn_json_member_int(w, "ignored", (int64_t)r->ignored);
+    qn_json_member_int(w, "parameters", (int64_t)r->parameters);
+    qn_json_member_int(w, "source_bytes", (int64_t)r->source_bytes);
+    qn_json_member_int(w, "output_bytes", (int64_t)r->output_bytes);
+    qn_json_member_int(w, "samples", (int64_t)r->samples);
+    if (r->samples != 0) {
+        if (r->task == QN_MODEL_EMBED)
+            qn_json_member_double(w, "cosine_min", r->cosine_min);
+        else
+            qn_json_member_double(w, "logit_change_max", r->logit_change_max);
+    }
+    qn_json_end_object(w);
+}
+
+qn_status quern_model_import(quern *q, const char *folder, const char *name,
+                             const char *dtype, char **report, size_t *report_size,
+                             qn_error *err)
+{
+    if (report != NULL) *report = NULL;
+    if (q->read_only)
+        return qn_fail(err, QN_EREADONLY, "the data folder is open read-only");
+    qn_import_options options = {.name = name, .dtype = QN_MODEL_INT8};
+    if (dtype != NULL && !qn_model_dtype_parse(qn_slice_of(dtype), &options.dtype))
+        return qn_fail(err, QN_EINVAL, "dtype [%s]: known are f32, bf16, int8", dtype);
+    qn_buf path, json;
+    qn_buf_init(&path, q->alloc);
+    qn_buf_init(&json, q->alloc);
+    qn_import_report r = {0};
+    qn_status st = qn_models_new_path(q->models, name, &path, err);
+    if (st == QN_OK) st = qn_import_run(q->alloc, folder, path.p, &options, &r, err);
+    if (st == QN_OK) qn_models_forget(q->models, name);
+    if (st == QN_OK && report != NULL) {
+        qn_json_writer w;
+        qn_json_writer_init(&w, &json, false);
+        print_report(&w, name, options.dtype, &r);
+        *report = qn_buf_take(&json, report_size);
+        if (*report == NULL) st = qn_fail(err, QN_ENOMEM, "report");
+    }
+    qn_buf_deinit(&path);
+    qn_buf_deinit(&json);
+    return st;
+}
+
+/* ---- running -----------------------------------------------------------------------------
+ */
+
+/* The conversion costs one array a call; a call runs a model. */
+static qn_slice *as_slices(quern *q, const quern_text *texts, size_t count)
+{
+    qn_slice *s = qn_new_array(q->alloc, count + 1, sizeof *s);
+    for (size_t i = 0; s != NULL && i < count; i++)
+        s[i] = (qn_slice){texts[i].text, texts[i].size};
+    return s;
+}
+
+qn_status quern_embed(quern *q, const char *model_name, const quern_text *texts,
+                      size_t count, int64_t timeout_ms, const quern_cancel *cancel,
+                      float *out, size_t out_floats, uint64_t *token_count,
+                      qn_error *err)
+{
+    qn_model *model = NULL;
+    if (token_count != NULL) *token_count = 0;
+    QN_TRY(qn_models_get(q->models, model_name, QN_MODEL_EMBED, &model, err));
+    size_t need = 0;
+    if (!qn_mul_size(count, qn_model_describe(model)->dims, &need) || need > out_floats)
+        return qn_fail(err, QN_EINVAL, "room for %zu numbers, %zu texts make %zu",
+                       out_floats, count, need);
+    qn_slice *slices = as_slices(q, texts, count);
+    qn_embed_item *items = qn_new_array(q->alloc, count + 1, sizeof *items);
+    qn_status st = slices == NULL || items == NULL ? qn_fail(err, QN_ENOMEM, "embed")
+                                                   : QN_OK;
+    qn_deadline deadline = {.cancelled = cancel};
+    if (timeout_ms > 0) deadline = qn_deadline_in_ms(timeout_ms, cancel);
+    qn_embed_options options = {.deadline = &deadline, .pool = q->neural_pool};
+    if (st == QN_OK) st = qn_embed_run(model, slices, count, &options, out, items, err);
+    for (size_t i = 0; st == QN_OK && token_count != NULL && i < count; i++)
+        *token_count += items[i].tokens;
+    qn_delete(q->alloc, slices);
+    qn_delete(q->alloc, items);
+    return st;
+}
+
+static qn_status rerank_options(const quern_rerank_options *given,
+                                quern_rerank_options *o, qn_rerank_options *out,
+                                qn_error *err)
+{
+    *o = (quern_rerank_options)QUERN_RERANK_OPTIONS_INIT;
+    if (given != NULL) {
+        if (given->size > sizeof *o)
+            return qn_fail(err, QN_EINVAL, "quern_rerank_options of a newer version");
+        memcpy(o, given, given->size);
+    }
+    out->max_tokens = o->tokens_max;
+    out->specials_are_text = o->plain_special_tokens;
+    if (o->truncation == NULL) return QN_OK;
+    out->truncation_given = true;
+    if (qn_truncation_parse(qn_slice_of(o->truncation), &out->truncation)) return QN_OK;
+    return qn_fail(err, QN_EINVAL,
+                   "truncation [%s]: known are balanced, longest_first, only_second, "
+                   "none",
+                   o->truncation);
+}
+
+qn_status quern_rerank(quern *q, const quern_rerank_options *given, quern_text query,
+                       const quern_text *documents, size_t count,
+                       quern_rerank_score *scores, size_t *scored, qn_error *err)
+{
+    quern_rerank_options o;
+    qn_rerank_options options = {.pool = q->neural_pool};
+    qn_model *model = NULL;
+    if (scored != NULL) *scored = 0;
+    QN_TRY(rerank_options(given, &o, &options, err));
+    QN_TRY(qn_models_get(q->models, o.model, QN_MODEL_RERANK, &model, err));
+    qn_slice *slices = as_slices(q, documents, count);
+    qn_rerank_doc *docs = qn_new_array(q->alloc, count + 1, sizeof *docs);
+    qn_status st =
+        slices == NULL || docs == NULL ? qn_fail(err, QN_ENOMEM, "rerank") : QN_OK;
+    qn_deadline deadline = {.cancelled = o.cancel};
+    if (o.timeout_ms > 0) deadline = qn_deadline_in_ms(o.timeout_ms, o.cancel);
+    options.deadline = &deadline;
+    qn_rerank_stats stats = {0};
+    if (st == QN_OK)
+        st = qn_rerank_run(model, (qn_slice){query.text, query.size}, slices, count,
+                           &options, docs, &stats, err);
+    if (st == QN_OK && qn_deadline_cancelled(&deadline))
+        st = qn_fail(err, QN_ECANCELLED, "the call was cancelled");
+    for (size_t i = 0; st == QN_OK && i < count; i++)
+        scores[i] = (quern_rerank_score){
+            .scored = docs[i].scored,
+            .logit = docs[i].logit,
+            .score = docs[i].scored ? qn_rerank_score(docs[i].logit) : 0,
+            .tokens = docs[i].tokens,
+            .truncated = docs[i].truncated,
+        };
+    if (st == QN_OK && scored != NULL) *scored = stats.scored;
+    qn_delete(q->alloc, slices);
+    qn_delete(q->alloc, docs);
+    return st;
+}
