@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test_engine.h"
+
+#include "../qn_test.h"
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_write_and_read),
+        cmocka_unit_test(test_operations),
+        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_dynamic_fields_last),
+        cmocka_unit_test(test_recovery),
+        cmocka_unit_test(test_flush_and_optimize),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_torn_log),
+        cmocka_unit_test(test_folder_is_locked),
+        cmocka_unit_test(test_drop),
+    };
+    T_ROW("engine");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

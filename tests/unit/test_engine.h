@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_engine.h -- the tests of the engine, one program. */
+#ifndef QN_TEST_ENGINE_H
+#define QN_TEST_ENGINE_H
+
+void test_write_and_read(void **state);
+void test_operations(void **state);
+void test_ids(void **state);
+void test_dynamic_fields_last(void **state);
+void test_recovery(void **state);
+void test_flush_and_optimize(void **state);
+void test_damage(void **state);
+void test_torn_log(void **state);
+void test_folder_is_locked(void **state);
+void test_drop(void **state);
+
+#endif
