@@ -61,7 +61,8 @@ static qn_status analyzer_of_field(quern *q, const char *table, const char *fiel
     const qn_index_def *d = qn_schema_index(schema, name);
     const char *analyzer = NULL;
     if (f != NULL) analyzer = f->type == QN_FIELD_TEXT ? f->analyzer : "keyword";
-    if (f == NULL && d != NULL) analyzer = d->analyzer == NULL ? "keyword" : d->analyzer;
+    if (f == NULL && d != NULL)
+        analyzer = d->analyzer == NULL ? "keyword" : d->analyzer;
     qn_status st = QN_OK;
     if (analyzer != NULL) {
         st = qn_analyzer_find(q->analyzers, qn_slice_of(analyzer), out, err);

@@ -36,8 +36,13 @@ typedef struct listing {
 static bool list_one(void *ctx, const char *name, const char *path)
 {
     listing *l = ctx;
-    quern_model_info info = {.name = name, .path = path, .task = "", .family = "",
-                             .dtype = "", .licence = "", .origin = ""};
+    quern_model_info info = {.name = name,
+                             .path = path,
+                             .task = "",
+                             .family = "",
+                             .dtype = "",
+                             .licence = "",
+                             .origin = ""};
     qn_model *model = NULL;
     qn_error ignored;
     if (qn_models_any(l->q->models, name, &model, &ignored) == QN_OK)
@@ -45,7 +50,8 @@ static bool list_one(void *ctx, const char *name, const char *path)
     return l->each(l->ctx, &info);
 }
 
-qn_status quern_model_list(quern *q, bool (*each)(void *ctx, const quern_model_info *info),
+qn_status quern_model_list(quern *q,
+                           bool (*each)(void *ctx, const quern_model_info *info),
                            void *ctx, qn_error *err)
 {
     listing l = {q, each, ctx};
@@ -179,8 +185,8 @@ qn_status quern_embed(quern *q, const char *model_name, const quern_text *texts,
                        out_floats, count, need);
     qn_slice *slices = as_slices(q, texts, count);
     qn_embed_item *items = qn_new_array(q->alloc, count + 1, sizeof *items);
-    qn_status st = slices == NULL || items == NULL ? qn_fail(err, QN_ENOMEM, "embed")
-                                                   : QN_OK;
+    qn_status st =
+        slices == NULL || items == NULL ? qn_fail(err, QN_ENOMEM, "embed") : QN_OK;
     qn_deadline deadline = {.cancelled = cancel};
     if (timeout_ms > 0) deadline = qn_deadline_in_ms(timeout_ms, cancel);
     qn_embed_options options = {.deadline = &deadline, .pool = q->neural_pool};

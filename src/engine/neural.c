@@ -57,9 +57,9 @@ static qn_status identity(quern *q, const qn_model *model, qn_arena *arena,
                           qn_slice *out, qn_error *err)
 {
     const qn_model_info *info = qn_model_describe(model);
-    char *p = qn_arena_printf(arena, "%s|%s|%llu|%s", qn_models_path_of(q->models, model),
-                              info->source_hash, (unsigned long long)info->file_bytes,
-                              qn_model_dtype_name(info->dtype));
+    char *p = qn_arena_printf(
+        arena, "%s|%s|%llu|%s", qn_models_path_of(q->models, model), info->source_hash,
+        (unsigned long long)info->file_bytes, qn_model_dtype_name(info->dtype));
     if (p == NULL) return qn_fail(err, QN_ENOMEM, "rerank");
     *out = qn_slice_of(p);
     return QN_OK;

@@ -142,7 +142,9 @@ qn_status quern_table_show(quern *q, const char *name, char **json, size_t *json
 {
     qn_table *t = NULL;
     QN_TRY(qn_engine_table(q, name, &t, err));
-    qn_table_snapshot *s = qn_table_current(t);
+    (void)pthread_mutex_lock(&t->write);
+    qn_table_schema *s = qn_table_schema_acquire(t->schema);
+    (void)pthread_mutex_unlock(&t->write);
     qn_buf b;
     qn_buf_init(&b, q->alloc);
     qn_json_writer w;
@@ -150,18 +152,17 @@ qn_status quern_table_show(quern *q, const char *name, char **json, size_t *json
     qn_json_begin_object(&w);
     qn_json_member_str(&w, "name", t->name);
     qn_json_member_str(&w, "dialect",
-                       s->schema->schema.dialect == QN_SCHEMA_HA3 ? "ha3" : "mapping");
+                       s->schema.dialect == QN_SCHEMA_HA3 ? "ha3" : "mapping");
     qn_json_key(&w, "schema");
-    qn_json_raw(&w, s->schema->schema.source);
+    qn_json_raw(&w, s->schema.source);
     qn_json_key(&w, "mappings");
-    qn_table_schema_print(s->schema, &w);
+    qn_table_schema_print(s, &w);
     qn_json_key(&w, "settings");
-    qn_json_raw(&w,
-                s->schema->settings.n == 0 ? QN_SLICE_LIT("{}") : s->schema->settings);
+    qn_json_raw(&w, s->settings.n == 0 ? QN_SLICE_LIT("{}") : s->settings);
     qn_json_member_int(&w, "created_ms", t->created_ms);
     qn_json_member_str(&w, "uuid", t->uuid);
     qn_json_end_object(&w);
-    qn_table_snapshot_release(s);
+    qn_table_schema_release(s);
     qn_table_release(t);
     return hand_over(&b, json, json_size, err);
 }
@@ -303,7 +304,6 @@ static bool check_entry(void *ctx, const char *name, bool is_dir)
     return true;
 }
 
-/* A table that does not open is checked all the same: that is when one asks. */
 static qn_status check_folder(quern *q, const char *dir, checking *c, qn_error *err)
 {
     c->dir = dir;

@@ -323,20 +323,30 @@ void test_damage(void **state)
     T_CALL(quern_flush(f.q, "t", &f.err), &f.err);
     quern_close(f.q);
 
-    T_ROW("a byte of a segment");
+    T_ROW("a byte of a segment's end");
     T_EQ_I(files_with(&f, "seg-", path, sizeof path), 1);
-    change_byte(path, 80);
+    uint64_t end = 0;
+    T_CALL(qn_file_size(path, &end, &f.err), &f.err);
+    change_byte(path, (off_t)end - 8);
     fixture_open(&f);
     T_EQ_I(quern_count_all(f.q, "t", &n, &f.err), QN_ECORRUPT);
     T_OK(strstr(f.err.file, "seg-1.qns") != NULL);
     T_CALL(quern_count_all(f.q, "fine", &n, &f.err), &f.err);
+    quern_close(f.q);
+    change_byte(path, (off_t)end - 8);
+
+    T_ROW("any byte of a segment");
     char *json = NULL;
     size_t size = 0;
-    T_EQ_I(quern_table_check(f.q, "t", &json, &size, &f.err), QN_ECORRUPT);
-    T_OK(strstr(json, "seg-1.qns") != NULL);
-    quern_free(json);
-    quern_close(f.q);
-    change_byte(path, 80);
+    for (uint64_t at = 0; at < end; at += 61) {
+        change_byte(path, (off_t)at);
+        fixture_open(&f);
+        T_EQ_I(quern_table_check(f.q, "t", &json, &size, &f.err), QN_ECORRUPT);
+        T_OK(strstr(json, "seg-1.qns") != NULL);
+        quern_free(json);
+        quern_close(f.q);
+        change_byte(path, (off_t)at);
+    }
 
     T_ROW("a byte of the manifest");
     T_EQ_I(files_with(&f, "manifest-", path, sizeof path), 1);
