@@ -52,6 +52,8 @@ typedef struct qn_stage {
                         * 0: all for ROUGH and FINE, the default for NEURAL */
     int64_t budget_ms; /* NEURAL: 0 is what the request has left */
     const char *model; /* NEURAL */
+    bool
+        selects_only; /* ROUGH: decides who goes on, but is not in the score of the others */
 } qn_stage;
 
 typedef enum qn_fusion {

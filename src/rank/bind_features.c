@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bind_features.c -- feature calls of formulas: what they look at, and their values. */
+#include "rank/bind_internal.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* What the arguments of a feature are. */
+typedef enum shape {
+    SHAPE_NONE,        /* no argument */
+    SHAPE_FIELD,       /* field[, index][, flag] in either order of index and flag */
+    SHAPE_FIELD_MAYBE, /* the same; no field: all fields asked */
+    SHAPE_INDEX_MAYBE, /* [index] */
+    SHAPE_OWN,         /* resolved by its own function */
+} shape;
+
+/* ORDER FEATURES */
+static const struct {
+    const char *name;
+    qn_slot_kind kind;
+    shape shape;
+    qn_expr_type type;
+} features[] = {
+    {"static_bm25", QN_SLOT_STATIC_BM25, SHAPE_OWN, QN_EXPR_FLOAT},
+    {"bm25", QN_SLOT_BM25, SHAPE_OWN, QN_EXPR_FLOAT},
+    {"bm25_score", QN_SLOT_BM25, SHAPE_OWN, QN_EXPR_FLOAT},
+    {"exact_match_boost", QN_SLOT_EXACT_MATCH_BOOST, SHAPE_OWN, QN_EXPR_INT32},
+    {"text_relevance", QN_SLOT_TEXT_RELEVANCE, SHAPE_FIELD, QN_EXPR_FLOAT},
+    {"fieldterm_proximity", QN_SLOT_PROXIMITY, SHAPE_FIELD_MAYBE, QN_EXPR_FLOAT},
+    {"field_match_ratio", QN_SLOT_FIELD_MATCH_RATIO, SHAPE_FIELD, QN_EXPR_FLOAT},
+    {"query_match_ratio", QN_SLOT_QUERY_MATCH_RATIO, SHAPE_FIELD_MAYBE, QN_EXPR_FLOAT},
+    {"field_term_match_count", QN_SLOT_FIELD_TERM_MATCH_COUNT, SHAPE_FIELD,
+     QN_EXPR_INT32},
+    {"query_term_match_count", QN_SLOT_QUERY_TERM_MATCH_COUNT, SHAPE_FIELD_MAYBE,
+     QN_EXPR_INT32},
+    {"field_length", QN_SLOT_FIELD_LENGTH, SHAPE_FIELD, QN_EXPR_INT32},
+    {"query_min_slide_window", QN_SLOT_WINDOW, SHAPE_FIELD, QN_EXPR_FLOAT},
+    {"proxima_score", QN_SLOT_PROXIMA, SHAPE_OWN, QN_EXPR_FLOAT},
+    {"first_phase_score", QN_SLOT_FIRST_PHASE, SHAPE_NONE, QN_EXPR_FLOAT},
+    {"text_score", QN_SLOT_TEXT_SCORE, SHAPE_NONE, QN_EXPR_FLOAT},
+    {"text_z", QN_SLOT_TEXT_Z, SHAPE_NONE, QN_EXPR_DOUBLE},
+    {"vector_score", QN_SLOT_VECTOR_SCORE, SHAPE_NONE, QN_EXPR_FLOAT},
+    {"vector_z", QN_SLOT_VECTOR_Z, SHAPE_NONE, QN_EXPR_DOUBLE},
+    {"recall_score", QN_SLOT_RECALL_SCORE, SHAPE_NONE, QN_EXPR_FLOAT},
+    {"neural_score", QN_SLOT_NEURAL_SCORE, SHAPE_NONE, QN_EXPR_DOUBLE},
+    {"neural_logit", QN_SLOT_NEURAL_LOGIT, SHAPE_NONE, QN_EXPR_DOUBLE},
+    {"neural_z", QN_SLOT_NEURAL_Z, SHAPE_NONE, QN_EXPR_DOUBLE},
+};
+
+/* ---- arguments ------------------------------------------------------------------------------ */
+
+static qn_status find_field(const qn_binding *b, const qn_expr_arg *arg,
+                            const qn_field **out, qn_error *err)
+{
+    const qn_schema *schema = b->in->snapshot->schema;
+    *out = qn_schema_field(schema, arg->text);
+    if (*out == NULL) {
+        const char *near = qn_schema_nearest(schema, arg->text);
+        return qn_fail_at(err, QN_ENOATTR, arg->at, "no field '%.*s'%s%s%s",
+                          QN_SLICE_ARG(arg->text),
+                          near == NULL ? "" : "; did you mean '",
+                          near == NULL ? "" : near, near == NULL ? "" : "'?");
+    }
+    if ((*out)->type != QN_FIELD_TEXT)
+        return qn_fail_at(
+            err, QN_EFIELDTYPE, arg->at,
+            "'%.*s' is a field of type %s; text features look at text fields",
+            QN_SLICE_ARG(arg->text), qn_field_type_name((*out)->type));
+    return QN_OK;
+}
+
+static qn_status find_index(const qn_binding *b, const qn_expr_arg *arg,
+                            qn_index_kind kind, const qn_index_def **out, qn_error *err)
+{
+    const qn_schema *schema = b->in->snapshot->schema;
+    *out = qn_schema_index(schema, arg->text);
+    if (*out == NULL)
+        return qn_fail_at(err, QN_ENOFIELD, arg->at, "no index '%.*s'",
+                          QN_SLICE_ARG(arg->text));
+    if ((*out)->kind != kind)
+        return qn_fail_at(err, QN_EFIELDTYPE, arg->at, "'%.*s' is no %s index",
+                          QN_SLICE_ARG(arg->text),
+                          kind == QN_INDEX_VECTOR ? "vector" : "text");
+    return QN_OK;
+}
+
+/* A field with the words asked of it; a warning when there are none although words were
+ * asked: the query does not search that field. */
+static qn_status add_field(qn_binding *b, qn_slot *slot, const qn_field *field,
+                           const qn_index_def *index, double boost, qn_error *err)
+{
+    qn_slot_field *f = &slot->fields[slot->field_count];
+    *f = (qn_slot_field){.field = field, .boost = boost};
+    QN_TRY(qn_match_words_of(&b->words, field, index, b->arena, &f->words, err));
+    slot->field_count++;
+    size_t most = sizeof b->warnings / sizeof *b->warnings;
+    if (f->words.n > 0 || b->words.n == 0 || b->warning_count == most) return QN_OK;
+    (void)qn_fail(
+        &b->warnings[b->warning_count++], QN_EFIELDTYPE,
+        "2112: the query does not search the field '%.*s' that a text feature names",
+        QN_SLICE_ARG(field->name));
+    return QN_OK;
+}
+
+static qn_status alloc_fields(qn_binding *b, qn_slot *slot, size_t most, qn_error *err)
+{
+    slot->fields = qn_arena_array(b->arena, most + 1, sizeof *slot->fields);
+    return slot->fields == NULL ? qn_fail(err, QN_ENOMEM, "fields of a formula")
+                                : QN_OK;
+}
+
+/* Every text field that the query's words are asked of. */
+static qn_status add_asked_fields(qn_binding *b, qn_slot *slot, qn_error *err)
+{
+    for (size_t w = 0; w < b->words.n; w++) {
+        const qn_query *leaf = b->words.p[w].leaf;
+        for (size_t f = 0; f < leaf->field_count; f++) {
+            const qn_field *field = leaf->fields[f].field;
+            bool seen =
+                field->type != QN_FIELD_TEXT || slot->field_count == QN_SLOT_FIELDS_MAX;
+            for (size_t i = 0; i < slot->field_count && !seen; i++)
+                seen = slot->fields[i].field == field;
+            if (!seen) QN_TRY(add_field(b, slot, field, leaf->index, 1, err));
+        }
+    }
+    return QN_OK;
+}
+
+static qn_status resolve_field(qn_binding *b, qn_slot *slot, const qn_expr_arg *args,
+                               size_t n, qn_error *err)
+{
+    const qn_field *field = NULL;
+    const qn_index_def *index = NULL;
+    QN_TRY(alloc_fields(b, slot, QN_SLOT_FIELDS_MAX, err));
+    if (n == 0) return add_asked_fields(b, slot, err);
+    QN_TRY(find_field(b, &args[0], &field, err));
+    for (size_t i = 1; i < n; i++) {
+        if (args[i].kind == QN_EXPR_ARG_BOOL)
+            slot->flag = args[i].flag;
+        else if (args[i].kind == QN_EXPR_ARG_NAME)
+            QN_TRY(find_index(b, &args[i], QN_INDEX_TEXT, &index, err));
+        else
+            return qn_fail_at(err, QN_EFUNCARGS, args[i].at,
+                              "an index or true or false is expected here");
+    }
+    return add_field(b, slot, field, index, 1, err);
+}
+
+/* ---- features with arguments of their own ------------------------------------------------- */
+
+static qn_status resolve_static_bm25(qn_binding *b, qn_slot *slot, qn_error *err)
+{
+    QN_TRY(alloc_fields(b, slot, QN_SLOT_FIELDS_MAX, err));
+    slot->group_ends = qn_arena_array(b->arena, QN_SLOT_FIELDS_MAX, sizeof(size_t));
+    if (slot->group_ends == NULL) return qn_fail(err, QN_ENOMEM, "static_bm25");
+    const qn_index_def *index = NULL;
+    for (size_t i = 0; (index = qn_match_index_at(&b->words, i)) != NULL; i++) {
+        size_t before = slot->field_count;
+        for (size_t f = 0;
+             f < index->field_count && slot->field_count < QN_SLOT_FIELDS_MAX; f++) {
+            const qn_field *field =
+                qn_schema_field_by_id(b->in->snapshot->schema, index->fields[f]);
+            if (field == NULL || field->type != QN_FIELD_TEXT) continue;
+            QN_TRY(add_field(b, slot, field, index, (double)index->boosts[f], err));
+        }
+        if (slot->field_count > before)
+            slot->group_ends[slot->group_count++] = slot->field_count;
+    }
+    return QN_OK;
+}
+
+static qn_status resolve_own(qn_binding *b, qn_slot *slot, const qn_expr_arg *args,
+                             size_t n, qn_error *err)
+{
+    switch (slot->kind) {
+    case QN_SLOT_STATIC_BM25:
+        return resolve_static_bm25(b, slot, err);
+    case QN_SLOT_BM25:
+        if (n > 1)
+            return qn_fail_at(err, QN_EFUNCARGS, args[1].at,
+                              "one index, or none, is expected");
+        if (n == 1) QN_TRY(find_index(b, &args[0], QN_INDEX_TEXT, &slot->index, err));
+        return qn_slot_bm25_make(b, slot, err);
+    case QN_SLOT_EXACT_MATCH_BOOST:
+        slot->flag = n == 1 && qn_slice_eq_str(args[0].text, "sum");
+        QN_TRY(alloc_fields(b, slot, QN_SLOT_FIELDS_MAX, err));
+        return add_asked_fields(b, slot, err);
+    default: /* QN_SLOT_PROXIMA */
+        QN_TRY(find_index(b, &args[0], QN_INDEX_VECTOR, &slot->index, err));
+        slot->field =
+            qn_schema_field_by_id(b->in->snapshot->schema, slot->index->fields[0]);
+        slot->fallback = n > 1 ? args[1].f64 : 10000;
+        return QN_OK;
+    }
+}
+
+/* A constant of the request: kvpairs_value(key, type). */
+static qn_status resolve_kvpair(const qn_binding *b, const qn_expr_arg *args,
+                                qn_expr_symbol *out, qn_error *err)
+{
+    double value = 0;
+    const qn_rank_input *in = b->in;
+    for (size_t i = 0; i < in->kvpair_count; i++)
+        if (qn_slice_eq(in->kvpairs[i].key, args[0].text) &&
+            !qn_slice_to_f64(in->kvpairs[i].value, &value))
+            return qn_fail_at(err, QN_EINVAL, args[0].at,
+                              "kvpairs: '%.*s' is no number",
+                              QN_SLICE_ARG(in->kvpairs[i].value));
+    bool integer = qn_slice_eq_nocase(args[1].text, "INT");
+    if (!integer && !qn_slice_eq_nocase(args[1].text, "FLOAT") &&
+        !qn_slice_eq_nocase(args[1].text, "DOUBLE"))
+        return qn_fail_at(err, QN_EFUNCARGS, args[1].at,
+                          "the type is INT, FLOAT or DOUBLE");
+    *out = (qn_expr_symbol){.type = integer ? QN_EXPR_INT64 : QN_EXPR_DOUBLE,
+                            .constant = true,
+                            .i64 = (int64_t)value,
+                            .f64 = value};
+    return QN_OK;
+}
+
+/* query_term_count([index]) is the same for every document. */
+static qn_status resolve_term_count(qn_binding *b, const qn_expr_arg *args, size_t n,
+                                    qn_expr_symbol *out, qn_error *err)
+{
+    qn_match_words words = b->words;
+    const qn_index_def *index = NULL;
+    if (n == 1) {
+        QN_TRY(find_index(b, &args[0], QN_INDEX_TEXT, &index, err));
+        QN_TRY(qn_match_words_of_index(&b->words, index, b->arena, &words, err));
+    }
+    *out = (qn_expr_symbol){.type = QN_EXPR_INT32,
+                            .constant = true,
+                            .i64 = (int64_t)words.n,
+                            .f64 = (double)words.n};
+    return QN_OK;
+}
+
+qn_status qn_binding_call(void *ctx, qn_slice function, const qn_expr_arg *args,
+                          size_t n, uint64_t at, qn_expr_symbol *out, qn_error *err)
+{
+    qn_binding *b = ctx;
+    if (qn_slice_eq_str(function, "kvpairs_value"))
+        return resolve_kvpair(b, args, out, err);
+    if (qn_slice_eq_str(function, "query_term_count"))
+        return resolve_term_count(b, args, n, out, err);
+    for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
+        if (!qn_slice_eq_str(function, features[i].name)) continue;
+        qn_slot slot = {.kind = features[i].kind, .type = features[i].type};
+        if (features[i].shape == SHAPE_OWN)
+            QN_TRY(resolve_own(b, &slot, args, n, err));
+        else if (features[i].shape != SHAPE_NONE)
+            QN_TRY(resolve_field(b, &slot, args, n, err));
+        return qn_binding_add(b, &slot, out, err);
+    }
+    return qn_fail_at(err, QN_EUNSUPPORTED, at,
+                      "%.*s() is known but not available here yet",
+                      QN_SLICE_ARG(function));
+}
+
+/* ---- values: text ------------------------------------------------------------------------- */
+
+qn_status qn_slot_walks(qn_binding *b, qn_slot *slot, uint32_t doc, bool positions,
+                        qn_error *err)
+{
+    if (slot->walk_segment == b->segment && slot->walk_doc <= doc) {
+        slot->walk_doc = doc;
+        return QN_OK;
+    }
+    for (size_t f = 0; f < slot->field_count; f++)
+        QN_TRY(qn_match_walk_open(b->in->snapshot, b->segment, slot->fields[f].field,
+                                  &slot->fields[f].words, positions, b->arena,
+                                  &slot->fields[f].walk, err));
+    slot->walk_segment = b->segment;
+    slot->walk_doc = doc;
+    return QN_OK;
+}
+
+static double static_bm25(const qn_slot *slot, const qn_match_view *views)
+{
+    double best = 0, boosts[QN_SLOT_FIELDS_MAX];
+    for (size_t g = 0, begin = 0; g < slot->group_count;
+         begin = slot->group_ends[g++]) {
+        size_t n = slot->group_ends[g] - begin;
+        for (size_t i = 0; i < n; i++) boosts[i] = slot->fields[begin + i].boost;
+        best = fmax(best, qn_feature_static_bm25(views + begin, boosts, n));
+    }
+    return best;
+}
+
+static double exact_match_boost(const qn_slot *slot, const qn_match_view *views)
+{
+    double best = 0;
+    for (size_t f = 0; f < slot->field_count; f++) {
+        qn_boost_term terms[QN_FEATURE_TERMS_MAX];
+        for (size_t i = 0; i < views[f].term_count; i++) {
+            int32_t weight = slot->fields[f].words.p[i].weight;
+            terms[i] = (qn_boost_term){.matched = views[f].terms[i].count > 0,
+                                       .has_boost = weight != QN_QUERY_WEIGHT_DEFAULT,
+                                       .boost = weight};
+        }
+        best = fmax(
+            best, qn_feature_exact_match_boost(terms, views[f].term_count, slot->flag));
+    }
+    return best;
+}
+
+static double text_value(const qn_slot *slot, const qn_match_view *views)
+{
+    size_t n = slot->field_count;
+    double best = 0;
+    switch (slot->kind) {
+    case QN_SLOT_STATIC_BM25:
+        return static_bm25(slot, views);
+    case QN_SLOT_EXACT_MATCH_BOOST:
+        return exact_match_boost(slot, views);
+    case QN_SLOT_TEXT_RELEVANCE:
+        return qn_feature_text_relevance(views).value;
+    case QN_SLOT_FIELD_MATCH_RATIO:
+        return qn_feature_field_match_ratio(views);
+    case QN_SLOT_FIELD_TERM_MATCH_COUNT:
+        return qn_feature_field_term_match_count(views);
+    case QN_SLOT_FIELD_LENGTH:
+        return qn_feature_field_length(views);
+    case QN_SLOT_WINDOW:
+        return qn_feature_query_min_slide_window(views, slot->flag);
+    case QN_SLOT_PROXIMITY:
+        for (size_t f = 0; f < n; f++)
+            best = fmax(best, qn_feature_fieldterm_proximity(&views[f]));
+        return best;
+    case QN_SLOT_QUERY_MATCH_RATIO:
+        return qn_feature_query_match_ratio_any(views, n);
+    default:
+        return qn_feature_query_term_match_count_any(views, n);
+    }
+}
+
+/* Fields that were asked different words cannot be put side by side word by word: the
+ * features over "any field" then take the best field. */
+static bool same_words(const qn_slot *slot)
+{
+    for (size_t f = 1; f < slot->field_count; f++)
+        if (slot->fields[f].words.n != slot->fields[0].words.n) return false;
+    return true;
+}
+
+static double any_field_value(const qn_slot *slot, const qn_match_view *views)
+{
+    bool ratio = slot->kind == QN_SLOT_QUERY_MATCH_RATIO;
+    if (same_words(slot)) return text_value(slot, views);
+    double best = 0;
+    for (size_t f = 0; f < slot->field_count; f++)
+        best = fmax(best, ratio ? qn_feature_query_match_ratio(&views[f])
+                                : qn_feature_query_term_match_count(&views[f]));
+    return best;
+}
+
+static qn_status text_feature(qn_binding *b, qn_slot *slot, const uint32_t *docs,
+                              size_t n, double *out, qn_error *err)
+{
+    qn_match_view views[QN_SLOT_FIELDS_MAX];
+    bool positions = slot->kind == QN_SLOT_TEXT_RELEVANCE ||
+                     slot->kind == QN_SLOT_PROXIMITY || slot->kind == QN_SLOT_WINDOW;
+    bool any = slot->kind == QN_SLOT_QUERY_MATCH_RATIO ||
+               slot->kind == QN_SLOT_QUERY_TERM_MATCH_COUNT;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = 0;
+        if (slot->field_count == 0) continue;
+        QN_TRY(qn_slot_walks(b, slot, docs[i], positions, err));
+        for (size_t f = 0; f < slot->field_count; f++)
+            QN_TRY(qn_match_walk_to(slot->fields[f].walk, docs[i], &views[f], err));
+        out[i] = (double)(float)(any ? any_field_value(slot, views)
+                                     : text_value(slot, views));
+    }
+    return QN_OK;
+}
+
+/* ---- values: scores of earlier stages ------------------------------------------------------- */
+
+static double standardised(double value, const qn_rank_spread *spread)
+{
+    if (spread == NULL) return 0;
+    if (isnan(value)) value = spread->least;
+    return spread->deviation > 0 ? (value - spread->mean) / spread->deviation : 0;
+}
+
+static const qn_field *vector_field(const qn_binding *b)
+{
+    for (size_t p = 0; p < b->in->path_count; p++)
+        if (b->in->paths[p].found->vector_count > 0)
+            return b->in->paths[p].found->vectors[0].leaf->fields[0].field;
+    return NULL;
+}
+
+static double fact_value(const qn_binding *b, const qn_slot *slot, size_t i)
+{
+    const qn_rank_facts *f = b->facts;
+    double text = f->text == NULL || isnan(f->text[i]) ? 0 : (double)f->text[i];
+    double vector = f->vector == NULL ? (double)NAN : (double)f->vector[i];
+    double neural = f->neural == NULL ? (double)NAN : f->neural[i];
+    const qn_field *field = vector_field(b);
+    if (!isnan(vector) && field != NULL)
+        vector = (double)qn_vector_score(field, (float)vector);
+    switch (slot->kind) {
+    case QN_SLOT_FIRST_PHASE:
+        if (f->rough != NULL && !isnan(f->rough[i])) return (double)f->rough[i];
+        return f->recall == NULL ? 0 : (double)f->recall[i];
+    case QN_SLOT_TEXT_SCORE:
+        return text;
+    case QN_SLOT_TEXT_Z:
+        return standardised(text, f->text_spread);
+    case QN_SLOT_VECTOR_SCORE:
+        return isnan(vector) ? 0 : vector;
+    case QN_SLOT_VECTOR_Z:
+        return standardised(vector, f->vector_spread);
+    case QN_SLOT_RECALL_SCORE:
+        return f->recall == NULL ? 0 : (double)f->recall[i];
+    case QN_SLOT_NEURAL_SCORE:
+        return isnan(neural) ? 0 : 1 / (1 + exp(-neural));
+    case QN_SLOT_NEURAL_LOGIT:
+        return isnan(neural) ? 0 : neural;
+    default:
+        return standardised(neural, f->neural_spread);
+    }
+}
+
+static double proxima_value(const qn_binding *b, const qn_slot *slot, uint32_t doc)
+{
+    float metric = 0;
+    for (size_t p = 0; p < b->in->path_count; p++)
+        if (qn_exec_vector_metric(b->in->paths[p].found, slot->field->id,
+                                  (uint32_t)b->segment, doc, &metric))
+            return (double)metric;
+    return slot->fallback;
+}
+
+qn_status qn_binding_feature(qn_binding *b, qn_slot *slot, const uint32_t *docs,
+                             size_t n, double *out, qn_error *err)
+{
+    if (slot->kind >= QN_SLOT_FIRST_PHASE) {
+        /* The batch may be any ascending part of the run: find each document's facts. */
+        size_t at = 0;
+        for (size_t i = 0; i < n; i++) {
+            while (at < b->doc_count && b->docs[at] < docs[i]) at++;
+            out[i] =
+                b->facts == NULL || at == b->doc_count ? 0 : fact_value(b, slot, at);
+        }
+        return QN_OK;
+    }
+    if (slot->kind == QN_SLOT_PROXIMA) {
+        for (size_t i = 0; i < n; i++) out[i] = proxima_value(b, slot, docs[i]);
+        return QN_OK;
+    }
+    if (slot->kind == QN_SLOT_BM25) {
+        for (size_t i = 0; i < n; i++)
+            QN_TRY(qn_slot_bm25_value(b, slot, docs[i], &out[i], err));
+        return QN_OK;
+    }
+    return text_feature(b, slot, docs, n, out, err);
+}
+
+/* ---- ties ----------------------------------------------------------------------------------- */
+
+qn_status qn_rank_tie_values(const qn_rank_input *in, qn_arena *arena, size_t segment,
+                             const uint32_t *docs, size_t n, float *query_match,
+                             float *field_match, qn_error *err)
+{
+    qn_binding b;
+    qn_slot slot = {.kind = QN_SLOT_QUERY_MATCH_RATIO, .walk_segment = SIZE_MAX};
+    qn_match_view views[QN_SLOT_FIELDS_MAX];
+    QN_TRY(qn_binding_init(&b, in, arena, err));
+    b.segment = segment;
+    QN_TRY(alloc_fields(&b, &slot, QN_SLOT_FIELDS_MAX, err));
+    QN_TRY(add_asked_fields(&b, &slot, err));
+    for (size_t i = 0; i < n; i++) {
+        query_match[i] = field_match[i] = 0;
+        if (slot.field_count == 0) continue;
+        QN_TRY(qn_slot_walks(&b, &slot, docs[i], false, err));
+        for (size_t f = 0; f < slot.field_count; f++) {
+            QN_TRY(qn_match_walk_to(slot.fields[f].walk, docs[i], &views[f], err));
+            field_match[i] =
+                fmaxf(field_match[i], (float)qn_feature_field_match_ratio(&views[f]));
+        }
+        query_match[i] = (float)any_field_value(&slot, views);
+    }
+    return QN_OK;
+}

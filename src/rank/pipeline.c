@@ -1,0 +1,654 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipeline.c -- the stages, one after another.
+ *
+ * The rough stage works on the pool (small arrays over all candidates). Then only documents
+ * that can still matter are kept as rows: the best of the rough sort, or all when the order
+ * is by sort keys. Fine and neural stages work on rows. */
+#include "rank/pipeline.h"
+
+#include "expr/expr.h"
+#include "rank/bind.h"
+#include "rank/rank_internal.h"
+#include "vec/vindex.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { BATCH = 1024, STAGE_RUNS_MAX = QN_RANK_STAGES_MAX + 2, WARNINGS_MAX = 16 };
+
+#define HA3_BASE 10000.0
+#define HA3_ROUGH_MAX 20000.0
+
+typedef struct run {
+    const qn_rank_input *in;
+    qn_arena *arena;
+    qn_error *err;
+    qn_rank_pool pool;
+    const qn_stage *rough_stage; /* NULL: none */
+    float *rough;                /* parallel to the pool; NULL without a rough stage */
+    qn_rank_row *rows;
+    size_t row_count,
+        fine_count; /* rows; the first of them went through the fine stage */
+    bool fine_ran;
+    qn_stage_run stages[STAGE_RUNS_MAX];
+    size_t stage_count;
+    qn_error warnings[WARNINGS_MAX];
+    size_t warning_count;
+    qn_rank_formula *rough_formula, *fine_formula, *neural_formula;
+    qn_rank_spread spreads[3]; /* of the stage that ran last, for the trace */
+    qn_rank_result *out;
+} run;
+
+static const qn_stage *find_stage(const qn_rank_input *in, qn_stage_kind kind)
+{
+    for (size_t i = 0; i < in->stage_count; i++)
+        if (in->stages[i].kind == kind) return &in->stages[i];
+    return NULL;
+}
+
+static void report(run *r, const char *name, size_t in, size_t out, int64_t started_ns)
+{
+    double ms = (double)(qn_clock_mono_ns() - started_ns) / 1e6;
+    if (r->stage_count < STAGE_RUNS_MAX)
+        r->stages[r->stage_count++] = (qn_stage_run){name, in, out, ms};
+}
+
+static void take_warnings(run *r, const qn_rank_formula *f)
+{
+    r->warning_count += qn_rank_formula_warnings(f, r->warnings + r->warning_count,
+                                                 WARNINGS_MAX - r->warning_count);
+    r->out->bad_docs += qn_rank_formula_bad_docs(f);
+}
+
+/* ---- rough: every candidate -------------------------------------------------------------- */
+
+static qn_status run_rough(run *r, const qn_stage *stage)
+{
+    const qn_rank_pool *pool = &r->pool;
+    int64_t started = qn_clock_mono_ns();
+    QN_TRY(qn_rank_formula_open(r->in, r->arena, "rough formula", stage->formula,
+                                QN_EXPR_IN_ROUGH, &r->rough_formula, r->err));
+    r->rough = qn_arena_array(r->arena, pool->n + 1, sizeof *r->rough);
+    if (r->rough == NULL) return qn_fail(r->err, QN_ENOMEM, "rough sort");
+    double values[BATCH];
+    for (size_t begin = 0, n; begin < pool->n; begin += n) {
+        for (n = 1; n < BATCH && begin + n < pool->n &&
+                    pool->segments[begin + n] == pool->segments[begin];)
+            n++;
+        qn_rank_facts facts = {.text = pool->text + begin,
+                               .vector = pool->vector + begin,
+                               .recall = pool->recall + begin};
+        QN_TRY(qn_rank_formula_run(r->rough_formula, pool->segments[begin],
+                                   pool->docs + begin, n, &facts, values, r->err));
+        for (size_t i = 0; i < n; i++) r->rough[begin + i] = (float)values[i];
+    }
+    take_warnings(r, r->rough_formula);
+    report(r, "rough", pool->n,
+           stage->keep == 0 || stage->keep > pool->n ? pool->n : stage->keep, started);
+    return QN_OK;
+}
+
+/* ---- from the pool to rows ------------------------------------------------------------------ */
+
+typedef struct place {
+    float score;
+    uint32_t at; /* in the pool, which is in document order */
+} place;
+
+static int by_score(const void *a, const void *b)
+{
+    const place *x = a, *y = b;
+    bool nan_x = isnan(x->score), nan_y = isnan(y->score);
+    if (nan_x != nan_y) return nan_x ? 1 : -1;
+    if (!nan_x && x->score != y->score) return x->score > y->score ? -1 : 1;
+    return (x->at > y->at) - (x->at < y->at);
+}
+
+/* Puts the best `keep` of n in front (in no particular order): quickselect. */
+static void select_best(place *p, size_t n, size_t keep)
+{
+    size_t low = 0, high = n;
+    while (high - low > 32 && keep > low && keep < high) {
+        place pivot = p[low + (high - low) / 2];
+        size_t i = low, j = high - 1;
+        for (;;) {
+            while (by_score(&p[i], &pivot) < 0) i++;
+            while (by_score(&p[j], &pivot) > 0) j--;
+            if (i >= j) break;
+            place swap = p[i];
+            p[i++] = p[j];
+            p[j--] = swap;
+        }
+        if (keep <= i)
+            high = i;
+        else
+            low = i;
+    }
+    qsort(p + low, high - low, sizeof *p, by_score);
+}
+
+/* How many of the best can still matter. */
+static size_t rows_needed(const run *r)
+{
+    const qn_rank_input *in = r->in;
+    if (!qn_rank__by_score(in)) return r->pool.n;
+    size_t needed = in->wanted;
+    for (size_t i = 0; i < in->stage_count; i++) {
+        const qn_stage *s = &in->stages[i];
+        if (s->kind == QN_STAGE_ROUGH) continue;
+        size_t keep = s->keep;
+        if (keep == 0)
+            keep = s->kind == QN_STAGE_FINE ? r->pool.n : QN_RANK_NEURAL_KEEP_DEFAULT;
+        if (keep > needed) needed = keep;
+    }
+    return needed < r->pool.n ? needed : r->pool.n;
+}
+
+static void fill_row(const run *r, qn_rank_row *row, uint32_t at, uint32_t rank)
+{
+    const qn_rank_pool *pool = &r->pool;
+    qn_ranked *d = &row->r;
+    *row = (qn_rank_row){0};
+    d->segment = pool->segments[at];
+    d->doc = pool->docs[at];
+    d->text = (double)pool->text[at];
+    d->vector = (double)pool->vector[at];
+    d->recall = (double)pool->recall[at];
+    d->rough = r->rough == NULL ? (double)NAN : (double)r->rough[at];
+    d->fine = d->neural = d->stage_score = NAN;
+    d->fine_rank = d->neural_rank = d->final_rank = UINT32_MAX;
+    d->rough_rank = r->rough == NULL ? UINT32_MAX : rank;
+    d->recall_rank = rank;
+}
+
+/* Ranks by the fused score alone, for documents that a rough formula reordered. */
+static qn_status rank_recall(run *r)
+{
+    size_t n = r->pool.n;
+    place *p = qn_arena_array(r->arena, n + 1, sizeof *p);
+    uint32_t *rank_of = qn_arena_array(r->arena, n + 1, sizeof *rank_of);
+    if (p == NULL || rank_of == NULL)
+        return qn_fail(r->err, QN_ENOMEM, "ranks of recall");
+    for (uint32_t i = 0; i < n; i++) p[i] = (place){r->pool.recall[i], i};
+    qsort(p, n, sizeof *p, by_score);
+    for (uint32_t i = 0; i < n; i++) rank_of[p[i].at] = i;
+    for (size_t i = 0; i < r->row_count; i++) {
+        qn_ranked *d = &r->rows[i].r;
+        d->recall_rank = rank_of[d->recall_rank];
+    }
+    return QN_OK;
+}
+
+static qn_status make_rows(run *r)
+{
+    size_t n = r->pool.n, needed = rows_needed(r);
+    place *p = qn_arena_array(r->arena, n + 1, sizeof *p);
+    r->rows = qn_arena_array(r->arena, needed + 1, sizeof *r->rows);
+    if (p == NULL || r->rows == NULL)
+        return qn_fail(r->err, QN_ENOMEM, "out of memory for %zu documents", needed);
+    for (uint32_t i = 0; i < n; i++)
+        p[i] = (place){r->rough == NULL ? r->pool.recall[i] : r->rough[i], i};
+    if (needed < n) select_best(p, n, needed);
+    qsort(p, needed, sizeof *p, by_score);
+    for (uint32_t i = 0; i < needed; i++) {
+        fill_row(r, &r->rows[i], p[i].at, i);
+        if (r->rough != NULL)
+            r->rows[i].r.recall_rank = p[i].at; /* rank_recall() replaces it */
+    }
+    r->row_count = needed;
+    return r->rough != NULL ? rank_recall(r) : QN_OK;
+}
+
+/* ---- a formula over rows ---------------------------------------------------------------- */
+
+/* The first n rows in document order, with their facts in parallel arrays. */
+typedef struct grouped {
+    size_t n;
+    struct keyed {
+        uint64_t document; /* segment, doc */
+        uint32_t row;
+    } * order;
+    uint32_t *docs;
+    float *text, *vector, *recall, *rough;
+    double *neural, *values;
+    qn_rank_spread spreads[3]; /* of text, vector, neural scores */
+} grouped;
+
+static int by_document(const void *a, const void *b)
+{
+    const struct keyed *x = a, *y = b;
+    return (x->document > y->document) - (x->document < y->document);
+}
+
+/* The end of the run of one segment that begins at `begin`. */
+static size_t segment_end(const grouped *g, size_t begin)
+{
+    size_t end = begin + 1;
+    while (end < g->n && g->order[end].document >> 32 == g->order[begin].document >> 32)
+        end++;
+    return end;
+}
+
+/* ---- what the stage's scores are like ------------------------------------------------- */
+
+static qn_rank_spread spread_of(const double *values, size_t n)
+{
+    qn_rank_spread s = {0, 0, INFINITY};
+    size_t known = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (isnan(values[i])) continue;
+        s.mean += values[i];
+        s.least = fmin(s.least, values[i]);
+        known++;
+    }
+    if (known == 0) return (qn_rank_spread){0, 0, 0};
+    s.mean /= (double)known;
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(values[i]))
+            s.deviation += (values[i] - s.mean) * (values[i] - s.mean);
+    s.deviation = sqrt(s.deviation / (double)known);
+    return s;
+}
+
+/* The vector leaf whose nearness vector_score() means: the first of the paths. */
+static const qn_query *vector_leaf(const qn_rank_input *in)
+{
+    for (size_t p = 0; p < in->path_count; p++)
+        if (in->paths[p].found->vector_count > 0)
+            return in->paths[p].found->vectors[0].leaf;
+    return NULL;
+}
+
+/* Documents that only words found have a vector too: their nearness is computed here, for
+ * the few that a stage looks at. */
+static qn_status complete_vectors(run *r, const qn_query *leaf, grouped *g)
+{
+    const qn_field *field = leaf->fields[0].field;
+    qn_vindex_query query = {.vector = leaf->u.vector.values, .dims = field->dims};
+    for (size_t begin = 0, end; begin < g->n; begin = end) {
+        end = segment_end(g, begin);
+        const qn_segment_view *view =
+            &r->in->snapshot->segments[g->order[begin].document >> 32];
+        float *values = qn_arena_array(r->arena, end - begin, sizeof *values);
+        if (values == NULL) return qn_fail(r->err, QN_ENOMEM, "vectors");
+        for (size_t v = 0; v < view->vector_count; v++) {
+            if (view->vectors[v].field_id != field->id) continue;
+            QN_TRY(qn_vindex_values(view->vectors[v].index, &query, g->docs + begin,
+                                    end - begin, values, r->err));
+            for (size_t i = begin; i < end; i++)
+                if (isnan(g->vector[i])) g->vector[i] = values[i - begin];
+        }
+    }
+    return QN_OK;
+}
+
+static qn_status measure(run *r, grouped *g)
+{
+    const qn_query *leaf = vector_leaf(r->in);
+    if (leaf != NULL && r->in->scale == QN_RANK_PLAIN)
+        QN_TRY(complete_vectors(r, leaf, g));
+    for (size_t i = 0; i < g->n; i++)
+        g->values[i] = isnan(g->text[i]) ? 0 : (double)g->text[i];
+    g->spreads[0] = spread_of(g->values, g->n);
+    for (size_t i = 0; i < g->n; i++)
+        g->values[i] =
+            leaf == NULL || isnan(g->vector[i])
+                ? (double)NAN
+                : (double)qn_vector_score(leaf->fields[0].field, g->vector[i]);
+    g->spreads[1] = spread_of(g->values, g->n);
+    g->spreads[2] = spread_of(g->neural, g->n);
+    return QN_OK;
+}
+
+static qn_status group_rows(run *r, size_t n, grouped *g)
+{
+    qn_arena *arena = r->arena;
+    *g = (grouped){.n = n};
+    g->order = qn_arena_array(arena, n + 1, sizeof *g->order);
+    g->docs = qn_arena_array(arena, n + 1, sizeof *g->docs);
+    float *floats = qn_arena_array(arena, 4 * n + 1, sizeof *floats);
+    double *doubles = qn_arena_array(arena, 2 * n + 1, sizeof *doubles);
+    if (g->order == NULL || g->docs == NULL || floats == NULL || doubles == NULL)
+        return qn_fail(r->err, QN_ENOMEM, "out of memory for %zu documents", n);
+    g->text = floats, g->vector = floats + n, g->recall = floats + 2 * n;
+    g->rough = floats + 3 * n, g->neural = doubles, g->values = doubles + n;
+    for (uint32_t i = 0; i < n; i++) {
+        const qn_ranked *d = &r->rows[i].r;
+        g->order[i] = (struct keyed){(uint64_t)d->segment << 32 | d->doc, i};
+    }
+    qsort(g->order, n, sizeof *g->order, by_document);
+    for (size_t i = 0; i < n; i++) {
+        const qn_ranked *d = &r->rows[g->order[i].row].r;
+        g->docs[i] = d->doc;
+        g->text[i] = (float)d->text;
+        g->vector[i] = (float)d->vector;
+        g->recall[i] = (float)d->recall;
+        g->rough[i] = (float)d->rough;
+        g->neural[i] = d->neural;
+    }
+    return measure(r, g);
+}
+
+static qn_rank_facts facts_at(const grouped *g, size_t i)
+{
+    return (qn_rank_facts){g->text + i,    g->vector + i, g->recall + i,
+                           g->rough + i,   g->neural + i, &g->spreads[0],
+                           &g->spreads[1], &g->spreads[2]};
+}
+
+static qn_status run_formula(run *r, qn_rank_formula *f, grouped *g)
+{
+    for (size_t begin = 0, end; begin < g->n; begin = end) {
+        end = segment_end(g, begin);
+        qn_rank_facts facts = facts_at(g, begin);
+        QN_TRY(qn_rank_formula_run(f, (size_t)(g->order[begin].document >> 32),
+                                   g->docs + begin, end - begin, &facts,
+                                   g->values + begin, r->err));
+    }
+    take_warnings(r, f);
+    memcpy(r->spreads, g->spreads, sizeof r->spreads);
+    return QN_OK;
+}
+
+/* ---- fine --------------------------------------------------------------------------------- */
+
+static qn_status fill_ties(run *r, const grouped *g)
+{
+    float *query = qn_arena_array(r->arena, g->n + 1, sizeof *query);
+    float *field = qn_arena_array(r->arena, g->n + 1, sizeof *field);
+    if (query == NULL || field == NULL) return qn_fail(r->err, QN_ENOMEM, "ties");
+    for (size_t begin = 0, end; begin < g->n; begin = end) {
+        end = segment_end(g, begin);
+        QN_TRY(qn_rank_tie_values(
+            r->in, r->arena, (size_t)(g->order[begin].document >> 32), g->docs + begin,
+            end - begin, query + begin, field + begin, r->err));
+    }
+    for (size_t i = 0; i < g->n; i++) {
+        qn_rank_row *row = &r->rows[g->order[i].row];
+        row->tie_query = query[i];
+        row->tie_field = field[i];
+    }
+    return QN_OK;
+}
+
+static qn_status run_fine(run *r, const qn_stage *stage)
+{
+    int64_t started = qn_clock_mono_ns();
+    grouped g;
+    r->fine_count = r->row_count;
+    if (stage->keep != 0 && stage->keep < r->fine_count) r->fine_count = stage->keep;
+    QN_TRY(qn_rank_formula_open(r->in, r->arena, "fine formula", stage->formula,
+                                QN_EXPR_IN_FINE, &r->fine_formula, r->err));
+    QN_TRY(group_rows(r, r->fine_count, &g));
+    QN_TRY(run_formula(r, r->fine_formula, &g));
+    for (size_t i = 0; i < g.n; i++)
+        r->rows[g.order[i].row].r.fine = (double)(float)g.values[i];
+    if (r->in->scale == QN_RANK_HA3) QN_TRY(fill_ties(r, &g));
+    r->fine_ran = true;
+    report(r, "fine", r->row_count, r->fine_count, started);
+    return QN_OK;
+}
+
+/* ---- scores ------------------------------------------------------------------------------- */
+
+/* The last formula that scored the document, in the scale of the dialect. */
+static double score_of(const run *r, const qn_ranked *d)
+{
+    if (r->in->scale == QN_RANK_PLAIN) {
+        if (!isnan(d->stage_score)) return d->stage_score;
+        if (!isnan(d->fine)) return d->fine;
+        return isnan(d->rough) ? d->recall : d->rough;
+    }
+    if (!isnan(d->stage_score)) return HA3_BASE + d->stage_score;
+    if (!isnan(d->fine)) return HA3_BASE + d->fine;
+    bool counts =
+        r->rough_stage != NULL && !(r->rough_stage->selects_only && r->fine_ran);
+    double rough = HA3_BASE + (counts && !isnan(d->rough) ? d->rough : 0);
+    return rough > HA3_ROUGH_MAX ? HA3_ROUGH_MAX : rough;
+}
+
+static void set_scores(run *r)
+{
+    for (size_t i = 0; i < r->row_count; i++)
+        r->rows[i].r.score = score_of(r, &r->rows[i].r);
+}
+
+/* In a plain pipeline documents that the fine sort did not see stay behind those it saw,
+ * whatever the numbers; in HA3 the numbers decide (2.4: kept as documented). */
+static void set_groups(run *r, size_t scored_last)
+{
+    for (size_t i = 0; i < r->row_count; i++) {
+        bool behind =
+            r->in->scale == QN_RANK_PLAIN && r->fine_ran && isnan(r->rows[i].r.fine);
+        r->rows[i].group = behind ? 1 : 0;
+        if (scored_last != SIZE_MAX)
+            r->rows[i].group = isnan(r->rows[i].r.neural) ? 1 + r->rows[i].group : 0;
+    }
+}
+
+/* Order by what is known so far; `rank` says which member gets the places. */
+static qn_status order_rows(run *r, size_t scored_last)
+{
+    qn_rank_input by_score = *r->in;
+    by_score.sort_count = 0;
+    set_scores(r);
+    set_groups(r, scored_last);
+    return qn_rank__sort(&by_score, r->arena, r->rows, r->row_count, r->err);
+}
+
+/* ---- neural ------------------------------------------------------------------------------- */
+
+static qn_status ask_model(run *r, const qn_stage *stage, size_t n,
+                           size_t *scored_count)
+{
+    uint32_t *segments = qn_arena_array(r->arena, n + 1, sizeof *segments);
+    uint32_t *docs = qn_arena_array(r->arena, n + 1, sizeof *docs);
+    float *logits = qn_arena_array(r->arena, n + 1, sizeof *logits);
+    bool *scored = qn_arena_array(r->arena, n + 1, sizeof *scored);
+    if (segments == NULL || docs == NULL || logits == NULL || scored == NULL)
+        return qn_fail(r->err, QN_ENOMEM, "neural stage");
+    for (size_t i = 0; i < n; i++) {
+        segments[i] = r->rows[i].r.segment;
+        docs[i] = r->rows[i].r.doc;
+    }
+    qn_deadline deadline =
+        r->in->deadline == NULL ? (qn_deadline){0} : *r->in->deadline;
+    if (stage->budget_ms > 0) {
+        int64_t own = qn_clock_mono_ns() + stage->budget_ms * 1000000;
+        if (deadline.at_ns == 0 || own < deadline.at_ns) deadline.at_ns = own;
+    }
+    QN_TRY(r->in->neural(r->in->neural_ctx, stage->model, segments, docs, n, &deadline,
+                         logits, scored, r->err));
+    *scored_count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!scored[i]) continue;
+        r->rows[i].r.neural = (double)logits[i];
+        r->rows[i].r.neural_rank = (uint32_t)i;
+        (*scored_count)++;
+    }
+    return QN_OK;
+}
+
+/* The stage's score of the documents that were reached: its formula, or the logit. */
+static qn_status blend(run *r, const qn_stage *stage, size_t n)
+{
+    grouped g;
+    size_t reached = 0;
+    /* Reached documents in front, each part in its order: a formula sees only them. */
+    qn_rank_row *behind = qn_arena_array(r->arena, n + 1, sizeof *behind);
+    if (behind == NULL) return qn_fail(r->err, QN_ENOMEM, "neural stage");
+    size_t missed = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (isnan(r->rows[i].r.neural))
+            behind[missed++] = r->rows[i];
+        else
+            r->rows[reached++] = r->rows[i];
+    }
+    memcpy(r->rows + reached, behind, missed * sizeof *behind);
+    if (stage->formula.n == 0) {
+        for (size_t i = 0; i < reached; i++)
+            r->rows[i].r.stage_score = r->rows[i].r.neural;
+        return QN_OK;
+    }
+    QN_TRY(qn_rank_formula_open(r->in, r->arena, "neural formula", stage->formula,
+                                QN_EXPR_IN_FINE, &r->neural_formula, r->err));
+    QN_TRY(group_rows(r, reached, &g));
+    QN_TRY(run_formula(r, r->neural_formula, &g));
+    for (size_t i = 0; i < reached; i++)
+        r->rows[g.order[i].row].r.stage_score = (double)(float)g.values[i];
+    return QN_OK;
+}
+
+static qn_status run_neural(run *r, const qn_stage *stage)
+{
+    int64_t started = qn_clock_mono_ns();
+    size_t n = stage->keep == 0 ? QN_RANK_NEURAL_KEEP_DEFAULT : stage->keep, scored = 0;
+    if (n > r->row_count) n = r->row_count;
+    if (r->in->neural == NULL)
+        return qn_fail(r->err, QN_EUNSUPPORTED, "no model can be run here");
+    QN_TRY(order_rows(r, SIZE_MAX));
+    QN_TRY(ask_model(r, stage, n, &scored));
+    QN_TRY(blend(r, stage, n));
+    r->out->neural_ran = true;
+    r->out->neural_timed_out = scored < n;
+    r->out->neural_model = stage->model;
+    r->out->neural_scored = scored;
+    r->out->neural_of = n;
+    report(r, "neural", n, scored, started);
+    return order_rows(r, scored);
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+static void set_fine_ranks(run *r)
+{
+    uint32_t rank = 0;
+    for (size_t i = 0; i < r->row_count; i++)
+        if (!isnan(r->rows[i].r.fine)) r->rows[i].r.fine_rank = rank++;
+}
+
+static qn_status final_order(run *r)
+{
+    const qn_rank_input *in = r->in;
+    int64_t started = qn_clock_mono_ns();
+    if (in->sort_count > 0) {
+        QN_TRY(qn_rank__keys_fill(in, r->arena, r->rows, r->row_count, r->err));
+        if (!qn_rank__by_score(in)) {
+            QN_TRY(qn_rank__sort(in, r->arena, r->rows, r->row_count, r->err));
+            report(r, "sort", r->row_count, r->row_count, started);
+        }
+    }
+    for (uint32_t i = 0; i < r->row_count; i++) r->rows[i].r.final_rank = i;
+    return QN_OK;
+}
+
+static qn_status trace_row(run *r, qn_ranked *d)
+{
+    static const struct {
+        const char *title;
+        size_t offset;
+    } parts[] = {{"FirstRank:\n", offsetof(run, rough_formula)},
+                 {"SecondRank:\n", offsetof(run, fine_formula)},
+                 {"NeuralRank:\n", offsetof(run, neural_formula)}};
+    const double values[] = {d->rough, d->fine, d->stage_score};
+    float text = (float)d->text, vector = (float)d->vector, recall = (float)d->recall;
+    float rough = (float)d->rough;
+    qn_rank_facts facts = {&text,      &vector,        &recall,        &rough,
+                           &d->neural, &r->spreads[0], &r->spreads[1], &r->spreads[2]};
+    qn_buf out;
+    qn_buf_init(&out, qn_alloc_heap());
+    qn_status st = QN_OK;
+    for (size_t i = 0; st == QN_OK && i < sizeof parts / sizeof *parts; i++) {
+        qn_rank_formula *f = NULL;
+        memcpy(&f, (const char *)r + parts[i].offset, sizeof f);
+        if (f == NULL || isnan(values[i])) continue;
+        qn_buf_add_str(&out, parts[i].title);
+        st = qn_rank_formula_trace(f, d->segment, d->doc, &facts, &out, r->err);
+    }
+    if (st == QN_OK && r->fine_ran && isnan(d->fine))
+        qn_buf_printf(
+            &out,
+            "not in the fine sort: rough rank %u, %zu documents are fine-sorted\n",
+            d->rough_rank == UINT32_MAX ? d->recall_rank : d->rough_rank,
+            r->fine_count);
+    if (st == QN_OK) d->trace = qn_arena_slice(r->arena, qn_buf_slice(&out));
+    qn_buf_deinit(&out);
+    return st;
+}
+
+static qn_status finish(run *r)
+{
+    const qn_rank_input *in = r->in;
+    qn_rank_result *out = r->out;
+    size_t shown = in->wanted < r->row_count ? in->wanted : r->row_count;
+    size_t width = in->sort_count == 0 ? 1 : in->sort_count;
+    qn_ranked *docs = qn_arena_array(r->arena, r->row_count + 1, sizeof *docs);
+    qn_sort_value *values = qn_arena_array(r->arena, shown * width + 1, sizeof *values);
+    qn_stage_run *stages = qn_arena_array(r->arena, r->stage_count + 1, sizeof *stages);
+    qn_error *warnings =
+        qn_arena_array(r->arena, r->warning_count + 1, sizeof *warnings);
+    if (docs == NULL || values == NULL || stages == NULL || warnings == NULL)
+        return qn_fail(r->err, QN_ENOMEM, "out of memory for the result");
+    out->max_score = NAN;
+    for (size_t i = 0; i < r->row_count; i++) {
+        docs[i] = r->rows[i].r;
+        if (!(out->max_score >= docs[i].score)) out->max_score = docs[i].score;
+        if (i >= shown) continue;
+        if (in->trace) QN_TRY(trace_row(r, &docs[i]));
+        for (size_t k = 0; k < width; k++)
+            values[i * width + k] = in->sort_count > 0
+                                        ? r->rows[i].keys[k]
+                                        : (qn_sort_value){.kind = QN_SORT_VALUE_SCORE,
+                                                          .f64 = docs[i].score};
+    }
+    memcpy(stages, r->stages, r->stage_count * sizeof *stages);
+    memcpy(warnings, r->warnings, r->warning_count * sizeof *warnings);
+    out->docs = docs;
+    out->count = r->row_count;
+    out->sort_values = values;
+    out->sort_value_rows = shown;
+    out->stages = stages;
+    out->stage_count = r->stage_count;
+    out->warnings = warnings;
+    out->warning_count = r->warning_count;
+    return QN_OK;
+}
+
+static qn_status run_all(run *r)
+{
+    const qn_stage *rough = find_stage(r->in, QN_STAGE_ROUGH);
+    const qn_stage *fine = find_stage(r->in, QN_STAGE_FINE);
+    const qn_stage *neural = find_stage(r->in, QN_STAGE_NEURAL);
+    int64_t started = qn_clock_mono_ns();
+    QN_TRY(qn_rank__pool_make(r->in, r->arena, &r->pool, r->err));
+    report(r, "fuse", r->pool.n, r->pool.n, started);
+    r->rough_stage = rough;
+    if (rough != NULL) QN_TRY(run_rough(r, rough));
+    QN_TRY(make_rows(r));
+    if (fine != NULL) QN_TRY(run_fine(r, fine));
+    QN_TRY(order_rows(r, SIZE_MAX));
+    set_fine_ranks(r);
+    if (neural != NULL) QN_TRY(run_neural(r, neural));
+    QN_TRY(final_order(r));
+    return finish(r);
+}
+
+qn_status qn_rank_run(const qn_rank_input *in, qn_arena *arena, qn_rank_result *out,
+                      qn_error *err)
+{
+    *out = (qn_rank_result){0};
+    if (in->stage_count > QN_RANK_STAGES_MAX)
+        return qn_fail(err, QN_ELIMIT, "%zu stages, at most %d", in->stage_count,
+                       QN_RANK_STAGES_MAX);
+    run *r = qn_arena_new(arena, sizeof *r);
+    if (r == NULL) return qn_fail(err, QN_ENOMEM, "ranking");
+    r->in = in;
+    r->arena = arena;
+    r->err = err;
+    r->out = out;
+    qn_status st = run_all(r);
+    qn_rank_formula_close(r->rough_formula);
+    qn_rank_formula_close(r->fine_formula);
+    qn_rank_formula_close(r->neural_formula);
+    return st;
+}

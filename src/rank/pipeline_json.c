@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipeline_json.c -- pipelines as people write them. */
+#include "rank/pipeline.h"
+
+#include "base/nearest.h"
+#include "io/json.h"
+
+#include <math.h>
+
+enum { K_MAX = 10000 };
+
+/* What a key may hold; the reader below walks these tables. */
+typedef struct reader {
+    qn_arena *arena;
+    qn_slice text;
+    qn_pipeline *p;
+    qn_stage stages[QN_RANK_STAGES_MAX];
+    size_t stage_count;
+    bool has_weights;
+    qn_error *err;
+} reader;
+
+typedef qn_status member_fn(reader *r, const qn_json *v, void *into);
+
+typedef struct member {
+    const char *key;
+    member_fn *read;
+} member;
+
+static qn_status wrong(reader *r, const qn_json *v, const char *wanted)
+{
+    return qn_fail_at(r->err, QN_EJSON, qn_json_offset(v, r->text),
+                      "pipeline: \"%.*s\" takes %s, not %s", QN_SLICE_ARG(v->key),
+                      wanted, qn_json_kind_name(v->kind));
+}
+
+static qn_status unknown(reader *r, const qn_json *v, const member *known)
+{
+    qn_nearest near = qn_nearest_begin(v->key);
+    qn_buf list;
+    qn_buf_init(&list, qn_alloc_heap());
+    for (const member *m = known; m->key != NULL; m++) {
+        qn_nearest_offer(&near, qn_slice_of(m->key));
+        qn_buf_printf(&list, "%s%s", m == known ? "" : ", ", m->key);
+    }
+    qn_slice all = qn_buf_slice(&list);
+    uint64_t at = qn_json_offset(v, r->text);
+    if (near.best.p != NULL)
+        (void)qn_fail_at(r->err, QN_EJSON, at,
+                         "pipeline: unknown key \"%.*s\", did you mean \"%.*s\"?",
+                         QN_SLICE_ARG(v->key), QN_SLICE_ARG(near.best));
+    else
+        (void)qn_fail_at(r->err, QN_EJSON, at,
+                         "pipeline: unknown key \"%.*s\"; known: %.*s",
+                         QN_SLICE_ARG(v->key), QN_SLICE_ARG(all));
+    qn_buf_deinit(&list);
+    return QN_EJSON;
+}
+
+static qn_status read_object(reader *r, const qn_json *v, const member *known,
+                             void *into)
+{
+    if (v->kind != QN_JSON_OBJECT) return wrong(r, v, "an object");
+    for (const qn_json *it = v->first; it != NULL; it = it->next) {
+        const member *m = known;
+        while (m->key != NULL && !qn_slice_eq_str(it->key, m->key)) m++;
+        if (m->key == NULL) return unknown(r, it, known);
+        QN_TRY(m->read(r, it, into));
+    }
+    return QN_OK;
+}
+
+static qn_status read_count(reader *r, const qn_json *v, size_t most, size_t *out)
+{
+    if (v->kind != QN_JSON_INT || v->integer < 0)
+        return wrong(r, v, "a whole number from 0");
+    if ((uint64_t)v->integer > most)
+        return qn_fail_at(r->err, QN_ELIMIT, qn_json_offset(v, r->text),
+                          "pipeline: \"%.*s\" is %lld, at most %zu",
+                          QN_SLICE_ARG(v->key), (long long)v->integer, most);
+    *out = (size_t)v->integer;
+    return QN_OK;
+}
+
+static qn_status read_names(reader *r, const qn_json *v, const qn_slice **out,
+                            size_t *count)
+{
+    if (v->kind != QN_JSON_ARRAY || v->count == 0)
+        return wrong(r, v, "a list of field names");
+    qn_slice *names = qn_arena_array(r->arena, v->count, sizeof *names);
+    if (names == NULL) return qn_fail(r->err, QN_ENOMEM, "pipeline");
+    size_t n = 0;
+    for (const qn_json *it = v->first; it != NULL; it = it->next) {
+        if (it->kind != QN_JSON_STRING) return wrong(r, v, "a list of field names");
+        names[n++] = qn_arena_slice(r->arena, it->string);
+    }
+    *out = names;
+    *count = n;
+    return QN_OK;
+}
+
+/* ---- recall ------------------------------------------------------------------------- */
+
+static qn_status text_fields(reader *r, const qn_json *v, void *into)
+{
+    (void)into;
+    return read_names(r, v, &r->p->text_fields, &r->p->text_field_count);
+}
+
+static qn_status text_operator(reader *r, const qn_json *v, void *into)
+{
+    (void)into;
+    if (v->kind == QN_JSON_STRING && qn_slice_eq_nocase(v->string, "and")) {
+        r->p->operator_and = true;
+        return QN_OK;
+    }
+    if (v->kind == QN_JSON_STRING && qn_slice_eq_nocase(v->string, "or")) return QN_OK;
+    return wrong(r, v, "\"and\" or \"or\"");
+}
+
+static qn_status text_tie_breaker(reader *r, const qn_json *v, void *into)
+{
+    (void)into;
+    bool number = v->kind == QN_JSON_INT || v->kind == QN_JSON_DOUBLE;
+    if (!number || v->number < 0 || v->number > 1)
+        return wrong(r, v, "a number from 0 to 1");
+    r->p->tie_breaker = (float)v->number;
+    return QN_OK;
+}
+
+static qn_status text_k(reader *r, const qn_json *v, void *into)
+{
+    (void)into;
+    return read_count(r, v, 1000000, &r->p->text_k);
+}
+
+static qn_status recall_text(reader *r, const qn_json *v, void *into)
+{
+    static const member known[] = {{"fields", text_fields},
+                                   {"operator", text_operator},
+                                   {"tie_breaker", text_tie_breaker},
+                                   {"k", text_k},
+                                   {NULL, NULL}};
+    r->p->has_text = true;
+    return read_object(r, v, known, into);
+}
+
+static qn_status vector_field(reader *r, const qn_json *v, void *into)
+{
+    (void)into;
+    if (v->kind != QN_JSON_STRING) return wrong(r, v, "a field name");
+    r->p->vector_field = qn_arena_slice(r->arena, v->string);
+    return QN_OK;
+}
+
+static qn_status vector_k(reader *r, const qn_json *v, void *into)
+{
+    size_t k = 0;
+    (void)into;
+    QN_TRY(read_count(r, v, K_MAX, &k));
+    if (k == 0) return wrong(r, v, "a whole number from 1");
+    r->p->vector_k = (uint32_t)k;
+    return QN_OK;
+}
+
+static qn_status recall_vector(reader *r, const qn_json *v, void *into)
+{
+    static const member known[] = {
+        {"field", vector_field}, {"k", vector_k}, {NULL, NULL}};
+    r->p->has_vector = true;
+    return read_object(r, v, known, into);
+}
+
+static qn_status recall_fusion(reader *r, const qn_json *v, void *into)
+{
+    static const struct {
+        const char *name;
+        qn_fusion fusion;
+    } kinds[] = {
+        {"rrf", QN_FUSION_RRF}, {"linear", QN_FUSION_LINEAR}, {"sum", QN_FUSION_SUM}};
+    (void)into;
+    for (size_t i = 0; v->kind == QN_JSON_STRING && i < 3; i++) {
+        if (!qn_slice_eq_str(v->string, kinds[i].name)) continue;
+        r->p->fusion = kinds[i].fusion;
+        return QN_OK;
+    }
+    return wrong(r, v, "\"rrf\", \"linear\" or \"sum\"");
+}
+
+static qn_status weight(reader *r, const qn_json *v, void *into)
+{
+    float *weights = into;
+    bool number = v->kind == QN_JSON_INT || v->kind == QN_JSON_DOUBLE;
+    if (!number || v->number < 0 || v->number > 1e6)
+        return wrong(r, v, "a number from 0");
+    weights[qn_slice_eq_str(v->key, "vector")] = (float)v->number;
+    return QN_OK;
+}
+
+static qn_status recall_weights(reader *r, const qn_json *v, void *into)
+{
+    static const member known[] = {{"text", weight}, {"vector", weight}, {NULL, NULL}};
+    float weights[2] = {1, 1};
+    (void)into;
+    QN_TRY(read_object(r, v, known, weights));
+    r->p->text_weight = weights[0];
+    r->p->vector_weight = weights[1];
+    r->has_weights = true;
+    return QN_OK;
+}
+
+static qn_status recall(reader *r, const qn_json *v, void *into)
+{
+    static const member known[] = {{"text", recall_text},
+                                   {"vector", recall_vector},
+                                   {"fusion", recall_fusion},
+                                   {"weights", recall_weights},
+                                   {NULL, NULL}};
+    return read_object(r, v, known, into);
+}
+
+/* ---- stages ------------------------------------------------------------------------- */
+
+static qn_status stage_formula(reader *r, const qn_json *v, void *into)
+{
+    qn_stage *stage = into;
+    if (v->kind != QN_JSON_STRING) return wrong(r, v, "a formula as a string");
+    stage->formula = qn_arena_slice(r->arena, v->string);
+    return QN_OK;
+}
+
+static qn_status stage_keep(reader *r, const qn_json *v, void *into)
+{
+    qn_stage *stage = into;
+    return read_count(r, v, 1000000, &stage->keep);
+}
+
+static qn_status stage_budget(reader *r, const qn_json *v, void *into)
+{
+    qn_stage *stage = into;
+    size_t ms = 0;
+    QN_TRY(read_count(r, v, 86400000, &ms));
+    stage->budget_ms = (int64_t)ms;
+    return QN_OK;
+}
+
+static qn_status stage_model(reader *r, const qn_json *v, void *into)
+{
+    qn_stage *stage = into;
+    if (v->kind != QN_JSON_STRING) return wrong(r, v, "a model's name");
+    stage->model = qn_arena_strndup(r->arena, v->string.p, v->string.n);
+    return QN_OK;
+}
+
+static qn_status neural_fields(reader *r, const qn_json *v, void *into)
+{
+    (void)into;
+    return read_names(r, v, &r->p->neural_fields, &r->p->neural_field_count);
+}
+
+static qn_status stage(reader *r, const qn_json *v, void *into)
+{
+    static const member plain[] = {
+        {"formula", stage_formula}, {"keep", stage_keep}, {NULL, NULL}};
+    static const member neural[] = {{"formula", stage_formula},  {"keep", stage_keep},
+                                    {"budget_ms", stage_budget}, {"model", stage_model},
+                                    {"fields", neural_fields},   {NULL, NULL}};
+    qn_stage s = {.kind = QN_STAGE_NEURAL};
+    (void)into;
+    if (qn_slice_eq_str(v->key, "rough")) s.kind = QN_STAGE_ROUGH;
+    if (qn_slice_eq_str(v->key, "fine")) s.kind = QN_STAGE_FINE;
+    QN_TRY(read_object(r, v, s.kind == QN_STAGE_NEURAL ? neural : plain, &s));
+    if (s.kind != QN_STAGE_NEURAL && s.formula.n == 0)
+        return wrong(r, v, "a \"formula\"");
+    r->stages[r->stage_count++] = s;
+    return QN_OK;
+}
+
+static qn_status read_pipeline(reader *r)
+{
+    static const member known[] = {{"recall", recall},
+                                   {"rough", stage},
+                                   {"fine", stage},
+                                   {"neural", stage},
+                                   {NULL, NULL}};
+    const qn_json *root = NULL;
+    QN_TRY(qn_json_parse(r->arena, r->text, &root, r->err));
+    if (root->kind != QN_JSON_OBJECT)
+        return qn_fail_at(r->err, QN_EJSON, 0, "a pipeline is a JSON object");
+    /* Stages run in the order of their kinds, whatever order they were written in. */
+    static const char *const order[] = {"recall", "rough", "fine", "neural"};
+    for (const qn_json *it = root->first; it != NULL; it = it->next) {
+        const member *m = known;
+        while (m->key != NULL && !qn_slice_eq_str(it->key, m->key)) m++;
+        if (m->key == NULL) return unknown(r, it, known);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        const qn_json *v = qn_json_get(root, order[i]);
+        if (v != NULL) QN_TRY((i == 0 ? recall : stage)(r, v, NULL));
+    }
+    return QN_OK;
+}
+
+/* ---- names that are always there ------------------------------------------------------ */
+
+static const struct {
+    const char *name;
+    bool text, vector;
+} built_in[] = {{"bm25", true, false}, {"vector", false, true}, {"hybrid", true, true}};
+
+static bool read_built_in(reader *r)
+{
+    static const char suffix[] = "+rerank";
+    qn_slice name = r->text;
+    bool rerank = qn_slice_ends_with(name, suffix);
+    if (rerank) name.n -= sizeof suffix - 1;
+    for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++) {
+        if (!qn_slice_eq_str(name, built_in[i].name)) continue;
+        r->p->has_text = built_in[i].text;
+        r->p->has_vector = built_in[i].vector;
+        if (rerank) r->stages[r->stage_count++] = (qn_stage){.kind = QN_STAGE_NEURAL};
+        return true;
+    }
+    return false;
+}
+
+qn_status qn_pipeline_parse(qn_slice text, qn_arena *arena, const qn_pipeline **out,
+                            qn_error *err)
+{
+    qn_pipeline *p = qn_arena_new(arena, sizeof *p);
+    if (p == NULL) return qn_fail(err, QN_ENOMEM, "pipeline");
+    p->vector_k = 100;
+    p->fusion = QN_FUSION_RRF;
+    p->text_weight = p->vector_weight = 1;
+    reader r = {.arena = arena, .text = qn_slice_trim(text), .p = p, .err = err};
+    if (r.text.n > 0 && r.text.p[0] == '{') {
+        QN_TRY(read_pipeline(&r));
+    } else if (!read_built_in(&r)) {
+        return qn_fail(
+            err, QN_ENOTFOUND,
+            "no pipeline '%.*s': bm25, vector, hybrid, each also with +rerank, or a "
+            "JSON object",
+            QN_SLICE_ARG(r.text));
+    }
+    if (!p->has_text && !p->has_vector) p->has_text = true;
+    qn_stage *stages = qn_arena_array(arena, r.stage_count + 1, sizeof *stages);
+    if (stages == NULL) return qn_fail(err, QN_ENOMEM, "pipeline");
+    memcpy(stages, r.stages, r.stage_count * sizeof *stages);
+    p->stages = stages;
+    p->stage_count = r.stage_count;
+    *out = p;
+    return QN_OK;
+}

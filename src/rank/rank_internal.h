@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rank_internal.h -- what the files of rank/ share.
+ *
+ * All candidates first live in a pool: parallel arrays in document order, small, so that a
+ * rough formula can run over millions. Those that can still matter become qn_ranked rows. */
+#ifndef QN_RANK_RANK_INTERNAL_H
+#define QN_RANK_RANK_INTERNAL_H
+
+#include "rank/pipeline.h"
+
+/* ---- candidates.c: every recalled document, once ---------------------------------- */
+
+typedef struct qn_rank_pool {
+    size_t n;
+    uint32_t *segments, *docs; /* ascending by (segment, doc) */
+    float *
+        text; /* NaN where no text path has the document; the input's scale divided out */
+    float *vector; /* raw metric; NaN where no vector leaf found it */
+    float *recall; /* fused score */
+    bool has_text, has_vector;
+} qn_rank_pool;
+
+QN_MUST_CHECK qn_status qn_rank__pool_make(const qn_rank_input *in, qn_arena *arena,
+                                           qn_rank_pool *out, qn_error *err);
+
+/* ---- order.c: sort keys -------------------------------------------------------------- */
+
+/* A row on its way through the stages. */
+typedef struct qn_rank_row {
+    qn_ranked r;
+    float tie_query, tie_field; /* HA3 fine ties */
+    uint32_t group; /* 0 scored by the model, 1 the others, when a model ran */
+    const qn_sort_value *keys; /* sort_count of them, when there are keys */
+} qn_rank_row;
+
+/* True when the order is by score alone. */
+bool qn_rank__by_score(const qn_rank_input *in);
+/* Fills row->keys of every row. */
+QN_MUST_CHECK qn_status qn_rank__keys_fill(const qn_rank_input *in, qn_arena *arena,
+                                           qn_rank_row *rows, size_t n, qn_error *err);
+/* Sorts the rows by group and score or by their keys, then by the tie rules. Stable. */
+QN_MUST_CHECK qn_status qn_rank__sort(const qn_rank_input *in, qn_arena *arena,
+                                      qn_rank_row *rows, size_t n, qn_error *err);
+
+#endif
