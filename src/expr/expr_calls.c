@@ -501,8 +501,8 @@ qn_status qn_expr__type_call(qn_expr__builder *b, uint32_t syntax, qn_expr__valu
     uint32_t index = qn_expr__function_index(c.syntax->text);
     if (index == QN_EXPR__NONE) return unknown_function(b, c.syntax);
     c.row = qn_expr_function_at(index);
-    c.args = b->e->tree.kids.p + c.syntax->list;
     c.n = c.syntax->list_size;
+    c.args = c.n == 0 ? NULL : b->e->tree.kids.p + c.syntax->list;
     QN_TRY(check_call(b, &c));
     if (c.row->feature) return type_feature(b, &c, out);
     const how *h = &hows[index];
