@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gemm_onednn.c -- products by oneDNN 2.x, on the calling thread. A second opinion for
- * tests and a yardstick for benchmarks; the product does not link it, because its sums
- * depend on M (docs/decisions/0004-products.md) and it brings OpenMP threads.
+ * tests and a yardstick for benchmarks; the product does not link it: docs/decisions/0004-products.md.
  *
  * The weight is reordered once into the layout that the library likes best for HINT_ROWS
  * rows. A primitive is looked up per call in the library's own cache, which is safe for
@@ -69,7 +68,6 @@ static bool execute(dnnl_engine_t engine, dnnl_primitive_t primitive, int count,
                     const dnnl_exec_arg_t *args)
 {
     dnnl_stream_t stream;
-    omp_set_num_threads(1); /* of this thread only */
     if (!ok(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags)))
         return false;
     bool done = ok(dnnl_primitive_execute(primitive, stream, count, args)) &&
@@ -114,6 +112,7 @@ static void library_destroy(qn_gemm *g)
 
 static qn_status library_pack(qn_gemm *g, const void *W, qn_error *err)
 {
+    omp_set_num_threads(1); /* of this thread only; before the first call of any kind */
     library *l = qn_new0(g->alloc, sizeof *l);
     if (l == NULL) return qn_fail(err, QN_ENOMEM, "a packed weight");
     g->state = l;
@@ -170,6 +169,7 @@ static size_t library_scratch_bytes(const qn_gemm *g, size_t M)
 static void multiply(const qn_gemm *g, size_t M, const void *X, size_t ldx, void *Y,
                      size_t ldy)
 {
+    omp_set_num_threads(1);
     const library *l = g->state;
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t p = NULL;
