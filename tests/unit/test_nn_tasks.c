@@ -289,7 +289,12 @@ static void test_rerank_deadline(void **state)
     T_OK(!stats.timed_out);
 
     T_ROW("too short for all: the scored ones come first");
-    qn_deadline near = {.at_ns = qn_clock_mono_ns() + stats.took_ns / 4};
+    int64_t least_ns = stats.took_ns; /* one slow run must not set the time */
+    for (int i = 0; i < 5; i++) {
+        T_CALL(qn_rerank_run(m, query, docs, MANY, &options, out, &stats, &err), &err);
+        if (stats.took_ns < least_ns) least_ns = stats.took_ns;
+    }
+    qn_deadline near = {.at_ns = qn_clock_mono_ns() + least_ns / 4};
     options.deadline = &near;
     T_CALL(qn_rerank_run(m, query, docs, MANY, &options, out, &stats, &err), &err);
     T_OK(stats.scored < MANY);
