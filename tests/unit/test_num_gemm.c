@@ -4,6 +4,7 @@
 #include "num_test.h"
 
 #include "base/alloc.h"
+#include "base/pool.h"
 #include "num/gemm_internal.h"
 
 static const double EPS = (double)FLT_EPSILON;
@@ -290,6 +291,41 @@ static void test_onednn(void **state)
 #endif
 }
 
+/* One weight, many threads, each with its own scratch and rows. */
+typedef struct shared_weight {
+    const problem *p;
+    const qn_gemm *g;
+    float *Y;
+} shared_weight;
+
+static void multiply_row(void *arg, size_t m, size_t worker)
+{
+    (void)worker;
+    const shared_weight *s = arg;
+    run(s->g, s->p, m, 1, NULL, s->Y + m * s->p->ldy);
+}
+
+static void check_threads(const qn_kernels *k)
+{
+    for (int int8 = 0; int8 < 2; int8++) {
+        NUM_ROW(k, "threads, %s", int8 ? "i8" : "f32");
+        problem p = problem_new(40, 70, 90, 95);
+        qn_pool *pool = NULL;
+        qn_error err = {0};
+        T_CALL(qn_pool_create(qn_alloc_heap(), 3, &pool, &err), &err);
+        qn_gemm *g = pack(k, &p, int8 != 0, &qn_num__gemm_own);
+        shared_weight s = {&p, g, floats(p.M * p.ldy)};
+        qn_pool_run(pool, p.M, multiply_row, &s);
+        run(g, &p, 0, p.M, NULL, p.Y);
+        for (size_t m = 0; m < p.M; m++)
+            T_OK(memcmp(s.Y + m * p.ldy, p.Y + m * p.ldy, p.N * sizeof(float)) == 0);
+        qn_pool_destroy(pool);
+        qn_gemm_destroy(g);
+        qn_delete(qn_alloc_heap(), s.Y);
+        problem_free(&p);
+    }
+}
+
 static void after_rows(const qn_kernels *k, bool int8)
 {
     problem p = problem_new(23, 101, 430, 90);
@@ -384,6 +420,7 @@ EACH_SET(i8_extremes)
 EACH_SET(i8_not_finite)
 EACH_SET(batch)
 EACH_SET(sets_agree)
+EACH_SET(threads)
 EACH_SET(after)
 EACH_SET(matmul)
 
@@ -438,9 +475,9 @@ int main(void)
         cmocka_unit_test(test_f32),         cmocka_unit_test(test_i8),
         cmocka_unit_test(test_i8_extremes), cmocka_unit_test(test_i8_not_finite),
         cmocka_unit_test(test_batch),       cmocka_unit_test(test_sets_agree),
-        cmocka_unit_test(test_after),       cmocka_unit_test(test_matmul),
-        cmocka_unit_test(test_onednn),      cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_threads),     cmocka_unit_test(test_after),
+        cmocka_unit_test(test_matmul),      cmocka_unit_test(test_onednn),
+        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests_name("gemm", tests, NULL, NULL);
 }
