@@ -19,10 +19,22 @@ const cli_option cli_common_options[] = {
     {NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0},
 };
 
+/* Tables write names with underscores or dashes; on the command line both are taken. */
+static bool same_name(qn_slice given, const char *name)
+{
+    if (given.n != strlen(name)) return false;
+    for (size_t i = 0; i < given.n; i++) {
+        char a = given.p[i] == '_' ? '-' : given.p[i],
+             b = name[i] == '_' ? '-' : name[i];
+        if (a != b) return false;
+    }
+    return true;
+}
+
 static const cli_option *find_in(const cli_option *list, qn_slice name)
 {
     for (; list != NULL && list->name != NULL; list++)
-        if (qn_slice_eq_str(name, list->name)) return list;
+        if (same_name(name, list->name)) return list;
     return NULL;
 }
 
