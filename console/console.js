@@ -1,0 +1,177 @@
+"use strict";
+
+const byId = (id) => document.getElementById(id);
+const number = (v, digits = 3) =>
+  v === null || v === undefined ? "–" : Math.abs(v) >= 1000 ? v.toFixed(4) : v.toFixed(digits);
+
+function element(name, text, className) {
+  const node = document.createElement(name);
+  if (text !== undefined) node.textContent = text;
+  if (className) node.className = className;
+  return node;
+}
+
+async function ask(path, body) {
+  const options = body === undefined ? {} : {
+    method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body),
+  };
+  const reply = await fetch(path, options);
+  const text = await reply.text();
+  let json;
+  try { json = JSON.parse(text); } catch { throw new Error(text || reply.statusText); }
+  if (!reply.ok) throw new Error(reason(json) || reply.statusText);
+  return json;
+}
+
+function reason(json) {
+  const error = json.error ?? json.message ?? json;
+  if (typeof error === "string") return error;
+  return error.reason ?? error.message ?? JSON.stringify(error);
+}
+
+function fail(error) {
+  byId("error").textContent = error.message;
+  byId("error").hidden = false;
+}
+
+/* ---- the question ---------------------------------------------------------------------- */
+
+function request(extra) {
+  const body = {table: byId("table").value, query: byId("query").value, ...extra};
+  if (byId("pipeline").value) body.pipeline = byId("pipeline").value;
+  return body;
+}
+
+async function search() {
+  byId("error").hidden = true;
+  byId("explain").hidden = true;
+  if (!byId("query").value.trim()) return;
+  location.hash = new URLSearchParams({
+    t: byId("table").value, p: byId("pipeline").value, q: byId("query").value,
+  }).toString();
+  try {
+    draw(await ask("/_quern/search", request({size: 10})));
+  } catch (error) {
+    byId("hits").hidden = byId("stages").hidden = true;
+    byId("summary").textContent = "";
+    fail(error);
+  }
+}
+
+/* ---- the answer ------------------------------------------------------------------------ */
+
+function draw(reply) {
+  const more = reply.total_is_lower_bound ? "at least " : "";
+  byId("summary").textContent = `${more}${reply.total} found in ${number(reply.took_ms, 1)} ms` + rerankText(reply.rerank);
+  drawStages(reply.stages ?? []);
+  const body = byId("hits").tBodies[0];
+  body.replaceChildren(...reply.hits.map((hit, i) => row(hit, i)));
+  byId("hits").hidden = reply.hits.length === 0;
+}
+
+function rerankText(rerank) {
+  if (!rerank) return "";
+  const end = rerank.timed_out ? "; its time ran out" : "";
+  return `. ${rerank.model} scored ${rerank.scored} of ${rerank.of}${end}`;
+}
+
+function drawStages(stages) {
+  const line = element("tr");
+  for (const s of stages) line.append(element("td", `${s.name}: ${s.out} in ${number(s.ms, 1)} ms`));
+  byId("stages").tBodies[0].replaceChildren(line);
+  byId("stages").hidden = stages.length === 0;
+}
+
+function titleOf(source, id) {
+  const text = source?.title ?? source?.name ?? id;
+  return source?.year ? `${text} (${source.year})` : String(text);
+}
+
+function excerptOf(source) {
+  const text = source?.overview ?? source?.text ?? source?.content ?? "";
+  return typeof text === "string" && text.length > 220 ? text.slice(0, 217) + "…" : text;
+}
+
+/* Places gained by the model: where the document stood before it, and after. */
+function movement(stages) {
+  const before = stages.fine_rank ?? stages.rough_rank ?? stages.recall_rank;
+  if (stages.neural === null || stages.neural === undefined || before === null || stages.final_rank === null)
+    return element("td", "");
+  const gained = before - stages.final_rank;
+  const sign = gained > 0 ? "+" : "";
+  return element("td", gained === 0 ? "=" : sign + gained, gained > 0 ? "up" : gained < 0 ? "down" : "");
+}
+
+function row(hit, i) {
+  const line = element("tr"), s = hit.stages ?? {};
+  const rank = s.final_rank ?? i;
+  line.append(element("td", rank + 1), movement(s));
+  const document_ = element("td", undefined, "wide");
+  document_.append(element("div", titleOf(hit.source, hit.id), "title"), element("div", excerptOf(hit.source), "excerpt"));
+  line.append(document_);
+  for (const v of [s.text, s.vector, s.rough, s.fine, s.neural_score, hit.score]) line.append(element("td", number(v)));
+  const why = element("button", "why");
+  why.type = "button";
+  why.addEventListener("click", () => explain(hit, line));
+  const last = element("td");
+  last.append(why);
+  line.append(last);
+  return line;
+}
+
+/* ---- why ------------------------------------------------------------------------------- */
+
+function tree(node) {
+  const item = element("li");
+  item.append(element("b", number(node.value, 5)), ` ${node.description}`);
+  if (node.details?.length) {
+    const list = element("ul");
+    list.append(...node.details.map(tree));
+    item.append(list);
+  }
+  return item;
+}
+
+async function explain(hit, line) {
+  for (const other of document.querySelectorAll("tr.open")) other.classList.remove("open");
+  line.classList.add("open");
+  try {
+    const reply = await ask("/_quern/explain", request({id: hit.id}));
+    const found = reply.hits?.[0] ?? reply;
+    const list = element("ul");
+    if (found.explanation) list.append(tree(found.explanation));
+    byId("explain-tree").replaceChildren(list);
+    if (found.trace) byId("explain-tree").append(element("pre", found.trace));
+    byId("explain-title").textContent = titleOf(hit.source, hit.id);
+    byId("explain").hidden = false;
+    byId("explain").scrollIntoView({behavior: "smooth", block: "nearest"});
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/* ---- start ----------------------------------------------------------------------------- */
+
+async function start() {
+  byId("ask").addEventListener("submit", (event) => {
+    event.preventDefault();
+    search();
+  });
+  try {
+    const reply = await ask("/_quern/tables");
+    const tables = reply.tables ?? reply;
+    byId("table").replaceChildren(...tables.map((t) => element("option", t.name ?? t)));
+    if (tables.length === 0) byId("summary").textContent = "No tables yet.";
+  } catch (error) {
+    fail(error);
+  }
+  const asked = new URLSearchParams(location.hash.slice(1));
+  if (asked.get("t")) byId("table").value = asked.get("t");
+  if (asked.get("p")) byId("pipeline").value = asked.get("p");
+  if (asked.get("q")) {
+    byId("query").value = asked.get("q");
+    search();
+  }
+}
+
+start();
