@@ -148,29 +148,80 @@ static qn_status enter_doc(qn_segment_builder *b, builder_field *f, uint32_t doc
     return QN_OK;
 }
 
-qn_status qn_segment_builder_term(qn_segment_builder *b, const qn_field *field,
-                                  qn_slice term, uint32_t position, qn_error *err)
+/* Terms taken through one step after the other together, so that the cache misses of
+ * one (slot, term, chunk) are waited for while the others' are under way. */
+enum { TERM_BATCH = 32 };
+
+static qn_status check_terms(const builder_field *f, const qn_segment_token *tokens,
+                             size_t n, uint32_t doc, qn_error *err)
 {
-    uint32_t doc = 0, index = 0;
+    bool first = f->doc != doc;
+    uint32_t position = f->position;
+    for (size_t i = 0; i < n; i++) {
+        if (tokens[i].term.n == 0 || tokens[i].term.n > QN_SEGMENT_TERM_MAX)
+            return qn_fail(err, QN_ELIMIT, "a term has 1 to %d bytes, this one %zu",
+                           QN_SEGMENT_TERM_MAX, tokens[i].term.n);
+        if (!first && tokens[i].position < position)
+            return qn_fail(err, QN_EINVAL, "positions of field %u fall", f->id);
+        first = false;
+        position = tokens[i].position;
+    }
+    return QN_OK;
+}
+
+static qn_status add_terms(qn_segment_builder *b, builder_field *f, uint32_t doc,
+                           const qn_segment_token *tokens, size_t n, qn_error *err)
+{
+    uint64_t hashes[TERM_BATCH];
+    uint32_t indexes[TERM_BATCH];
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = qn_term__hash(b->seed, tokens[i].term);
+        qn_term_table__expect_slot(&f->table, hashes[i]);
+    }
+    for (size_t i = 0; i < n; i++) qn_term_table__expect_term(&f->table, hashes[i]);
+    for (size_t i = 0; i < n; i++) {
+        QN_TRY(qn_term_table__intern(&f->table, &b->names, b->seed, hashes[i],
+                                     tokens[i].term, &indexes[i], err));
+        qn_term__expect_write(qn_term_at(&f->table, indexes[i]), &b->chunks);
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint32_t position = tokens[i].position;
+        QN_TRY(qn_term__occur(qn_term_at(&f->table, indexes[i]), &b->chunks, doc,
+                              position, true, err));
+        if (f->length == 0 || position != f->position) f->length++;
+        f->position = position;
+    }
+    return QN_OK;
+}
+
+qn_status qn_segment_builder_terms(qn_segment_builder *b, const qn_field *field,
+                                   const qn_segment_token *tokens, size_t n,
+                                   qn_error *err)
+{
+    uint32_t doc = 0;
     builder_field *f = NULL;
-    if (term.n == 0 || term.n > QN_SEGMENT_TERM_MAX)
-        return qn_fail(err, QN_ELIMIT, "a term has 1 to %d bytes, this one %zu",
-                       QN_SEGMENT_TERM_MAX, term.n);
     QN_TRY(current_doc(b, &doc, err));
     QN_TRY(find_field(b, field, &f, err));
     if (f->type != QN_FIELD_TEXT || !f->indexed)
         return qn_fail(err, QN_EINVAL, "field %u is not an indexed text", f->id);
-    bool first = f->doc != doc;
-    if (!first && position < f->position)
-        return qn_fail(err, QN_EINVAL, "positions of field %u fall", f->id);
-    QN_TRY(qn_term_table__intern(&f->table, &b->names, b->seed, term, &index, err));
+    QN_TRY(check_terms(f, tokens, n, doc, err));
+    if (n == 0) return QN_OK;
     QN_TRY(enter_doc(b, f, doc, err));
-    QN_TRY(
-        qn_term__occur(&f->table.terms.p[index], &b->chunks, doc, position, true, err));
-    if (first || position != f->position || f->length == 0) f->length++;
-    f->position = position;
+    qn_status st = QN_OK;
+    for (size_t i = 0; i < n && st == QN_OK; i += TERM_BATCH) {
+        size_t left = n - i;
+        st = add_terms(b, f, doc, tokens + i, left < TERM_BATCH ? left : TERM_BATCH,
+                       err);
+    }
     f->norms.p[doc] = qn_bm25_norm(f->length);
-    return QN_OK;
+    return st;
+}
+
+qn_status qn_segment_builder_term(qn_segment_builder *b, const qn_field *field,
+                                  qn_slice term, uint32_t position, qn_error *err)
+{
+    const qn_segment_token token = {term, position};
+    return qn_segment_builder_terms(b, field, &token, 1, err);
 }
 
 static qn_status add_value(qn_segment_builder *b, builder_field *f, uint32_t doc,
@@ -199,11 +250,13 @@ qn_status qn_segment_builder_keyword(qn_segment_builder *b, const qn_field *fiel
     if (f->type != QN_FIELD_KEYWORD)
         return qn_fail(err, QN_EINVAL, "field %u is not a keyword", f->id);
     if (!f->indexed && !f->column) return QN_OK;
-    QN_TRY(qn_term_table__intern(&f->table, &b->names, b->seed, value, &index, err));
+    uint64_t hash = qn_term__hash(b->seed, value);
+    QN_TRY(
+        qn_term_table__intern(&f->table, &b->names, b->seed, hash, value, &index, err));
     if (f->indexed) {
         QN_TRY(enter_doc(b, f, doc, err));
-        QN_TRY(
-            qn_term__occur(&f->table.terms.p[index], &b->chunks, doc, 0, false, err));
+        QN_TRY(qn_term__occur(qn_term_at(&f->table, index), &b->chunks, doc, 0, false,
+                              err));
     }
     return f->column ? add_value(b, f, doc, index, err) : QN_OK;
 }

@@ -2,7 +2,7 @@
 /* index/segment_builder.h -- documents collected in memory until they become a segment.
  *
  *     begin(id)            -> document number
- *     term(field, ...)     once per token of a TEXT field, in order
+ *     terms(field, ...)    the tokens of a TEXT field, in order
  *     keyword, i64, f64    once per value
  *     set_source(json)
  *     begin(next id) ...
@@ -46,8 +46,19 @@ void qn_segment_builder_destroy(QN_OWNED QN_NULLABLE qn_segment_builder *b);
  * newest from now on, and the caller deletes the older. */
 QN_MUST_CHECK qn_status qn_segment_builder_begin(qn_segment_builder *b, qn_slice id,
                                                  uint32_t *doc, qn_error *err);
-/* A token of a TEXT field. Positions of one field must not fall within a document;
- * terms have 1 to QN_SEGMENT_TERM_MAX bytes (longer: QN_ELIMIT). */
+typedef struct qn_segment_token {
+    qn_slice term;
+    uint32_t position;
+} qn_segment_token;
+
+/* Tokens of a TEXT field, in order; all of a field's text at once is fastest. Positions
+ * of one field must not fall within a document; terms have 1 to QN_SEGMENT_TERM_MAX bytes
+ * (longer: QN_ELIMIT). Both are checked before anything is added. */
+QN_MUST_CHECK qn_status qn_segment_builder_terms(qn_segment_builder *b,
+                                                 const qn_field *field,
+                                                 const qn_segment_token *tokens,
+                                                 size_t n, qn_error *err);
+/* The same for one. */
 QN_MUST_CHECK qn_status qn_segment_builder_term(qn_segment_builder *b,
                                                 const qn_field *field, qn_slice term,
                                                 uint32_t position, qn_error *err);

@@ -176,35 +176,61 @@ size_t qn_pool__bytes(const byte_pool *p);
 /* `size` bytes (at most POOL_PAGE) at *place; NULL when out of memory. */
 uint8_t *qn_pool__take(byte_pool *p, uint32_t size, uint32_t *place);
 
-/* A distinct term of a field, with the chain of chunks its occurrences lie in. One
- * occurrence is a varint (gap to the document before) << 1 | 1 and the position, or,
- * in the same document, (gap to the position before) << 1; without positions the gap of
- * documents alone. A chunk ends in the place of the next one. */
+/* A distinct term of a field, with the chain of chunks its occurrences lie in; one cache
+ * line. One occurrence is a varint (gap to the document before) << 1 | 1 and the position,
+ * or, in the same document, (gap to the position before) << 1; without positions the gap
+ * of documents alone. A chunk ends in the place of the next one. */
+enum { TERM_INLINE = 32, TERM_PAGE = 256 };
 typedef struct pending_term {
-    const char *bytes;
     uint32_t size;
     uint32_t last_doc, last_position; /* doc_count == 0: none yet */
     uint32_t doc_count;
-    uint64_t pos_count;
-    uint32_t first; /* place of the first chunk */
-    uint32_t at;    /* place to write at */
-    uint16_t room;  /* bytes left before the link */
-    uint8_t level;  /* size of the current chunk: see chunk_size() */
+    uint32_t pos_count; /* a chain has a byte or more for each, and under 4 GB */
+    uint32_t first;     /* place of the first chunk */
+    uint32_t at;        /* place to write at */
+    uint16_t room;      /* bytes left before the link */
+    uint8_t level;      /* size of the current chunk: see chunk_size() */
+    uint8_t zero;
+    union {
+        char in_place[TERM_INLINE]; /* up to TERM_INLINE bytes */
+        const char *elsewhere;      /* more: in the pool of names */
+    } bytes;
 } pending_term;
 
-/* The terms of one field: a hash table over an array. */
+_Static_assert(sizeof(pending_term) == 64, "a term is a cache line");
+
+/* The terms of one field: a hash table over pages of terms, which never move. */
 typedef struct term_table {
-    QN_VEC(pending_term) terms;
+    QN_VEC(pending_term *) pages;
+    uint32_t count;
     uint64_t *slots; /* hash's upper half << 32 | index + 1; 0: free */
     size_t slot_count;
 } term_table;
 
+static inline pending_term *qn_term_at(const term_table *t, uint32_t index)
+{
+    return &t->pages.p[index / TERM_PAGE][index % TERM_PAGE];
+}
+
+static inline qn_slice qn_term_bytes(const pending_term *t)
+{
+    return (qn_slice){t->size <= TERM_INLINE ? t->bytes.in_place : t->bytes.elsewhere,
+                      t->size};
+}
+
 void qn_term_table__deinit(term_table *t, qn_alloc *a);
 size_t qn_term_table__bytes(const term_table *t);
-/* Finds or adds; QN_OK and its index in the array. Bytes of new terms go to `names`. */
+uint64_t qn_term__hash(uint64_t seed, qn_slice bytes);
+/* Hints that a term of this hash will be asked for: its slot, then, once that is there,
+ * the term itself. */
+void qn_term_table__expect_slot(const term_table *t, uint64_t hash);
+void qn_term_table__expect_term(const term_table *t, uint64_t hash);
+void qn_term__expect_write(const pending_term *t, const byte_pool *chunks);
+/* Finds or adds; QN_OK and its index. Bytes of long new terms go to `names`. */
 QN_MUST_CHECK qn_status qn_term_table__intern(term_table *t, byte_pool *names,
-                                              uint64_t seed, qn_slice bytes,
-                                              uint32_t *index, qn_error *err);
+                                              uint64_t seed, uint64_t hash,
+                                              qn_slice bytes, uint32_t *index,
+                                              qn_error *err);
 /* One more occurrence; without positions a second one in a document changes nothing. */
 QN_MUST_CHECK qn_status qn_term__occur(pending_term *t, byte_pool *chunks, uint32_t doc,
                                        uint32_t position, bool positions,

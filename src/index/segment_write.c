@@ -59,7 +59,7 @@ static qn_status write_term(field_writer *w, const pending_term *t, qn_error *er
     if (text) QN_TRY(qn_positions__encode(&l, &w->positions, err));
     term.postings_size = w->postings.n - term.postings_at;
     term.positions_size = w->positions.n - term.positions_at;
-    qn_terms__add(&w->terms, (qn_slice){t->bytes, t->size}, &term);
+    qn_terms__add(&w->terms, qn_term_bytes(t), &term);
     w->sum_doc_freq += term.doc_freq;
     w->sum_total_term_freq += term.total_term_freq;
     return QN_OK;
@@ -75,8 +75,8 @@ static qn_status put_buf(qn_blockfile_writer *out, uint32_t kind, uint32_t id,
 
 static qn_status write_terms(field_writer *w, qn_blockfile_writer *out, qn_error *err)
 {
-    for (size_t i = 0; i < w->f->table.terms.n; i++)
-        QN_TRY(write_term(w, &w->f->table.terms.p[w->order[i]], err));
+    for (uint32_t i = 0; i < w->f->table.count; i++)
+        QN_TRY(write_term(w, qn_term_at(&w->f->table, w->order[i]), err));
     QN_TRY(qn_terms__finish(&w->terms, w->f->id, out, err));
     QN_TRY(put_buf(out, QN_BLOCK_POSTINGS, w->f->id, &w->postings, err));
     if (w->f->type != QN_FIELD_TEXT) return QN_OK;
@@ -103,10 +103,10 @@ static qn_status keyword_column(field_writer *w, qn_slice *dict, uint32_t *ords,
                                 qn_error *err)
 {
     const builder_field *f = w->f;
-    for (size_t i = 0; i < f->table.terms.n; i++) {
-        const pending_term *t = &f->table.terms.p[w->order[i]];
-        dict[i] = (qn_slice){t->bytes, t->size};
-        ords[w->order[i]] = (uint32_t)i;
+    for (uint32_t i = 0; i < f->table.count; i++) {
+        const pending_term *t = qn_term_at(&f->table, w->order[i]);
+        dict[i] = qn_term_bytes(t);
+        ords[w->order[i]] = i;
     }
     for (size_t i = 0; i < f->column_values.n; i++)
         values[i] = ords[f->column_values.p[i]];
@@ -117,7 +117,7 @@ static qn_status keyword_column(field_writer *w, qn_slice *dict, uint32_t *ords,
         .docs = f->column_docs.p,
         .values = values,
         .dict = dict,
-        .dict_count = (uint32_t)f->table.terms.n,
+        .dict_count = f->table.count,
     };
     return qn_column__write(&c, f->id, w->b->alloc, out, err);
 }
@@ -136,8 +136,8 @@ static qn_status write_column(field_writer *w, qn_blockfile_writer *out, qn_erro
         };
         return qn_column__write(&c, f->id, a, out, err);
     }
-    qn_slice *dict = qn_new_array(a, f->table.terms.n, sizeof *dict);
-    uint32_t *ords = qn_new_array(a, f->table.terms.n, sizeof *ords);
+    qn_slice *dict = qn_new_array(a, f->table.count, sizeof *dict);
+    uint32_t *ords = qn_new_array(a, f->table.count, sizeof *ords);
     uint64_t *values = qn_new_array(a, f->column_values.n, sizeof *values);
     qn_status st = QN_OK;
     if (dict == NULL || ords == NULL || values == NULL)
@@ -170,7 +170,7 @@ static qn_status write_field(field_writer *w, uint8_t *description,
 {
     builder_field *f = w->f;
     uint8_t flags = 0;
-    if (f->table.terms.n > 0)
+    if (f->table.count > 0)
         QN_TRY(qn_term_table__sort(&f->table, w->b->alloc, &w->order, err));
     if (f->type == QN_FIELD_TEXT) {
         flags |= FIELD_POSITIONS | FIELD_NORMS;

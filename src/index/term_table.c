@@ -4,6 +4,7 @@
 #include "index/segment_internal.h"
 
 #include <stdlib.h>
+#define XXH_INLINE_ALL /* one hash a token: the call would be half of it */
 #include <xxhash.h>
 
 /* ---- the pool ------------------------------------------------------------------- */
@@ -43,15 +44,41 @@ static uint8_t *pool_at(const byte_pool *p, uint32_t place)
 
 void qn_term_table__deinit(term_table *t, qn_alloc *a)
 {
-    qn_vec_deinit(a, &t->terms);
+    for (size_t i = 0; i < t->pages.n; i++) qn_delete_aligned(a, t->pages.p[i]);
+    qn_vec_deinit(a, &t->pages);
     qn_delete(a, t->slots);
     t->slots = NULL;
     t->slot_count = 0;
+    t->count = 0;
 }
 
 size_t qn_term_table__bytes(const term_table *t)
 {
-    return t->terms.capacity * sizeof *t->terms.p + t->slot_count * sizeof *t->slots;
+    return t->pages.n * TERM_PAGE * sizeof **t->pages.p +
+           t->pages.capacity * sizeof *t->pages.p + t->slot_count * sizeof *t->slots;
+}
+
+uint64_t qn_term__hash(uint64_t seed, qn_slice bytes)
+{
+    return XXH3_64bits_withSeed(bytes.p, bytes.n, seed);
+}
+
+void qn_term_table__expect_slot(const term_table *t, uint64_t hash)
+{
+    if (t->slot_count > 0) __builtin_prefetch(&t->slots[hash & (t->slot_count - 1)]);
+}
+
+void qn_term_table__expect_term(const term_table *t, uint64_t hash)
+{
+    if (t->slot_count == 0) return;
+    uint64_t slot = t->slots[hash & (t->slot_count - 1)];
+    if (slot >> 32 == hash >> 32 && slot != 0)
+        __builtin_prefetch(qn_term_at(t, (uint32_t)slot - 1), 1);
+}
+
+void qn_term__expect_write(const pending_term *t, const byte_pool *chunks)
+{
+    if (t->doc_count > 0) __builtin_prefetch(pool_at(chunks, t->at), 1);
 }
 
 static bool grow_slots(term_table *t, qn_alloc *a, uint64_t seed)
@@ -59,9 +86,8 @@ static bool grow_slots(term_table *t, qn_alloc *a, uint64_t seed)
     size_t slot_count = t->slot_count == 0 ? 64 : t->slot_count * 2;
     uint64_t *slots = qn_new_array(a, slot_count, sizeof *slots);
     if (slots == NULL) return false;
-    for (size_t i = 0; i < t->terms.n; i++) {
-        const pending_term *term = &t->terms.p[i];
-        uint64_t hash = XXH3_64bits_withSeed(term->bytes, term->size, seed);
+    for (uint32_t i = 0; i < t->count; i++) {
+        uint64_t hash = qn_term__hash(seed, qn_term_bytes(qn_term_at(t, i)));
         size_t at = hash & (slot_count - 1);
         while (slots[at] != 0) at = (at + 1) & (slot_count - 1);
         slots[at] = (hash >> 32 << 32) | (i + 1);
@@ -77,35 +103,64 @@ static qn_status no_memory(qn_error *err)
     return qn_fail(err, QN_ENOMEM, "terms of a segment in the making");
 }
 
+/* Room for one more term, zeroed. */
+static bool grow_pages(term_table *t, qn_alloc *a)
+{
+    if (t->count < t->pages.n * TERM_PAGE) return true;
+    if (!qn_vec_grow(a, &t->pages)) return false;
+    pending_term *page = qn_new_aligned(a, sizeof *page, TERM_PAGE * sizeof *page);
+    if (page == NULL) return false;
+    t->pages.p[t->pages.n++] = page;
+    return true;
+}
+
 static qn_status add_term(term_table *t, byte_pool *names, uint64_t *slot,
                           uint64_t hash, qn_slice bytes, uint32_t *index, qn_error *err)
 {
-    if (t->terms.n >= UINT32_MAX / 2)
+    if (t->count >= UINT32_MAX / 2)
         return qn_fail(err, QN_ELIMIT, "too many terms in a segment");
-    uint32_t place = 0;
-    if (!qn_vec_grow(names->alloc, &t->terms)) return no_memory(err);
-    uint8_t *copy = qn_pool__take(names, (uint32_t)bytes.n, &place);
-    if (copy == NULL) return no_memory(err);
+    if (!grow_pages(t, names->alloc)) return no_memory(err);
+    pending_term *term = qn_term_at(t, t->count);
+    char *copy = term->bytes.in_place;
+    if (bytes.n > TERM_INLINE) {
+        uint32_t place = 0;
+        copy = (char *)qn_pool__take(names, (uint32_t)bytes.n, &place);
+        if (copy == NULL) return no_memory(err);
+        term->bytes.elsewhere = copy;
+    }
     if (bytes.n > 0) memcpy(copy, bytes.p, bytes.n);
-    *index = (uint32_t)t->terms.n;
-    t->terms.p[t->terms.n++] =
-        (pending_term){.bytes = (const char *)copy, .size = (uint32_t)bytes.n};
-    *slot = (hash >> 32 << 32) | t->terms.n;
+    term->size = (uint32_t)bytes.n;
+    *index = t->count++;
+    *slot = (hash >> 32 << 32) | t->count;
     return QN_OK;
 }
 
-qn_status qn_term_table__intern(term_table *t, byte_pool *names, uint64_t seed,
-                                qn_slice bytes, uint32_t *index, qn_error *err)
+/* memcmp() == 0, in place: most terms are a few bytes, less than the call is worth. */
+static inline bool same_bytes(const char *a, const char *b, size_t n)
 {
-    if (t->terms.n >= t->slot_count / 2 && !grow_slots(t, names->alloc, seed))
+    for (; n >= 8; a += 8, b += 8, n -= 8)
+        if (qn_load64(a) != qn_load64(b)) return false;
+    if (n >= 4) {
+        if (qn_load32(a) != qn_load32(b)) return false;
+        a += 4, b += 4, n -= 4;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (a[i] != b[i]) return false;
+    return true;
+}
+
+qn_status qn_term_table__intern(term_table *t, byte_pool *names, uint64_t seed,
+                                uint64_t hash, qn_slice bytes, uint32_t *index,
+                                qn_error *err)
+{
+    if (t->count >= t->slot_count / 2 && !grow_slots(t, names->alloc, seed))
         return no_memory(err);
-    uint64_t hash = XXH3_64bits_withSeed(bytes.p, bytes.n, seed);
     for (size_t i = hash & (t->slot_count - 1);; i = (i + 1) & (t->slot_count - 1)) {
         uint64_t slot = t->slots[i];
         if (slot == 0) return add_term(t, names, &t->slots[i], hash, bytes, index, err);
         if (slot >> 32 != hash >> 32) continue;
-        const pending_term *term = &t->terms.p[(uint32_t)slot - 1];
-        if (term->size == bytes.n && memcmp(term->bytes, bytes.p, bytes.n) == 0) {
+        qn_slice found = qn_term_bytes(qn_term_at(t, (uint32_t)slot - 1));
+        if (found.n == bytes.n && same_bytes(found.p, bytes.p, bytes.n)) {
             *index = (uint32_t)slot - 1;
             return QN_OK;
         }
@@ -151,7 +206,8 @@ static qn_status append(pending_term *t, byte_pool *chunks, const uint8_t *bytes
                         uint32_t n, qn_error *err)
 {
     if (n > t->room) return append_across(t, chunks, bytes, n, err);
-    memcpy(pool_at(chunks, t->at), bytes, n);
+    uint8_t *out = pool_at(chunks, t->at);
+    for (uint32_t i = 0; i < n; i++) out[i] = bytes[i]; /* two or three, mostly */
     t->at += n;
     t->room = (uint16_t)(t->room - n);
     return QN_OK;
@@ -265,13 +321,14 @@ qn_status qn_term__decode(const pending_term *t, const byte_pool *chunks,
 typedef struct sort_key {
     uint64_t prefix; /* first eight bytes, so that they compare as one number */
     const pending_term *term;
+    uint32_t index;
 } sort_key;
 
-static uint64_t prefix_of(const pending_term *t)
+static uint64_t prefix_of(qn_slice s)
 {
     uint64_t prefix = 0;
-    for (uint32_t i = 0; i < 8; i++)
-        prefix = prefix << 8 | (i < t->size ? (uint8_t)t->bytes[i] : 0);
+    for (size_t i = 0; i < 8; i++)
+        prefix = prefix << 8 | (i < s.n ? (uint8_t)s.p[i] : 0);
     return prefix;
 }
 
@@ -279,26 +336,26 @@ static int compare_keys(const void *a, const void *b)
 {
     const sort_key *x = a, *y = b;
     if (x->prefix != y->prefix) return x->prefix < y->prefix ? -1 : 1;
-    return qn_slice_compare((qn_slice){x->term->bytes, x->term->size},
-                            (qn_slice){y->term->bytes, y->term->size});
+    return qn_slice_compare(qn_term_bytes(x->term), qn_term_bytes(y->term));
 }
 
 qn_status qn_term_table__sort(const term_table *t, qn_alloc *a, uint32_t **order,
                               qn_error *err)
 {
-    sort_key *keys = qn_new_array(a, t->terms.n, sizeof *keys);
-    *order = qn_new_array(a, t->terms.n, sizeof **order);
+    sort_key *keys = qn_new_array(a, t->count, sizeof *keys);
+    *order = qn_new_array(a, t->count, sizeof **order);
     if (keys == NULL || *order == NULL) {
         qn_delete(a, keys);
         qn_delete(a, *order);
         *order = NULL;
         return no_memory(err);
     }
-    for (size_t i = 0; i < t->terms.n; i++)
-        keys[i] = (sort_key){prefix_of(&t->terms.p[i]), &t->terms.p[i]};
-    qsort(keys, t->terms.n, sizeof *keys, compare_keys);
-    for (size_t i = 0; i < t->terms.n; i++)
-        (*order)[i] = (uint32_t)(keys[i].term - t->terms.p);
+    for (uint32_t i = 0; i < t->count; i++) {
+        const pending_term *term = qn_term_at(t, i);
+        keys[i] = (sort_key){prefix_of(qn_term_bytes(term)), term, i};
+    }
+    qsort(keys, t->count, sizeof *keys, compare_keys);
+    for (uint32_t i = 0; i < t->count; i++) (*order)[i] = keys[i].index;
     qn_delete(a, keys);
     return QN_OK;
 }

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench_index.c -- building a segment and walking it, one JSON line per figure, on one
+ * thread, by the CPU time of the thread.
+ *
+ *     bench_index                    200000 made documents of 132 words, Zipf's law
+ *     bench_index FILE.jsonl [MAX]   "title" and "text" of each line, words parted by
+ *                                    blanks
+ *
+ * Analysis is left out: words are found before the clock starts. */
+#include "base/clock.h"
+#include "base/vec.h"
+#include "index/bm25.h"
+#include "index/segment_builder.h"
+#include "io/file.h"
+#include "io/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { DOCS = 200000, WORDS = 132, VOCABULARY = 300000 };
+
+static const qn_field fields[] = {
+    {.id = 0, .type = QN_FIELD_TEXT, .indexed = true},
+    {.id = 1, .type = QN_FIELD_TEXT, .indexed = true},
+};
+
+typedef struct word {
+    const char *p;
+    uint32_t n, field;
+} word;
+
+typedef struct corpus {
+    QN_VEC(word) words;
+    QN_VEC(size_t) ends; /* of each document in `words` */
+    size_t bytes;
+    qn_mapping file;
+} corpus;
+
+static qn_alloc *heap(void)
+{
+    return qn_alloc_heap();
+}
+
+static void check(qn_status st, const qn_error *err)
+{
+    if (st == QN_OK) return;
+    (void)fprintf(stderr, "bench_index: %s\n", err->text);
+    exit(1);
+}
+
+static double seconds_since(int64_t cpu_ns)
+{
+    return (double)(qn_clock_cpu_ns() - cpu_ns) * 1e-9;
+}
+
+/* ---- corpora ------------------------------------------------------------------------ */
+
+static void add_word(corpus *c, const char *p, size_t n, uint32_t field)
+{
+    if (!qn_vec_push(heap(), &c->words, ((word){p, (uint32_t)n, field}))) exit(1);
+    c->bytes += n + 1;
+}
+
+static void end_doc(corpus *c)
+{
+    if (!qn_vec_push(heap(), &c->ends, c->words.n)) exit(1);
+}
+
+/* Word r has probability about 1 / r, by inverting the integral of it. */
+static void make_corpus(corpus *c)
+{
+    static char names[VOCABULARY][12];
+    qn_rng rng = {1};
+    for (uint32_t r = 0; r < VOCABULARY; r++) { /* frequent words are short */
+        uint32_t v = r + 1, n = 0;
+        while (v > 0) {
+            names[r][n++] = (char)('a' + v % 26);
+            v /= 26;
+        }
+        names[r][n++] = (char)('a' + r % 7);
+    }
+    for (uint32_t d = 0; d < DOCS; d++) {
+        for (uint32_t i = 0; i < WORDS; i++) {
+            double rank = exp(qn_rng_unit(&rng) * log(VOCABULARY));
+            const char *name = names[(uint32_t)rank - 1];
+            add_word(c, name, strlen(name), i < 6 ? 0 : 1);
+        }
+        end_doc(c);
+    }
+}
+
+static void split_words(corpus *c, qn_slice text, uint32_t field)
+{
+    for (size_t i = 0; i < text.n;) {
+        size_t start = i;
+        while (i < text.n && text.p[i] != ' ') i++;
+        if (i > start) add_word(c, text.p + start, i - start, field);
+        i++;
+    }
+}
+
+static void read_corpus(corpus *c, const char *path, size_t docs_max)
+{
+    static const char *const names[] = {"title", "text"};
+    qn_error err = {0};
+    check(qn_file_map(heap(), path, &c->file, &err), &err);
+    const char *at = (const char *)c->file.p, *end = at + c->file.n;
+    qn_arena arena;
+    qn_arena_init(&arena, heap(), 0); /* strings stay until the end */
+    while (at < end && c->ends.n < docs_max) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        qn_slice line = {at, (size_t)((stop == NULL ? end : stop) - at)};
+        const qn_json *root = NULL;
+        check(qn_json_parse(&arena, line, &root, &err), &err);
+        for (uint32_t f = 0; f < 2; f++) {
+            const qn_json *text = qn_json_get(root, names[f]);
+            if (text == NULL) continue;
+            char *copy = qn_strndup(heap(), text->string.p, text->string.n);
+            split_words(c, (qn_slice){copy, text->string.n}, f);
+        }
+        end_doc(c);
+        qn_arena_deinit(&arena);
+        qn_arena_init(&arena, heap(), 0);
+        at += line.n + 1;
+    }
+    qn_arena_deinit(&arena);
+}
+
+/* ---- building ------------------------------------------------------------------------- */
+
+/* One document: the tokens of each field, as an analyzer would hand them over. */
+static void add_doc(qn_segment_builder *b, const word *words, size_t n,
+                    qn_segment_token *tokens)
+{
+    qn_error err = {0};
+    for (uint32_t f = 0; f < 2; f++) {
+        uint32_t count = 0;
+        for (size_t i = 0; i < n; i++) {
+            if (words[i].field != f) continue;
+            tokens[count] = (qn_segment_token){{words[i].p, words[i].n}, count};
+            count++;
+        }
+        check(qn_segment_builder_terms(b, &fields[f], tokens, count, &err), &err);
+    }
+}
+
+static qn_segment_builder *build(const corpus *c)
+{
+    qn_error err = {0};
+    qn_segment_builder *b = NULL;
+    qn_segment_token *tokens = qn_new_array(heap(), c->words.n, sizeof *tokens);
+    if (tokens == NULL) exit(1);
+    check(qn_segment_builder_create(heap(), 1, &b, &err), &err);
+    int64_t start = qn_clock_cpu_ns();
+    size_t w = 0;
+    for (size_t d = 0; d < c->ends.n; d++) {
+        char id[24];
+        uint32_t doc = 0;
+        int n = snprintf(id, sizeof id, "%zu", d);
+        check(qn_segment_builder_begin(b, (qn_slice){id, (size_t)n}, &doc, &err), &err);
+        add_doc(b, c->words.p + w, c->ends.p[d] - w, tokens);
+        w = c->ends.p[d];
+    }
+    double t = seconds_since(start);
+    printf("{\"bench\":\"index_add\",\"docs\":%zu,\"words\":%zu,\"MB\":%.1f,"
+           "\"MB_per_s\":%.1f,\"ns_per_word\":%.1f,\"memory_MB\":%.1f}\n",
+           c->ends.n, c->words.n, (double)c->bytes * 1e-6, (double)c->bytes * 1e-6 / t,
+           t * 1e9 / (double)c->words.n, (double)qn_segment_builder_bytes(b) * 1e-6);
+    qn_delete(heap(), tokens);
+    return b;
+}
+
+static qn_segment *write_image(qn_segment_builder *b, const corpus *c)
+{
+    qn_error err = {0};
+    qn_blockfile_writer *w = NULL;
+    qn_blockfile *file = NULL;
+    qn_segment *seg = NULL;
+    int64_t start = qn_clock_cpu_ns();
+    check(qn_blockfile_writer_create(heap(), NULL, QN_SEGMENT_MAGIC, QN_SEGMENT_VERSION,
+                                     &w, &err),
+          &err);
+    check(qn_segment_builder_write(b, w, &err), &err);
+    check(qn_blockfile_finish(w, false, &err), &err);
+    double t = seconds_since(start);
+    size_t n = 0;
+    uint8_t *bytes = qn_blockfile_writer_take(w, &n);
+    qn_blockfile_writer_destroy(w);
+    check(qn_blockfile_open_memory(heap(), bytes, n, true, "image", QN_SEGMENT_MAGIC,
+                                   QN_SEGMENT_VERSION, &file, &err),
+          &err);
+    check(qn_segment_open(heap(), file, &seg, &err), &err);
+    printf("{\"bench\":\"index_write\",\"ns_per_word\":%.1f,\"MB_per_s\":%.1f,"
+           "\"bytes_per_doc\":%.1f,\"bytes_per_word\":%.3f}\n",
+           t * 1e9 / (double)c->words.n, (double)c->bytes * 1e-6 / t,
+           (double)n / (double)c->ends.n, (double)n / (double)c->words.n);
+    for (size_t i = 0; i < qn_blockfile_count(file); i++) {
+        uint32_t kind = 0, id = 0;
+        uint64_t at = 0, size = 0;
+        qn_blockfile_entry(file, i, &kind, &id, &at, &size);
+        printf("{\"bench\":\"index_size\",\"block\":%u,\"field\":%u,"
+               "\"bytes_per_word\":%.3f}\n",
+               kind, id, (double)size / (double)c->words.n);
+    }
+    return seg;
+}
+
+/* ---- walking --------------------------------------------------------------------------- */
+
+typedef struct tally {
+    uint64_t postings, positions, terms;
+    double score;
+} tally;
+
+static void walk_term(const qn_segment *seg, const qn_term *term, bool positions,
+                      const uint8_t *norms, qn_bm25_term *scorer, qn_arena *arena,
+                      tally *sum)
+{
+    qn_error err = {0};
+    qn_postings p;
+    check(qn_segment_postings(seg, term, arena, &p, &err), &err);
+    while (p.doc != QN_DOC_END && !positions) {
+        const uint32_t *docs = NULL, *freqs = NULL;
+        size_t n = 0;
+        qn_postings_rest(&p, &docs, &freqs, &n);
+        for (size_t i = 0; i < n; i++)
+            sum->score +=
+                (double)qn_bm25_score(scorer, (float)freqs[i], norms[docs[i]]);
+        sum->postings += n;
+        check(qn_postings_next_block(&p, &err), &err);
+    }
+    while (p.doc != QN_DOC_END) {
+        const uint32_t *at = NULL;
+        size_t n = 0;
+        check(qn_postings_positions(&p, &at, &n, &err), &err);
+        sum->positions += n;
+        sum->score += at[n - 1];
+        check(qn_postings_next(&p, &err), &err);
+    }
+}
+
+static tally walk_terms(const qn_segment *seg, bool positions)
+{
+    qn_error err = {0};
+    const uint8_t *norms = NULL;
+    const qn_segment_field *f = qn_segment_field_of(seg, 1);
+    qn_bm25_field stats;
+    qn_bm25_term scorer;
+    tally sum = {0};
+    check(qn_segment_norms(seg, 1, &norms, &err), &err);
+    qn_bm25_field_init(&stats, QN_BM25_K1, QN_BM25_B, f->sum_total_term_freq,
+                       f->doc_count);
+    qn_bm25_term_init(&scorer, &stats, 1.0f, 1.0f);
+    qn_arena arena;
+    qn_arena_init(&arena, heap(), 0);
+    qn_terms t;
+    check(qn_terms_init(&t, seg, 1, heap(), QN_SLICE_LIT(""), &err), &err);
+    for (; !t.at_end; check(qn_terms_next(&t, &err), &err)) {
+        sum.terms++;
+        if (t.term.doc_freq < 1000) continue; /* lists, not look-ups */
+        walk_term(seg, &t.term, positions, norms, &scorer, &arena, &sum);
+    }
+    qn_terms_deinit(&t);
+    qn_arena_deinit(&arena);
+    return sum;
+}
+
+static void look_up(const qn_segment *seg, const corpus *c)
+{
+    qn_error err = {0};
+    size_t n = c->words.n < 1000000 ? c->words.n : 1000000, found = 0;
+    int64_t start = qn_clock_cpu_ns();
+    for (size_t i = 0; i < n; i++) {
+        const word *x = &c->words.p[i * 97 % c->words.n];
+        qn_term term;
+        check(qn_segment_term(seg, x->field, (qn_slice){x->p, x->n}, &term, &err),
+              &err);
+        found += term.doc_freq > 0;
+    }
+    printf("{\"bench\":\"index_term\",\"ns\":%.1f,\"found\":%zu,\"of\":%zu}\n",
+           seconds_since(start) * 1e9 / (double)n, found, n);
+}
+
+int main(int argc, char **argv)
+{
+    corpus c = {0};
+    if (argc > 1)
+        read_corpus(&c, argv[1], argc > 2 ? strtoul(argv[2], NULL, 10) : SIZE_MAX);
+    else
+        make_corpus(&c);
+    qn_segment_builder *b = build(&c);
+    qn_segment *seg = write_image(b, &c);
+    for (int run = 0; run < 2; run++) {
+        int64_t start = qn_clock_cpu_ns();
+        tally sum = walk_terms(seg, run == 1);
+        double t = seconds_since(start);
+        uint64_t n = run == 1 ? sum.positions : sum.postings;
+        printf("{\"bench\":\"index_%s\",\"count\":%llu,\"M_per_s\":%.1f,"
+               "\"check\":%.6g}\n",
+               run == 1 ? "positions" : "score", (unsigned long long)n,
+               (double)n * 1e-6 / t, sum.score);
+    }
+    look_up(seg, &c);
+    qn_segment_close(seg);
+    qn_segment_builder_destroy(b);
+    return 0;
+}
