@@ -225,6 +225,9 @@ typedef struct quern_search_options {
     int64_t rerank_budget_ms; /* 0: what is left of the timeout */
     const quern_cancel *cancel;
     bool count_only; /* total only, no hits */
+    /* What the model of `rerank` reads as the query; NULL: the words of the query. */
+    const char *rerank_query;
+    size_t rerank_query_size;
 } quern_search_options;
 #define QUERN_SEARCH_OPTIONS_INIT                                                      \
     {                                                                                  \

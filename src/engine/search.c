@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/search.h"
+
+#include "nn/embed.h"
+
+/* ---- embedding queries ---------------------------------------------------------------------
+ */
+
+static qn_status embed_query(void *ctx, const qn_field *field, const char *model_name,
+                             qn_slice text, float *out, qn_error *err)
+{
+    qn_search *s = ctx;
+    qn_model *model = NULL;
+    if (model_name == NULL) model_name = field->model;
+    if (model_name == NULL)
+        return qn_fail(err, QN_ENOMODEL,
+                       "[%.*s] has no quern_model, so a text cannot be searched in it; "
+                       "give a vector",
+                       QN_SLICE_ARG(field->name));
+    QN_TRY(qn_models_get(s->q->models, model_name, QN_MODEL_EMBED, &model, err));
+    if (qn_model_describe(model)->dims != field->dims)
+        return qn_fail(err, QN_EDIMS, "[%.*s] has %u dims, the model %s makes %u",
+                       QN_SLICE_ARG(field->name), field->dims, model_name,
+                       qn_model_describe(model)->dims);
+    qn_embed_options options = {.deadline = &s->deadline, .pool = s->q->neural_pool};
+    return qn_embed_run(model, &text, 1, &options, out, NULL, err);
+}
+
+/* ---- front ends -----------------------------------------------------------------------------
+ */
+
+static qn_status one_path(qn_search *s, const qn_request *r, const char *name)
+{
+    s->request = *r;
+    s->from = s->options.from < 0 ? r->from : (size_t)s->options.from;
+    s->size = s->options.hits < 0 ? r->size : (size_t)s->options.hits;
+    s->wanted = s->from + s->size;
+    s->fusion = QN_FUSION_SUM;
+    s->paths[0] = (qn_rank_path){
+        .name = name, .query = r->query, .found = &s->found[0], .weight = 1.0f};
+    s->path_count = 1;
+    return QN_OK;
+}
+
+static qn_status read_ha3(qn_search *s, qn_error *err)
+{
+    const qn_request *r = NULL;
+    const qn_stage *stages = NULL;
+    QN_TRY(qn_ha3_parse(s->arena, &s->env, s->text, &r, err));
+    QN_TRY(qn_rank_stages_ha3(r, s->arena, &stages, &s->stage_count, err));
+    for (size_t i = 0; i < s->stage_count; i++) s->stages[i] = stages[i];
+    s->scale = QN_RANK_HA3;
+    return one_path(s, r, "query");
+}
+
+static qn_status read_dsl(qn_search *s, qn_error *err)
+{
+    const qn_request *r = NULL;
+    const qn_json *body = NULL;
+    if (qn_slice_trim(s->text).n != 0) {
+        if (s->text.n > QN_QUERY_BYTES_MAX)
+            return qn_fail(err, QN_ELIMIT, "a search body of %zu bytes, at most %d",
+                           s->text.n, QN_QUERY_BYTES_MAX);
+        QN_TRY(qn_json_parse(s->arena, s->text, &body, err));
+    }
+    QN_TRY(qn_dsl_parse(s->arena, &s->env, s->text, body, NULL, &r, err));
+    s->scale = QN_RANK_PLAIN;
+    return one_path(s, r, "query");
+}
+
+static bool by_score_only(const qn_request *r)
+{
+    return r->sort_count == 0 ||
+           (r->sort_count == 1 && r->sort[0].kind == QN_SORT_SCORE &&
+            r->sort[0].descending);
+}
+
+static bool needs_scores(const qn_request *r)
+{
+    if (r->sort_count == 0 || r->has_min_score || r->explain) return true;
+    for (size_t i = 0; i < r->sort_count; i++)
+        if (r->sort[i].kind == QN_SORT_SCORE) return true;
+    return false;
+}
+
+/* Of one path without formulas only the best can matter. */
+static size_t depth_of(const qn_search *s)
+{
+    if (s->all_rows || !by_score_only(&s->request)) return 0;
+    size_t depth = s->wanted;
+    for (size_t i = 0; i < s->stage_count; i++) {
+        if (s->stages[i].kind != QN_STAGE_NEURAL) return 0;
+        if (s->stages[i].keep > depth) depth = s->stages[i].keep;
+    }
+    return depth == 0 ? 1 : depth;
+}
+
+/* The caller's own rerank, after everything else. */
+static qn_status add_rerank(qn_search *s, qn_error *err)
+{
+    if (s->options.rerank == NULL) return QN_OK;
+    if (s->stage_count == QN_RANK_STAGES_MAX)
+        return qn_fail(err, QN_ELIMIT, "a pipeline has at most %d stages",
+                       QN_RANK_STAGES_MAX);
+    s->stages[s->stage_count++] = (qn_stage){
+        .kind = QN_STAGE_NEURAL,
+        .formula = QN_SLICE_LIT(""),
+        .keep = s->options.rerank_window == 0 ? QN_RANK_NEURAL_KEEP_DEFAULT
+                                              : s->options.rerank_window,
+        .budget_ms = s->options.rerank_budget_ms,
+        .model = s->options.rerank,
+    };
+    return QN_OK;
+}
+
+static qn_status read_query(qn_search *s, qn_error *err)
+{
+    switch (s->options.kind) {
+    case QUERN_QUERY_WORDS:
+        QN_TRY(qn_search__words(s, err));
+        return add_rerank(s, err);
+    case QUERN_QUERY_HA3:
+        QN_TRY(read_ha3(s, err));
+        break;
+    case QUERN_QUERY_DSL:
+        QN_TRY(read_dsl(s, err));
+        break;
+    }
+    QN_TRY(add_rerank(s, err));
+    s->top_n[0] = depth_of(s);
+    return QN_OK;
+}
+
+/* ---- recall --------------------------------------------------------------------------------
+ */
+
+static qn_status recall(qn_search *s, qn_rank_filter *filter, qn_error *err)
+{
+    int64_t began = qn_clock_mono_ns();
+    const qn_request *r = &s->request;
+    bool count_only = s->wanted == 0 || s->options.count_only;
+    for (size_t i = 0; i < s->path_count; i++) {
+        qn_exec_options o = {
+            .score_scale = r->score_scale,
+            .vector_in_score = r->vector_in_score,
+            .no_scores = count_only || !needs_scores(r),
+            .top_n = count_only ? 1 : s->top_n[i],
+            .total_limit = r->track_total == QN_TOTAL_EXACT ? 0 : r->track_total,
+            .has_min_score = r->has_min_score,
+            .min_score = r->min_score,
+            .filter = filter == NULL ? NULL : qn_rank_filter_run,
+            .filter_ctx = filter,
+            .deadline = &s->deadline,
+        };
+        QN_TRY(qn_query_execute(&s->snapshot->view, s->paths[i].query, &o, s->arena,
+                                &s->found[i], err));
+        s->timed_out = s->timed_out || s->found[i].timed_out;
+    }
+    /* Of several paths the text path's total is what matched; vectors add their few. */
+    s->total = s->found[0].total;
+    s->total_exact = s->found[0].total_exact;
+    for (size_t i = 1; i < s->path_count; i++)
+        if (s->found[i].total > s->total) s->total = s->found[i].total;
+    s->recall_ms = (double)(qn_clock_mono_ns() - began) / 1e6;
+    if (qn_deadline_cancelled(&s->deadline))
+        return qn_fail(err, QN_ECANCELLED, "the search was cancelled");
+    return QN_OK;
+}
+
+static void fill_input(qn_search *s)
+{
+    const qn_request *r = &s->request;
+    s->neural = (qn_neural_job){
+        .q = s->q,
+        .snapshot = s->snapshot,
+        .fields = s->neural_fields,
+        .field_count = s->neural_field_count,
+        .arena = s->arena,
+    };
+    s->input = (qn_rank_input){
+        .snapshot = &s->snapshot->view,
+        .paths = s->paths,
+        .path_count = s->path_count,
+        .fusion = s->fusion,
+        .score_scale = r->score_scale,
+        .stages = s->stages,
+        .stage_count = s->stage_count,
+        .scale = s->scale,
+        .sort = r->sort,
+        .sort_count = r->sort_count,
+        .wanted = s->all_rows ? s->snapshot->view.doc_count : s->wanted,
+        .kvpairs = r->kvpairs,
+        .kvpair_count = r->kvpair_count,
+        .virtual_attributes = r->virtual_attributes,
+        .virtual_attribute_count = r->virtual_attribute_count,
+        .now_ms = s->now_ms,
+        .seed = (uint64_t)s->now_ms,
+        .trace = s->options.explain || r->explain || r->rank_trace.n != 0,
+        .neural = qn_neural_score,
+        .neural_ctx = &s->neural,
+        .deadline = &s->deadline,
+    };
+}
+
+qn_status qn_search__run(qn_search *s, qn_error *err)
+{
+    QN_TRY(read_query(s, err));
+    if (s->options.timeout_ms <= 0 && s->request.timeout_ms != 0)
+        s->deadline =
+            qn_deadline_in_ms((int64_t)s->request.timeout_ms, s->options.cancel);
+    fill_input(s);
+    QN_TRY(qn_search__neural_text(s, &s->neural.query, err));
+    qn_rank_filter *filter = NULL;
+    if (s->request.filter.n != 0) {
+        qn_status st =
+            qn_rank_filter_open(&s->input, s->arena, s->request.filter, &filter, err);
+        /* Places in the filter become places in the request. */
+        if (st != QN_OK && err != NULL && err->at != QN_AT_NONE)
+            err->at += s->request.filter_at;
+        if (st != QN_OK) return st;
+    }
+    qn_status st = recall(s, filter, err);
+    qn_rank_filter_close(filter);
+    if (st != QN_OK || s->wanted == 0 || s->options.count_only) return st;
+    return qn_rank_run(&s->input, s->arena, &s->ranked, err);
+}
+
+/* ---- the public calls ------------------------------------------------------------------------
+ */
+
+static qn_status begin(quern *q, const char *table, const quern_search_options *options,
+                       qn_search *s, qn_reply_box **box, qn_error *err)
+{
+    *s = (qn_search){.q = q, .began_ns = qn_clock_mono_ns()};
+    *box = NULL;
+    quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
+    if (options == NULL || options->size > sizeof o)
+        return qn_fail(err, QN_EINVAL, "quern_search_options of a newer version");
+    memcpy(&o, options, options->size);
+    s->options = o;
+    s->text = (qn_slice){o.query == NULL ? "" : o.query, o.query_size};
+    s->now_ms = qn_clock_wall_ms();
+    s->deadline = qn_deadline_in_ms(
+        o.timeout_ms > 0 ? o.timeout_ms : QN_SEARCH_TIMEOUT_MS, o.cancel);
+    qn_table *t = NULL;
+    QN_TRY(qn_engine_table(q, table, &t, err));
+    s->snapshot = qn_table_current(t);
+    qn_table_release(t);
+    qn_reply_box *b = qn_new0(q->alloc, sizeof *b);
+    if (b == NULL) {
+        qn_table_snapshot_release(s->snapshot);
+        return qn_fail(err, QN_ENOMEM, "search");
+    }
+    b->alloc = q->alloc;
+    qn_arena_init(&b->arena, q->alloc, 0);
+    s->arena = &b->arena;
+    s->env = (qn_query_env){
+        .schema = s->snapshot->view.schema,
+        .analyzers = q->analyzers,
+        .now_ms = s->now_ms,
+        .embed = embed_query,
+        .embed_ctx = s,
+    };
+    *box = b;
+    return QN_OK;
+}
+
+qn_status quern_search(quern *q, const char *table, const quern_search_options *options,
+                       quern_reply **out, qn_error *err)
+{
+    qn_search s;
+    qn_reply_box *box = NULL;
+    *out = NULL;
+    QN_TRY(begin(q, table, options, &s, &box, err));
+    qn_status st = qn_search__run(&s, err);
+    if (st == QN_OK) {
+        size_t first = s.from < s.ranked.count ? s.from : s.ranked.count;
+        size_t count = s.ranked.count - first;
+        if (count > s.size) count = s.size;
+        st = qn_search__reply(&s, first, count, &box->reply, err);
+    }
+    qn_table_snapshot_release(s.snapshot);
+    if (st == QN_OK)
+        *out = &box->reply;
+    else
+        quern_reply_free(&box->reply);
+    return st;
+}
+
+/* The place of a document among the ranked ones; SIZE_MAX when it is not there. */
+static qn_status find_ranked(const qn_search *s, qn_slice id, size_t *place,
+                             qn_error *err)
+{
+    *place = SIZE_MAX;
+    for (size_t seg = 0; seg < s->snapshot->view.segment_count; seg++) {
+        uint32_t doc = QN_DOC_END;
+        QN_TRY(qn_segment_find(s->snapshot->segments[seg]->segment, id, &doc, err));
+        if (doc == QN_DOC_END) continue;
+        if (qn_segment_view_is_deleted(&s->snapshot->views[seg], doc)) continue;
+        for (size_t i = 0; i < s->ranked.count; i++)
+            if (s->ranked.docs[i].segment == seg && s->ranked.docs[i].doc == doc)
+                *place = i;
+        return QN_OK;
+    }
+    return qn_fail(err, QN_ENODOC, "[%.*s]: document missing", QN_SLICE_ARG(id));
+}
+
+qn_status quern_explain(quern *q, const char *table, const char *id, size_t id_size,
+                        const quern_search_options *options, quern_reply **out,
+                        qn_error *err)
+{
+    qn_search s;
+    qn_reply_box *box = NULL;
+    size_t place = SIZE_MAX;
+    *out = NULL;
+    QN_TRY(begin(q, table, options, &s, &box, err));
+    s.all_rows = true;
+    s.options.explain = true;
+    s.options.count_only = false;
+    if (s.options.hits <= 0) s.options.hits = 1;
+    if (s.options.from < 0) s.options.from = 0;
+    qn_status st = qn_search__run(&s, err);
+    if (st == QN_OK) st = find_ranked(&s, (qn_slice){id, id_size}, &place, err);
+    if (st == QN_OK)
+        st = qn_search__reply(&s, place == SIZE_MAX ? 0 : place, place != SIZE_MAX,
+                              &box->reply, err);
+    qn_table_snapshot_release(s.snapshot);
+    if (st == QN_OK)
+        *out = &box->reply;
+    else
+        quern_reply_free(&box->reply);
+    return st;
+}
+
+void quern_reply_free(quern_reply *reply)
+{
+    if (reply == NULL) return;
+    qn_reply_box *box = (qn_reply_box *)reply; /* the reply is its first member */
+    qn_arena_deinit(&box->arena);
+    qn_delete(box->alloc, box);
+}
+
+qn_status quern_ha3_table(quern *q, const char *request, size_t request_size,
+                          char *name, size_t name_size, qn_error *err)
+{
+    qn_slice table = {0};
+    QN_TRY(qn_ha3_table_of((qn_slice){request, request_size}, &table, err));
+    if (table.n == 0 || qn_slice_eq_str(table, "general"))
+        return quern_default_table(q, name, name_size, err);
+    if (table.n >= name_size)
+        return qn_fail(err, QN_EINVAL, "the name of the table does not fit");
+    memcpy(name, table.p, table.n);
+    name[table.n] = 0;
+    return QN_OK;
+}

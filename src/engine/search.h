@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine/search.h -- one search, from the text of a query to a reply.
+ *
+ *     words --pipeline--> paths of recall \
+ *     HA3   --qn_ha3_parse--> one path     > execute --> rank stages --> page --> fetch
+ *     DSL   --qn_dsl_parse--> one path    /
+ *
+ * Lifetime   everything of a search lives in the arena of its reply; the snapshot is
+ *            held until the reply is built, and not longer. */
+#ifndef QN_ENGINE_SEARCH_H
+#define QN_ENGINE_SEARCH_H
+
+#include "engine/engine_internal.h"
+#include "engine/neural.h"
+#include "query/exec.h"
+#include "query/request.h"
+#include "rank/bind.h"
+#include "rank/pipeline.h"
+
+enum {
+    QN_SEARCH_TIMEOUT_MS = 60000,
+    QN_SEARCH_WORDS_WINDOW_MAX = 10000, /* from + hits */
+    QN_SEARCH_WORDS_BYTES_MAX = 8192,
+    QN_SEARCH_HYBRID_TEXT_K = 1000, /* text candidates that are fused, unless said */
+};
+
+/* A reply and all that it points to. */
+typedef struct qn_reply_box {
+    quern_reply reply; /* first: the public pointer is the box's */
+    qn_arena arena;
+    qn_alloc *alloc;
+} qn_reply_box;
+
+typedef struct qn_search {
+    quern *q;
+    qn_table_snapshot *snapshot;
+    qn_arena *arena;
+    quern_search_options options;
+    qn_slice text;
+    qn_deadline deadline;
+    int64_t began_ns, now_ms;
+    qn_query_env env;
+    bool all_rows; /* explain: every candidate keeps its place and scores */
+
+    /* Filled by the front end of the kind. */
+    qn_request request; /* WORDS: made up */
+    qn_rank_path paths[2];
+    qn_exec_result found[2];
+    size_t path_count;
+    size_t top_n[2];
+    float weights[2];
+    qn_fusion fusion;
+    qn_stage stages[QN_RANK_STAGES_MAX];
+    size_t stage_count;
+    qn_rank_scale scale;
+    const qn_slice *neural_fields;
+    size_t neural_field_count;
+
+    size_t from, size, wanted;
+    qn_rank_input input;
+    qn_rank_result ranked;
+    qn_neural_job neural;
+    double recall_ms;
+    uint64_t total;
+    bool total_exact, timed_out;
+} qn_search;
+
+/* Paths, stages and the made-up request of WORDS. */
+QN_MUST_CHECK qn_status qn_search__words(qn_search *s, qn_error *err);
+/* The kind's text becomes a request, recall runs, stages run. */
+QN_MUST_CHECK qn_status qn_search__run(qn_search *s, qn_error *err);
+/* Hits [first, first + count) of the ranked documents become the reply's. */
+QN_MUST_CHECK qn_status qn_search__reply(qn_search *s, size_t first, size_t count,
+                                         quern_reply *reply, qn_error *err);
+
+/* The words that a model reads beside each document: what the caller says, else the
+ * words of the query. */
+QN_MUST_CHECK qn_status qn_search__neural_text(qn_search *s, qn_slice *out,
+                                               qn_error *err);
+
+/* What the reply shows of a source: all of it, what the DSL's _source lets through, or
+ * the HA3 fields. */
+QN_MUST_CHECK qn_status qn_search__source(const qn_search *s, qn_slice source,
+                                          qn_slice *out, qn_error *err);
+
+#endif

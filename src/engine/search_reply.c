@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* search_reply.c -- ranked documents become the reply: ids, sources, values, facts. */
+#include "engine/search.h"
+#include "engine/search_explain.h"
+#include "nn/rerank.h"
+
+#include <math.h>
+
+static qn_status no_memory(qn_error *err)
+{
+    return qn_fail(err, QN_ENOMEM, "reply");
+}
+
+static const char *text_of(const qn_search *s, qn_slice text)
+{
+    return qn_arena_strndup(s->arena, text.p == NULL ? "" : text.p, text.n);
+}
+
+/* ---- one hit ---------------------------------------------------------------------------------
+ */
+
+static quern_stage_scores scores_of(const qn_ranked *d)
+{
+    return (quern_stage_scores){
+        .text = d->text,
+        .vector = d->vector,
+        .rough = d->rough,
+        .fine = d->fine,
+        .neural = d->neural,
+        .neural_score =
+            isnan(d->neural) ? (double)NAN : (double)qn_rerank_score((float)d->neural),
+        .recall_rank = d->recall_rank,
+        .rough_rank = d->rough_rank,
+        .fine_rank = d->fine_rank,
+        .neural_rank = d->neural_rank,
+        .final_rank = d->final_rank,
+    };
+}
+
+static qn_status sort_values(const qn_search *s, size_t place, quern_hit *hit,
+                             qn_error *err)
+{
+    size_t keys = s->input.sort_count == 0 ? 1 : s->input.sort_count;
+    if (place >= s->ranked.sort_value_rows || s->ranked.sort_values == NULL)
+        return QN_OK;
+    quern_value *out = qn_arena_array(s->arena, keys, sizeof *out);
+    if (out == NULL) return no_memory(err);
+    for (size_t i = 0; i < keys; i++) {
+        const qn_sort_value *v = &s->ranked.sort_values[place * keys + i];
+        switch (v->kind) {
+        case QN_SORT_VALUE_MISSING:
+            out[i].kind = QUERN_VALUE_NULL;
+            break;
+        case QN_SORT_VALUE_INT:
+            out[i].kind = QUERN_VALUE_INT;
+            break;
+        case QN_SORT_VALUE_DOUBLE:
+            out[i].kind = QUERN_VALUE_DOUBLE;
+            break;
+        case QN_SORT_VALUE_TEXT:
+            out[i].kind = QUERN_VALUE_TEXT;
+            break;
+        case QN_SORT_VALUE_SCORE:
+            out[i].kind = QUERN_VALUE_SCORE;
+            break;
+        }
+        out[i].integer = v->i64;
+        out[i].number = v->f64;
+        if (v->kind != QN_SORT_VALUE_TEXT) continue;
+        out[i].text = text_of(s, v->text);
+        out[i].text_size = v->text.n;
+        if (out[i].text == NULL) return no_memory(err);
+    }
+    hit->sort_values = out;
+    hit->sort_value_count = keys;
+    return QN_OK;
+}
+
+static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit *hit,
+                          qn_error *err)
+{
+    const qn_ranked *d = &s->ranked.docs[place];
+    const qn_live_segment *live = s->snapshot->segments[d->segment];
+    qn_slice id = {0}, source = {0};
+    QN_TRY(qn_segment_id(live->segment, d->doc, &id, err));
+    QN_TRY(qn_segment_source(live->segment, d->doc, scratch, &source, NULL, err));
+    QN_TRY(qn_search__source(s, source, &source, err));
+    hit->id = text_of(s, id);
+    hit->id_size = id.n;
+    hit->source = source.p;
+    hit->source_size = source.n;
+    hit->score = d->score;
+    hit->stages = scores_of(d);
+    hit->trace = d->trace.n == 0 ? NULL : text_of(s, d->trace);
+    hit->trace_size = d->trace.n;
+    qn_column_get_i64(&live->seq_no, &d->doc, 1, &hit->seq_no, NULL);
+    qn_column_get_i64(&live->version, &d->doc, 1, &hit->version, NULL);
+    if (hit->id == NULL) return no_memory(err);
+    QN_TRY(sort_values(s, place, hit, err));
+    if (s->options.explain || s->request.explain)
+        QN_TRY(qn_search__explain(s, d, &hit->explanation, err));
+    return QN_OK;
+}
+
+/* ---- facts about the search --------------------------------------------------------------------
+ */
+
+static qn_status fill_stages(const qn_search *s, double fetch_ms, quern_reply *r,
+                             qn_error *err)
+{
+    const qn_rank_result *k = &s->ranked;
+    quern_stage_report *out = qn_arena_array(s->arena, k->stage_count + 2, sizeof *out);
+    if (out == NULL) return no_memory(err);
+    size_t n = 0;
+    bool has_recall = k->stage_count != 0 && strcmp(k->stages[0].name, "recall") == 0;
+    if (!has_recall)
+        out[n++] = (quern_stage_report){"recall", s->snapshot->live_count, s->total,
+                                        s->recall_ms};
+    for (size_t i = 0; i < k->stage_count; i++) {
+        out[n] = (quern_stage_report){k->stages[i].name, k->stages[i].in,
+                                      k->stages[i].out, k->stages[i].ms};
+        if (i == 0 && has_recall) {
+            out[n].in = s->snapshot->live_count;
+            out[n].ms += s->recall_ms;
+        }
+        n++;
+    }
+    out[n++] = (quern_stage_report){"fetch", r->hit_count, r->hit_count, fetch_ms};
+    r->stages = out;
+    r->stage_count = n;
+    return QN_OK;
+}
+
+static qn_status fill_ha3(const qn_search *s, quern_reply *r, qn_error *err)
+{
+    const qn_request *q = &s->request;
+    size_t keys = q->sort_count == 0 ? 1 : q->sort_count;
+    const char **names = qn_arena_array(s->arena, keys, sizeof *names);
+    const char **fields =
+        qn_arena_array(s->arena, q->fetch_field_count + 1, sizeof *fields);
+    if (names == NULL || fields == NULL) return no_memory(err);
+    names[0] = "RANK";
+    for (size_t i = 0; i < q->sort_count; i++) names[i] = text_of(s, q->sort[i].text);
+    for (size_t i = 0; i < q->fetch_field_count; i++)
+        fields[i] = text_of(s, q->fetch_fields[i]);
+    r->sort_key_names = names;
+    r->sort_key_count = keys;
+    r->fetch_fields = q->fetch_field_count == 0 ? NULL : fields;
+    r->fetch_field_count = q->fetch_field_count;
+    r->format = text_of(s, q->format.n == 0 ? QN_SLICE_LIT("xml") : q->format);
+    r->no_summary = q->no_summary;
+    r->want_trace = q->rank_trace.n != 0;
+    return r->format == NULL ? no_memory(err) : QN_OK;
+}
+
+static qn_status fill_trace(const qn_search *s, quern_reply *r, qn_error *err)
+{
+    if (!s->options.explain && s->request.trace.n == 0) return QN_OK;
+    qn_buf b;
+    qn_buf_init(&b, s->q->alloc);
+    for (size_t i = 0; i < s->path_count; i++) {
+        qn_buf_printf(&b, "path %s: ", s->paths[i].name);
+        qn_query_dump(s->paths[i].query, &b);
+        qn_buf_printf(&b, "\n  matched %llu, kept %zu\n",
+                      (unsigned long long)s->found[i].total, s->found[i].count);
+    }
+    for (size_t i = 0; i < r->stage_count; i++)
+        qn_buf_printf(&b, "stage %s: in %llu, out %llu, %.3f ms\n", r->stages[i].name,
+                      (unsigned long long)r->stages[i].in,
+                      (unsigned long long)r->stages[i].out, r->stages[i].ms);
+    for (size_t i = 0; i < s->stage_count; i++)
+        if (s->stages[i].formula.n != 0)
+            qn_buf_printf(&b, "formula: %.*s\n", QN_SLICE_ARG(s->stages[i].formula));
+    r->trace = text_of(s, qn_buf_slice(&b));
+    r->trace_size = b.n;
+    bool failed = b.failed || r->trace == NULL;
+    qn_buf_deinit(&b);
+    return failed ? no_memory(err) : QN_OK;
+}
+
+static void fill_total(const qn_search *s, quern_reply *r)
+{
+    int64_t limit = s->request.track_total;
+    r->total = s->total;
+    r->track_total = limit != 0;
+    r->total_is_lower_bound = !s->total_exact;
+    if (limit > 0 && limit != QN_TOTAL_EXACT && s->total > (uint64_t)limit) {
+        r->total = (uint64_t)limit;
+        r->total_is_lower_bound = true;
+    }
+}
+
+static bool sorted_by_field(const qn_request *r)
+{
+    for (size_t i = 0; i < r->sort_count; i++)
+        if (r->sort[i].kind == QN_SORT_SCORE) return false;
+    return r->sort_count != 0;
+}
+
+qn_status qn_search__reply(qn_search *s, size_t first, size_t count, quern_reply *r,
+                           qn_error *err)
+{
+    int64_t began = qn_clock_mono_ns();
+    quern_hit *hits = qn_arena_array(s->arena, count + 1, sizeof *hits);
+    if (hits == NULL) return no_memory(err);
+    qn_buf scratch;
+    qn_buf_init(&scratch, s->q->alloc);
+    qn_status st = QN_OK;
+    for (size_t i = 0; i < count && st == QN_OK; i++)
+        st = fill_hit(s, first + i, &scratch, &hits[i], err);
+    qn_buf_deinit(&scratch);
+    QN_TRY(st);
+    r->hits = hits;
+    r->hit_count = count;
+    fill_total(s, r);
+    bool ranked = s->wanted != 0 && !s->options.count_only;
+    r->sorted_by_field = sorted_by_field(&s->request);
+    r->max_score = ranked && !r->sorted_by_field && s->ranked.count != 0
+                       ? s->ranked.max_score
+                       : (double)NAN;
+    r->timed_out = s->timed_out;
+    r->reranked = s->ranked.neural_ran;
+    r->rerank_scored = s->ranked.neural_scored;
+    r->rerank_of = s->ranked.neural_of;
+    r->rerank_timed_out = s->ranked.neural_timed_out;
+    if (s->ranked.neural_model != NULL)
+        r->rerank_model = text_of(s, qn_slice_of(s->ranked.neural_model));
+    r->warnings = s->ranked.warnings;
+    r->warning_count = s->ranked.warning_count;
+    if (s->options.kind == QUERN_QUERY_HA3) QN_TRY(fill_ha3(s, r, err));
+    QN_TRY(fill_stages(s, (double)(qn_clock_mono_ns() - began) / 1e6, r, err));
+    QN_TRY(fill_trace(s, r, err));
+    r->took_ms = (double)(qn_clock_mono_ns() - s->began_ns) / 1e6;
+    return QN_OK;
+}
