@@ -158,15 +158,15 @@ static const char *escaped_bars(const char *text)
     return out;
 }
 
-/* Every row has a signature that begins with its name, and the README shows them all. */
+/* Every row has a signature that begins with its name, and the reference page shows them all. */
 void test_expr_function_table(void **state)
 {
     (void)state;
-    FILE *f = fopen(QN_SOURCE_DIR "/src/expr/README.md", "rb");
+    FILE *f = fopen(QN_SOURCE_DIR "/docs/reference/functions.md", "rb");
     T_OK(f != NULL);
-    static char readme[65536];
-    size_t n = fread(readme, 1, sizeof readme - 1, f);
-    readme[n] = '\0';
+    static char page[65536];
+    size_t n = fread(page, 1, sizeof page - 1, f);
+    page[n] = '\0';
     fclose(f);
     for (size_t i = 0; i < qn_expr_function_count(); i++) {
         const qn_expr_function *row = qn_expr_function_at(i);
@@ -175,7 +175,7 @@ void test_expr_function_table(void **state)
         T_OK(row->signature[strlen(row->name)] == '(');
         T_OK(row->args_min <= row->args_max && row->args_max <= 7);
         T_OK(qn_expr_function_find(qn_slice_of(row->name)) == row);
-        T_OK(strstr(readme, escaped_bars(row->signature)) != NULL);
+        T_OK(strstr(page, escaped_bars(row->signature)) != NULL);
     }
     T_ROW("nearest");
     T_EQ_S(qn_expr_function_nearest(QN_SLICE_LIT("text_relevence")), "text_relevance");
