@@ -78,13 +78,17 @@ static qn_status feed_text(qn_table *t, const qn_doc_value *v, qn_arena *arena,
                             err));
     qn_token_list tokens = {0};
     QN_TRY(qn_analyzer_run(analyzer, v->text, arena, &tokens, err));
+    qn_segment_token *terms = qn_arena_array(arena, tokens.n, sizeof *terms);
+    if (terms == NULL) return no_memory(t, err);
     uint32_t base = t->positions[f->id], last = base;
+    size_t n = 0;
     for (size_t i = 0; i < tokens.n; i++) {
         const qn_token *token = &tokens.p[i];
         if (token->term.n == 0 || token->term.n > QN_SEGMENT_TERM_MAX) continue;
         last = base + token->position;
-        QN_TRY(qn_segment_builder_term(t->builder, f, token->term, last, err));
+        terms[n++] = (qn_segment_token){token->term, last};
     }
+    QN_TRY(qn_segment_builder_terms(t->builder, f, terms, n, err));
     t->positions[f->id] = last + (tokens.n != 0) + f->position_gap;
     return QN_OK;
 }
