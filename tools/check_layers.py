@@ -7,7 +7,7 @@ import sys
 
 root = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
-PUBLIC = {"quern/quern.h": "quern.h", "quern/status.h": "base", "quern/status.def": "base"}
+PUBLIC = {"quern/quern.h": "quern.h", "quern/quern_status.h": "base", "quern/quern_status.def": "base"}
 
 
 def read_layers():

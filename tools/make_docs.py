@@ -47,8 +47,8 @@ def page(title, source, intro, body):
 
 def errors():
     lines = [(f"QN_{n}", number, text, http, exit_code, es, ha3)
-             for n, number, exit_code, http, es, ha3, text in rows("include/quern/status.def", "ROW")]
-    return page("Errors", "include/quern/status.def",
+             for n, number, exit_code, http, es, ha3, text in rows("include/quern/quern_status.def", "ROW")]
+    return page("Errors", "include/quern/quern_status.def",
                 "Every error, with the code that each dialect sees. The message of an error names the problem, the place and "
                 "the way out; the numbers here never change.",
                 table(["name", "number", "meaning", "HTTP", "exit code", "Elasticsearch type", "HA3"], lines))

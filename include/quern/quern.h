@@ -34,7 +34,7 @@
 #ifndef QUERN_QUERN_H
 #define QUERN_QUERN_H
 
-#include "quern/status.h"
+#include "quern/quern_status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -90,7 +90,7 @@ QUERN_API void quern_close(quern *q);
  */
 QUERN_API const char *quern_version(void);
 QUERN_API const char *quern_build_info(void);
-/* Every row of status.def: what a code means. */
+/* Every row of quern_status.def: what a code means. */
 QUERN_API const qn_status_info *quern_status_describe(qn_status code);
 
 /* ---- tables -------------------------------------------------------------------- */

@@ -9,7 +9,7 @@
 static const qn_status_info infos[] = {
 #define ROW(name, number, exit, http, es_type, ha3, text)                              \
     {QN_##name, #name, exit, http, es_type, ha3, text},
-#include "quern/status.def"
+#include "quern/quern_status.def"
 #undef ROW
 };
 

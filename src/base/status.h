@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* base/status.h -- the error conventions of the whole tree, on top of the public
- * quern/status.h: how a failure is made and how it is passed on. */
+ * quern/quern_status.h: how a failure is made and how it is passed on. */
 #ifndef QN_BASE_STATUS_H
 #define QN_BASE_STATUS_H
 
-#include "quern/status.h"
+#include "quern/quern_status.h"
 
 #include <stdarg.h>
 #include <stdbool.h>

@@ -15,7 +15,8 @@ static qn_slice reason_in(const qn_json *root, qn_slice body)
     const qn_json *error = qn_json_get(root, "error");
     const qn_json *reason = qn_json_get(error, "reason");
     if (reason == NULL) reason = qn_json_get(root, "message");
-    if (reason == NULL && error != NULL && error->kind == QN_JSON_STRING) reason = error;
+    if (reason == NULL && error != NULL && error->kind == QN_JSON_STRING)
+        reason = error;
     return reason != NULL && reason->kind == QN_JSON_STRING ? reason->string : body;
 }
 
@@ -26,7 +27,8 @@ static int refuse(int status, qn_slice body)
     qn_arena_init(&arena, qn_alloc_heap(), 0);
     if (qn_json_parse(&arena, body, &root, NULL) != QN_OK) root = NULL;
     qn_slice reason = reason_in(root, body);
-    (void)fprintf(stderr, "quern: the server answered %d: %.*s\n", status, QN_SLICE_ARG(reason));
+    (void)fprintf(stderr, "quern: the server answered %d: %.*s\n", status,
+                  QN_SLICE_ARG(reason));
     qn_arena_deinit(&arena);
     return status == 404 ? 3 : 1;
 }
@@ -40,10 +42,11 @@ int cli_remote(cli *c, const char *method, const char *path, const char *content
     qn_slice server = qn_slice_of(cli_server(c));
     while (server.n > 0 && server.p[server.n - 1] == '/') server.n--;
     qn_buf_init(&url, qn_alloc_heap());
-    qn_buf_printf(&url, "%s%.*s%s", memchr(server.p, ':', server.n) == NULL ||
-                                            !qn_slice_starts_with(server, "http")
-                                        ? "http://"
-                                        : "",
+    qn_buf_printf(&url, "%s%.*s%s",
+                  memchr(server.p, ':', server.n) == NULL ||
+                          !qn_slice_starts_with(server, "http")
+                      ? "http://"
+                      : "",
                   QN_SLICE_ARG(server), path);
     qn_buf_init(&reply.body, qn_alloc_heap());
     qn_http_call call = {.method = method,
@@ -54,9 +57,12 @@ int cli_remote(cli *c, const char *method, const char *path, const char *content
     qn_status st = qn_http_client_create(qn_alloc_heap(), &client, &c->err);
     if (st == QN_OK) st = qn_http_fetch(client, &call, &reply, &c->err);
     int code = 0;
-    if (st != QN_OK) code = cli_fail(c, &c->err);
-    else if (reply.status >= 400) code = refuse(reply.status, qn_buf_slice(&reply.body));
-    else qn_buf_add_slice(out, qn_buf_slice(&reply.body));
+    if (st != QN_OK)
+        code = cli_fail(c, &c->err);
+    else if (reply.status >= 400)
+        code = refuse(reply.status, qn_buf_slice(&reply.body));
+    else
+        qn_buf_add_slice(out, qn_buf_slice(&reply.body));
     qn_http_client_destroy(client);
     qn_buf_deinit(&reply.body);
     qn_buf_deinit(&url);

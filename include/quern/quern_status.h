@@ -7,14 +7,14 @@
  * writes the message; those above pass it on unchanged.
  *
  * Threads   no shared state. */
-#ifndef QUERN_STATUS_H
-#define QUERN_STATUS_H
+#ifndef QUERN_QUERN_STATUS_H
+#define QUERN_QUERN_STATUS_H
 
 #include <stdint.h>
 
 typedef enum qn_status {
 #define ROW(name, number, exit, http, es_type, ha3, text) QN_##name = number,
-#include "quern/status.def"
+#include "quern/quern_status.def"
 #undef ROW
 } qn_status;
 
