@@ -1,0 +1,22 @@
+# cmake -DFOLDER=console -DOUTPUT=console_files.c -P embed_console.cmake
+#   writes every file of the folder as an array of bytes; a missing folder gives none
+file(GLOB_RECURSE files RELATIVE ${FOLDER} ${FOLDER}/*)
+list(SORT files)
+set(arrays "")
+set(rows "")
+set(number 0)
+foreach(file ${files})
+  if(file MATCHES "(^|/)(\\.|README|test)" OR file MATCHES "\\.(test|spec)\\.")
+    continue()
+  endif()
+  file(READ ${FOLDER}/${file} bytes HEX)
+  string(LENGTH "${bytes}" digits)
+  math(EXPR size "${digits} / 2")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
+  string(REGEX REPLACE "(([^,]*,){24})" "\\1\n" bytes "${bytes}")
+  string(APPEND arrays "static const unsigned char file_${number}[] = {\n${bytes}0};\n")
+  string(APPEND rows "    {\"${file}\", file_${number}, ${size}},\n")
+  math(EXPR number "${number} + 1")
+endforeach()
+file(WRITE ${OUTPUT} "/* Generated from console/. */\n#include \"server/console.h\"\n\n${arrays}\n"
+  "const qn_console_file_row qn_console_files[] = {\n${rows}    {0, 0, 0},\n};\n")

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The JSON form of an HA3 reply; the order of keys is the original's. */
+#include "server/api_aliyun.h"
+
+static void write_field(void *ctx, qn_slice name, qn_slice value)
+{
+    qn_call *c = ctx;
+    qn_buf clean = {.alloc = c->out->body.alloc};
+    qn_ha3_clean(&clean, value);
+    qn_json_key_slice(&c->w, name);
+    qn_json_string(&c->w, qn_buf_slice(&clean));
+    c->out->body.failed |= clean.failed;
+    qn_buf_deinit(&clean);
+}
+
+static void empty_object(qn_json_writer *w, const char *key)
+{
+    qn_json_key(w, key);
+    qn_json_begin_object(w);
+    qn_json_end_object(w);
+}
+
+static void write_item(qn_call *c, const quern_reply *r, const quern_hit *h)
+{
+    qn_json_writer *w = &c->w;
+    qn_json_begin_object(w);
+    qn_json_key(w, "fields");
+    qn_json_begin_object(w);
+    qn_ha3_fields(c, r, h, write_field, c);
+    qn_json_end_object(w);
+    empty_object(w, "properties");
+    empty_object(w, "attributes");
+    empty_object(w, "variableValues");
+    qn_json_key(w, "sortExprValues");
+    qn_json_begin_array(w);
+    qn_buf text = {.alloc = c->out->body.alloc};
+    for (size_t i = 0; i < h->sort_value_count; i++) {
+        qn_buf_reset(&text);
+        qn_ha3_sort_value(&text, &h->sort_values[i]);
+        qn_json_string(w, qn_buf_slice(&text));
+    }
+    qn_buf_deinit(&text);
+    qn_json_end_array(w);
+    if (h->trace != NULL)
+        qn_json_member_slice(w, "tracerInfo", (qn_slice){h->trace, h->trace_size});
+    qn_json_end_object(w);
+}
+
+static void write_error(qn_json_writer *w, const qn_error *err)
+{
+    qn_json_begin_object(w);
+    qn_json_member_int(w, "code", qn_status_describe(err->code)->ha3_code);
+    qn_json_member_str(w, "message", err->text);
+    qn_json_end_object(w);
+}
+
+static void write_head(qn_json_writer *w, double seconds, size_t hits, uint64_t total)
+{
+    qn_json_key(w, "result");
+    qn_json_begin_object(w);
+    qn_json_member_double(w, "searchtime", seconds);
+    qn_json_member_int(w, "numHits", (int64_t)hits);
+    qn_json_member_int(w, "totalHits", (int64_t)total);
+    qn_json_member_double(w, "coveredPercent", 100);
+}
+
+void qn_ha3_write_json(qn_call *c, const quern_reply *r)
+{
+    qn_call_json(c, 200);
+    qn_json_writer *w = &c->w;
+    qn_json_begin_object(w);
+    write_head(w, r->took_ms / 1000, r->hit_count, r->total);
+    qn_json_key(w, "items");
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < r->hit_count; i++) write_item(c, r, &r->hits[i]);
+    qn_json_end_array(w);
+    qn_json_key(w, "facet");
+    qn_json_begin_array(w);
+    qn_json_end_array(w);
+    qn_json_end_object(w);
+    qn_json_key(w, "errors");
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < r->warning_count; i++) write_error(w, &r->warnings[i]);
+    qn_json_end_array(w);
+    if (r->want_trace && r->trace != NULL)
+        qn_json_member_slice(w, "requestTrace", (qn_slice){r->trace, r->trace_size});
+    qn_json_end_object(w);
+}
+
+void qn_ha3_write_json_error(qn_call *c, const qn_error *err)
+{
+    qn_json_writer *w = &c->w;
+    qn_json_begin_object(w);
+    write_head(w, 0, 0, 0);
+    qn_json_key(w, "facet");
+    qn_json_begin_array(w);
+    qn_json_end_array(w);
+    qn_json_end_object(w);
+    qn_json_key(w, "errors");
+    qn_json_begin_array(w);
+    write_error(w, err);
+    qn_json_end_array(w);
+    qn_json_end_object(w);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables as Elasticsearch's indices: made, shown, dropped, refreshed. */
+#include "server/handlers.h"
+
+#include "server/api_es.h"
+
+static qn_status acknowledge(qn_call *c, const char *table)
+{
+    qn_call_json(c, 200);
+    qn_json_begin_object(&c->w);
+    qn_json_member_bool(&c->w, "acknowledged", true);
+    if (table != NULL) {
+        qn_json_member_bool(&c->w, "shards_acknowledged", true);
+        qn_json_member_str(&c->w, "index", table);
+    }
+    qn_json_end_object(&c->w);
+    return QN_OK;
+}
+
+qn_status qn_es_index_create(qn_call *c, qn_error *err)
+{
+    const char *table = NULL;
+    const qn_json *body = NULL;
+    QN_TRY(qn_call_table(c, &table, err));
+    QN_TRY(qn_call_body(c, &body, err));
+    qn_slice schema = body == NULL ? QN_SLICE_LIT("{}") : c->request->body;
+    QN_TRY(quern_table_create(c->q, table, schema.p, schema.n, err));
+    return acknowledge(c, table);
+}
+
+qn_status qn_es_index_drop(qn_call *c, qn_error *err)
+{
+    const char *table = NULL;
+    QN_TRY(qn_call_table(c, &table, err));
+    QN_TRY(quern_table_drop(c->q, table, err));
+    return acknowledge(c, NULL);
+}
+
+/* {"<table>": {<the named parts of quern_table_show>}} */
+static qn_status show(qn_call *c, const char *const *parts, qn_error *err)
+{
+    const char *table = NULL;
+    char *json = NULL;
+    size_t n = 0;
+    QN_TRY(qn_call_table(c, &table, err));
+    QN_TRY(quern_table_show(c->q, table, &json, &n, err));
+    const qn_json *facts = NULL;
+    qn_status st = qn_json_parse(c->arena, (qn_slice){json, n}, &facts, err);
+    if (st == QN_OK) {
+        qn_call_json(c, 200);
+        qn_json_writer *w = &c->w;
+        qn_json_begin_object(w);
+        qn_json_key(w, table);
+        qn_json_begin_object(w);
+        for (size_t i = 0; parts[i] != NULL; i++) {
+            const qn_json *part = qn_json_get(facts, parts[i]);
+            qn_json_key(w, parts[i]);
+            qn_json_raw(w, part == NULL || part->kind != QN_JSON_OBJECT
+                               ? QN_SLICE_LIT("{}")
+                               : part->raw);
+        }
+        qn_json_end_object(w);
+        qn_json_end_object(w);
+    }
+    quern_free(json);
+    return st;
+}
+
+qn_status qn_es_index_get(qn_call *c, qn_error *err)
+{
+    if (qn_slice_eq_str(c->request->method, "HEAD")) {
+        const char *table = NULL;
+        QN_TRY(qn_call_table(c, &table, err));
+        qn_call_text(c, quern_table_exists(c->q, table) ? 200 : 404, NULL,
+                     (qn_slice){"", 0});
+        return QN_OK;
+    }
+    static const char *const parts[] = {"aliases", "mappings", "settings", NULL};
+    return show(c, parts, err);
+}
+
+qn_status qn_es_mapping_get(qn_call *c, qn_error *err)
+{
+    static const char *const parts[] = {"mappings", NULL};
+    return show(c, parts, err);
+}
+
+qn_status qn_es_settings_get(qn_call *c, qn_error *err)
+{
+    static const char *const parts[] = {"settings", NULL};
+    return show(c, parts, err);
+}
+
+/* ---- refresh and its relatives: one table, or all ------------------------------------ */
+
+typedef qn_status table_verb(quern *q, const char *table, qn_error *err);
+typedef struct sweep {
+    quern *q;
+    table_verb *verb;
+    qn_status st;
+    qn_error *err;
+} sweep;
+
+static bool sweep_table(void *ctx, const char *name)
+{
+    sweep *s = ctx;
+    s->st = s->verb(s->q, name, s->err);
+    if (s->st == QN_ENOTABLE) s->st = QN_OK; /* dropped meanwhile */
+    return s->st == QN_OK;
+}
+
+static qn_status run_verb(qn_call *c, table_verb *verb, qn_error *err)
+{
+    if (qn_route_arg(&c->match, "index").n > 0) {
+        const char *table = NULL;
+        QN_TRY(qn_call_table(c, &table, err));
+        QN_TRY(verb(c->q, table, err));
+    } else {
+        sweep s = {.q = c->q, .verb = verb, .err = err};
+        QN_TRY(quern_table_list(c->q, sweep_table, &s, err));
+        QN_TRY(s.st);
+    }
+    qn_call_json(c, 200);
+    qn_json_begin_object(&c->w);
+    qn_es_shards(&c->w, true);
+    qn_json_end_object(&c->w);
+    return QN_OK;
+}
+
+qn_status qn_es_refresh(qn_call *c, qn_error *err)
+{
+    return run_verb(c, quern_refresh, err);
+}
+
+qn_status qn_es_flush(qn_call *c, qn_error *err)
+{
+    return run_verb(c, quern_flush, err);
+}
+
+qn_status qn_es_forcemerge(qn_call *c, qn_error *err)
+{
+    return run_verb(c, quern_table_optimize, err);
+}
+
+qn_status qn_es_stats(qn_call *c, qn_error *err)
+{
+    const char *table = NULL;
+    char *json = NULL;
+    size_t n = 0;
+    QN_TRY(qn_call_table(c, &table, err));
+    QN_TRY(quern_table_stats(c->q, table, &json, &n, err));
+    qn_call_json(c, 200);
+    qn_json_raw(&c->w, (qn_slice){json, n});
+    quern_free(json);
+    return QN_OK;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server_internal.h -- the server as its handlers see it. */
+#ifndef QN_SERVER_SERVER_INTERNAL_H
+#define QN_SERVER_SERVER_INTERNAL_H
+
+#include "net/http_server.h"
+#include "server/call.h"
+#include "server/metrics.h"
+#include "server/server.h"
+
+struct qn_server {
+    quern *q;
+    qn_alloc *alloc;
+    qn_server_options options;
+    qn_metrics metrics;
+    int64_t started_ms;
+    qn_http_server *http;
+};
+
+extern const qn_route qn_routes[];
+extern const size_t qn_route_count;
+
+/* One request from the target to the finished response; what the HTTP server calls. */
+void qn_server_handle(void *server, const qn_http_request *request,
+                      qn_http_response *response);
+
+/* quern_search() with the server's default timeout, counted in the metrics. */
+QN_MUST_CHECK qn_status qn_server_search(qn_call *c, const char *table,
+                                         quern_search_options *o, quern_reply **out,
+                                         qn_error *err);
+/* The model that `name` means: itself, what model_aliases maps it to, `fallback` for an
+ * empty one. Zero-terminated, in the arena. */
+QN_MUST_CHECK qn_status qn_server_model(qn_call *c, qn_slice name, const char *fallback,
+                                        const char **out, qn_error *err);
+
+/* The error envelopes of the other dialects. */
+void qn_ha3_error(qn_call *c, const qn_error *err);
+void qn_tei_error(qn_call *c, const qn_error *err);
+void qn_cohere_error(qn_call *c, const qn_error *err);
+void qn_openai_error(qn_call *c, const qn_error *err);
+void qn_admin_error(qn_call *c, const qn_error *err);
+
+#endif
