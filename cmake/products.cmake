@@ -18,7 +18,7 @@ set_target_properties(quern_shared PROPERTIES OUTPUT_NAME quern LIBRARY_OUTPUT_D
   VERSION ${PROJECT_VERSION} SOVERSION 0)
 target_link_libraries(quern_shared PRIVATE quern_flags ${libs} Threads::Threads m)
 
-if(TARGET quern_cli AND TARGET quern_engine AND TARGET quern_server)
+if(TARGET quern_cli AND TARGET quern_engine AND TARGET quern_server AND EXISTS ${CMAKE_SOURCE_DIR}/src/query/exec.c)
   add_executable(quern $<TARGET_OBJECTS:quern_cli>)
   set_target_properties(quern PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
   target_link_libraries(quern PRIVATE quern_static)
