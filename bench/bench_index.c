@@ -282,6 +282,52 @@ static void look_up(const qn_segment *seg, const corpus *c)
            seconds_since(start) * 1e9 / (double)n, found, n);
 }
 
+/* ---- sources ----------------------------------------------------------------------------- */
+
+/* The words of a document as its source; every source fetched once, in no order. */
+static void store_and_fetch(const corpus *c)
+{
+    enum { DOCS_MAX = 20000 };
+    qn_error err = {0};
+    qn_segment_builder *b = NULL;
+    qn_buf text;
+    qn_buf_init(&text, heap());
+    size_t docs = c->ends.n < DOCS_MAX ? c->ends.n : DOCS_MAX, w = 0, bytes = 0;
+    check(qn_segment_builder_create(heap(), 1, &b, &err), &err);
+    int64_t start = qn_clock_cpu_ns();
+    for (size_t d = 0; d < docs; d++) {
+        uint32_t doc = (uint32_t)d;
+        qn_buf_reset(&text);
+        for (; w < c->ends.p[d]; w++) {
+            qn_buf_add(&text, c->words.p[w].p, c->words.p[w].n);
+            qn_buf_add_char(&text, ' ');
+        }
+        bytes += text.n;
+        check(qn_segment_builder_begin(b, (qn_slice){(char *)&doc, 4}, &doc, &err),
+              &err);
+        check(qn_segment_builder_set_source(b, qn_buf_slice(&text), QN_SLICE_LIT(""),
+                                            &err),
+              &err);
+    }
+    double stored = seconds_since(start);
+    size_t kept = qn_segment_builder_bytes(b);
+    qn_slice source;
+    size_t fetched = 0;
+    start = qn_clock_cpu_ns();
+    for (size_t d = 0; d < docs; d++) {
+        uint32_t doc = (uint32_t)(d * 7919 % docs);
+        check(qn_segment_builder_source(b, doc, &text, &source, NULL, &err), &err);
+        fetched += source.n;
+    }
+    printf("{\"bench\":\"index_source\",\"store_MB_per_s\":%.1f,\"ratio\":%.3f,"
+           "\"fetch_us\":%.2f,\"whole\":%s}\n",
+           (double)bytes * 1e-6 / stored, (double)kept / (double)bytes,
+           seconds_since(start) * 1e6 / (double)docs,
+           fetched == bytes ? "true" : "false");
+    qn_buf_deinit(&text);
+    qn_segment_builder_destroy(b);
+}
+
 int main(int argc, char **argv)
 {
     corpus c = {0};
@@ -302,6 +348,7 @@ int main(int argc, char **argv)
                (double)n * 1e-6 / t, sum.score);
     }
     look_up(seg, &c);
+    store_and_fetch(&c);
     qn_segment_close(seg);
     qn_segment_builder_destroy(b);
     return 0;

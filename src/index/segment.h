@@ -87,9 +87,8 @@ QN_MUST_CHECK qn_status qn_segment_find(const qn_segment *seg, qn_slice id,
                                         uint32_t *doc, qn_error *err);
 QN_MUST_CHECK qn_status qn_segment_id(const qn_segment *seg, uint32_t doc, qn_slice *id,
                                       qn_error *err);
-/* What set_source() was given. `scratch` is overwritten and keeps the bytes: the slices
- * are valid until it is touched. Successive calls with the same scratch for
- * neighbouring documents are cheap to make in any order: each unpacks about 16 KB. */
+/* What set_source() was given. Unpacks about 16 KB into `scratch`, which is overwritten
+ * and keeps the bytes: the slices are valid until it is touched. */
 QN_MUST_CHECK qn_status qn_segment_source(const qn_segment *seg, uint32_t doc,
                                           qn_buf *scratch, qn_slice *source,
                                           QN_NULLABLE qn_slice *extras, qn_error *err);
