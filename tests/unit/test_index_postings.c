@@ -46,6 +46,7 @@ static const list_shape shapes[] = {
     {"1000, often", 1000, 3, 7},
     {"256, two full", 256, 2, 40},
     {"200, gaps of 300", 200, 300, 2},
+    {"5000, 39 blocks", 5000, 2, 2},
     {"3, very often", 3, 1, 500},
 };
 
