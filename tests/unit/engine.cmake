@@ -1,2 +1,2 @@
 qn_test(test_engine_schema SOURCES test_engine_schema.c)
-qn_test(test_engine SOURCES test_engine.c test_engine_tables.c)
+qn_test(test_engine SOURCES test_engine.c test_engine_tables.c test_engine_search.c)

@@ -16,6 +16,16 @@ int main(void)
         cmocka_unit_test(test_torn_log),
         cmocka_unit_test(test_folder_is_locked),
         cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_search_dialects),
+        cmocka_unit_test(test_search_equal),
+        cmocka_unit_test(test_search_refused),
+        cmocka_unit_test(test_search_sources),
+        cmocka_unit_test(test_search_explain),
+        cmocka_unit_test(test_practice_songs),
+        cmocka_unit_test(test_practice_titles),
+        cmocka_unit_test(test_practice_values),
+        cmocka_unit_test(test_rerank_size),
+        cmocka_unit_test(test_eval),
     };
     T_ROW("engine");
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,5 +13,15 @@ void test_damage(void **state);
 void test_torn_log(void **state);
 void test_folder_is_locked(void **state);
 void test_drop(void **state);
+void test_search_dialects(void **state);
+void test_search_equal(void **state);
+void test_search_refused(void **state);
+void test_search_sources(void **state);
+void test_search_explain(void **state);
+void test_practice_songs(void **state);
+void test_practice_titles(void **state);
+void test_practice_values(void **state);
+void test_rerank_size(void **state);
+void test_eval(void **state);
 
 #endif
