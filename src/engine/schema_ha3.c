@@ -556,6 +556,7 @@ qn_status qn_schema__parse_ha3(qn_table_schema *s, const qn_json *root, qn_error
     const qn_json *summaries = qn_json_get(root, "summarys");
     if (summaries != NULL) QN_TRY(parse_summaries(s, summaries, err));
     QN_TRY(check_end(s, root, err));
+    QN_TRY(qn_schema__take_quern(s, qn_json_get(root, "quern"), "quern", err));
     return qn_schema__take_quern(
         s, qn_json_get(qn_json_get(root, "user_defined_param"), "quern"),
         "user_defined_param.quern", err);

@@ -14,7 +14,8 @@
  *     "quern_source": ["title", "body"] from which fields, joined by one blank
  * (in a Retrieval Engine schema inside the field's user_defined_param), and the table
  *     "quern": {"pipeline": ..., "pipelines": {"name": ...}}
- * in mappings._meta, in settings, or in the top user_defined_param.
+ * beside `mappings` or `fields`, in mappings._meta, in settings, or in the top
+ * user_defined_param.
  *
  * Lifetime   counted: create() gives one reference.
  * Threads    immutable once created.

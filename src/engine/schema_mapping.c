@@ -529,6 +529,8 @@ qn_status qn_schema__parse_mapping(qn_table_schema *s, const qn_json *root,
             QN_TRY(parse_mappings(s, it, err));
         } else if (qn_slice_eq_str(it->key, "settings")) {
             QN_TRY(parse_settings(s, it, err));
+        } else if (qn_slice_eq_str(it->key, "quern")) {
+            QN_TRY(qn_schema__take_quern(s, it, "quern", err));
         } else if (!qn_slice_eq_str(it->key, "aliases") || it->count != 0) {
             return qn_fail_at(err, QN_ESCHEMA, place(s, it),
                               "unknown key [%.*s] for create index; known: mappings, "
