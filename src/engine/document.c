@@ -15,6 +15,7 @@ typedef struct walk {
     qn_error *err;
     QN_VEC(qn_doc_value) values;
     QN_VEC(qn_schema_addition) additions;
+    uint8_t *seen; /* by place of a field: it has a value already */
     char path[QN_SCHEMA_NAME_MAX + 1];
     size_t path_size;
 } walk;
@@ -66,8 +67,32 @@ static qn_status does_not_fit(walk *w, const qn_field *f, const qn_json *v,
 /* ---- one value ------------------------------------------------------------------------
  */
 
+static qn_status add(walk *w, qn_slice name, const char *mapping)
+{
+    for (size_t i = 0; i < w->additions.n; i++)
+        if (qn_slice_eq(w->additions.p[i].name, name)) return QN_OK;
+    if (w->additions.n == w->additions.capacity) {
+        size_t wider = w->additions.capacity == 0 ? 8 : 2 * w->additions.capacity;
+        qn_schema_addition *p = qn_arena_array(w->arena, wider, sizeof *p);
+        if (p == NULL) return no_memory(w);
+        if (w->additions.n != 0) memcpy(p, w->additions.p, w->additions.n * sizeof *p);
+        w->additions.p = p;
+        w->additions.capacity = wider;
+    }
+    qn_slice copy = qn_arena_slice(w->arena, name);
+    if (mapping == NULL || copy.p == NULL) return no_memory(w);
+    w->additions.p[w->additions.n++] = (qn_schema_addition){copy, qn_slice_of(mapping)};
+    return QN_OK;
+}
+
 static qn_status push(walk *w, qn_doc_value value)
 {
+    const qn_field *f = value.field;
+    size_t field_place = (size_t)(f - w->schema->schema.fields);
+    if (w->seen[field_place] && !f->multi &&
+        w->schema->schema.dialect == QN_SCHEMA_MAPPING)
+        QN_TRY(add(w, f->name, "{\"quern_multi\":true}"));
+    w->seen[field_place] = 1;
     if (w->values.n >= QN_DOCUMENT_VALUES_MAX)
         return qn_fail(w->err, QN_ELIMIT, "a document with more than %d values",
                        QN_DOCUMENT_VALUES_MAX);
@@ -300,7 +325,7 @@ static qn_status take_value(walk *w, const qn_field *f, const qn_json *v)
 {
     if (f->type == QN_FIELD_VECTOR) return take_vector(w, f, v);
     if (v->kind != QN_JSON_ARRAY) return take_scalar(w, f, v);
-    if (!f->multi && v->count > 1)
+    if (!f->multi && v->count > 1 && w->schema->schema.dialect == QN_SCHEMA_HA3)
         return does_not_fit(w, f, v, "the field is not multi_value");
     for (const qn_json *it = qn_json_items(v); it != NULL; it = it->next) {
         if (it->kind == QN_JSON_ARRAY)
@@ -394,21 +419,7 @@ static qn_status map_new(walk *w, qn_slice path, const qn_json *v)
                           "[%zu:%zu] object mapping for [%.*s] tried to parse field "
                           "[%.*s] as object, but found a concrete value",
                           line, column, QN_SLICE_ARG(path), QN_SLICE_ARG(path));
-    for (size_t i = 0; i < w->additions.n; i++)
-        if (qn_slice_eq(w->additions.p[i].name, path)) return QN_OK;
-    if (w->additions.n == w->additions.capacity) {
-        size_t wider = w->additions.capacity == 0 ? 8 : 2 * w->additions.capacity;
-        qn_schema_addition *p = qn_arena_array(w->arena, wider, sizeof *p);
-        if (p == NULL) return no_memory(w);
-        if (w->additions.n != 0) memcpy(p, w->additions.p, w->additions.n * sizeof *p);
-        w->additions.p = p;
-        w->additions.capacity = wider;
-    }
-    const char *mapping = guess(w->arena, v);
-    qn_slice name = qn_arena_slice(w->arena, path);
-    if (mapping == NULL || name.p == NULL) return no_memory(w);
-    w->additions.p[w->additions.n++] = (qn_schema_addition){name, qn_slice_of(mapping)};
-    return QN_OK;
+    return add(w, path, guess(w->arena, v));
 }
 
 /* ---- the walk ----------------------------------------------------------------------------
@@ -479,6 +490,8 @@ qn_status qn_document_check(qn_arena *arena, const qn_table_schema *schema,
     w->source = source;
     w->id = id;
     w->err = err;
+    w->seen = qn_arena_array(arena, schema->schema.field_count + 1, 1);
+    if (w->seen == NULL) return no_memory(w);
     QN_TRY(walk_object(w, root));
     out->values = w->values.p;
     out->count = w->values.n;

@@ -41,7 +41,9 @@ enum {
 
 typedef struct qn_schema_addition {
     qn_slice name;    /* "address.city" */
-    qn_slice mapping; /* {"type":"keyword"}; an object of additions is not accepted */
+    /* {"type":"keyword"}, or {"quern_multi":true}: a document came with several values
+     * of a field that is there. */
+    qn_slice mapping;
 } qn_schema_addition;
 
 typedef struct qn_table_schema {

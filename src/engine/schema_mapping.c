@@ -292,7 +292,9 @@ static qn_status fill_vector(qn_table_schema *s, const property *p, qn_field *f,
 
 static qn_status fill(qn_table_schema *s, const property *p, qn_field *f, qn_error *err)
 {
-    f->multi = f->type != QN_FIELD_VECTOR; /* any value may be a list */
+    /* Any value may be a list; a field is `multi` from the first document that has
+     * one, since formulas read a single value and a list differently. */
+    f->multi = f->type == QN_FIELD_TEXT;
     f->stored = !p->sub_field;
     if (!qn_slice_eq(p->path, p->name)) {
         f->path = qn_arena_slice(&s->arena, p->path);
@@ -428,6 +430,12 @@ static qn_status parse_one(qn_table_schema *s, const property *p, qn_error *err)
 qn_status qn_schema__parse_property(qn_table_schema *s, qn_slice name,
                                     const qn_json *mapping, qn_error *err)
 {
+    if (qn_json_get(mapping, "quern_multi") != NULL) {
+        qn_field *f = qn_schema__find_field(s, name);
+        if (f == NULL) return qn_fail(err, QN_ESCHEMA, "quern_multi of no field");
+        f->multi = true;
+        return QN_OK;
+    }
     property p = {.name = name, .path = name, .mapping = mapping, .depth = 1};
     for (size_t i = 0; i < name.n; i++)
         if (name.p[i] == '.') p.depth++;

@@ -64,7 +64,7 @@ static const struct {
      "{\"mappings\":{\"properties\":{\"title\":{\"type\":\"text\",\"analyzer\":"
      "\"english\"},"
      "\"year\":{\"type\":\"integer\"}}}}",
-     "title:text,indexed,stored,multi,english year:integer,column,stored,multi | "
+     "title:text,indexed,stored,multi,english year:integer,column,stored | "
      "title=text(title^1) year=number(year^1) _id=primary() default=text(title^1)"},
     {"sub-fields and objects",
      "{\"mappings\":{\"properties\":{\"a\":{\"type\":\"text\",\"fields\":{\"k\":{"
@@ -72,7 +72,7 @@ static const struct {
      "\"keyword\",\"ignore_above\":9}}},\"o\":{\"properties\":{\"b\":{\"type\":"
      "\"boolean\"}}}}}}",
      "a:text,indexed,stored,multi,standard "
-     "a.k:keyword,indexed,column,multi,from=a o.b:boolean,column,stored,multi | "
+     "a.k:keyword,indexed,column,from=a o.b:boolean,column,stored | "
      "a=text(a^1) a.k=term(a.k^1) o.b=number(o.b^1) _id=primary() default=text(a^1)"},
     {"vector",
      "{\"mappings\":{\"properties\":{\"v\":{\"type\":\"dense_vector\",\"dims\":4,"
@@ -322,14 +322,16 @@ static const struct {
      "\"v\":[1,0.5]}",
      QN_OK, "t='Up' t.k='Up' n=7 d=1243555200000 b=1 x=1.5 o.y=5 v=<1,0.5>"},
     {"lists, nulls", "{\"t\":[\"a\",null,[\"b\"]],\"n\":[1,2],\"b\":null}", QN_OK,
-     "t='a' t='b' t.k='a' t.k='b' n=1 n=2"},
+     "t='a' t='b' t.k='a' t.k='b' n=1 n=2 +t.k:{\"quern_multi\":true} "
+     "+n:{\"quern_multi\":true}"},
     {"ignore_above counts characters",
      "{\"t\":\"\xE4\xB8\xAD\xE6\x96\x87\xE5\xAD\x97\"}", QN_OK,
      "t='\xE4\xB8\xAD\xE6\x96\x87\xE5\xAD\x97' "
      "t.k='\xE4\xB8\xAD\xE6\x96\x87\xE5\xAD\x97'"},
     {"over ignore_above", "{\"t\":\"abcd\"}", QN_OK, "t='abcd'"},
     {"dotted key", "{\"o.y\":3}", QN_OK, "o.y=3"},
-    {"list of objects", "{\"o\":[{\"y\":1},{\"y\":2}]}", QN_OK, "o.y=1 o.y=2"},
+    {"list of objects", "{\"o\":[{\"y\":1},{\"y\":2}]}", QN_OK,
+     "o.y=1 o.y=2 +o.y:{\"quern_multi\":true}"},
     {"coerced", "{\"n\":5.7,\"x\":\"2\"}", QN_OK, "n=5 x=2"},
     {"numbers as text", "{\"t\":12}", QN_OK, "t='12' t.k='12'"},
     {"new text", "{\"new\":\"hello\"}", QN_OK,
