@@ -98,6 +98,23 @@ void qn_bert_spec_at(const qn_bert_config *c, size_t i, qn_bert_spec *out)
     out->quantize = r->quantize;
 }
 
+void qn_bert_scale_spec(const qn_bert_config *c, uint32_t layer, qn_bert_input which,
+                        qn_bert_spec *out)
+{
+    static const char *const names[QN_BERT_INPUTS] = {
+        [QN_BERT_INTO_QKV] = "attention.self",
+        [QN_BERT_INTO_UP] = "intermediate",
+        [QN_BERT_INTO_DOWN] = "output",
+    };
+    qn_assert(names[which] != NULL);
+    (void)snprintf(out->name, sizeof out->name, "encoder.layer.%u.%s.input_scale",
+                   layer, names[which]);
+    out->rank = 1;
+    out->rows = 1;
+    out->columns = which == QN_BERT_INTO_DOWN ? c->intermediate : c->hidden;
+    out->quantize = false;
+}
+
 qn_status qn_bert_tensor(const qn_qnm *file, const qn_bert_spec *spec,
                          const qn_tensor **out, qn_error *err)
 {

@@ -2,7 +2,7 @@
 #include "nn/encoder_bert.h"
 
 #include "nn/attention.h"
-#include "num/gemm.h"
+#include "nn/gelu_product.h"
 
 #include <math.h>
 
@@ -35,10 +35,12 @@ typedef struct layer {
     /* Queries, keys and values in one product; in the last layer of a first_only
      * encoder apart: queries are wanted for fewer rows. */
     qn_gemm *qkv, *query, *key_value;
-    qn_gemm *out, *up, *down;
+    qn_gemm *out, *up;
+    qn_gelu_product down;
     float *qkv_bias; /* 3H, owned */
     const float *out_bias, *up_bias, *down_bias;
     const float *gamma_1, *beta_1, *gamma_2, *beta_2;
+    const float *scale[QN_BERT_INPUTS]; /* of columns going in; NULL: none */
 } layer;
 
 struct qn_bert {
@@ -58,7 +60,7 @@ struct qn_bert_scratch {
     float *x, *qkv, *context; /* tokens x H, 3H, H */
     float *rows, *wide;       /* CHUNK x H, F */
     float *scores;            /* attention */
-    void *gemm;
+    float *gemm;
 };
 
 /* ---- opening ---------------------------------------------------------------- */
@@ -119,6 +121,23 @@ done:
     return st;
 }
 
+/* Input scales are there or not, each by itself. */
+static qn_status open_scales(const qn_bert *b, const qn_qnm *file, uint32_t number,
+                             layer *l, qn_error *err)
+{
+    static const qn_bert_input scaled[] = {QN_BERT_INTO_QKV, QN_BERT_INTO_UP,
+                                           QN_BERT_INTO_DOWN};
+    for (size_t i = 0; i < sizeof scaled / sizeof *scaled; i++) {
+        qn_bert_spec spec;
+        const qn_tensor *t = NULL;
+        qn_bert_scale_spec(&b->config, number, scaled[i], &spec);
+        if (qn_qnm_find(file, spec.name) == NULL) continue;
+        QN_TRY(qn_bert_tensor(file, &spec, &t, err));
+        l->scale[scaled[i]] = t->data;
+    }
+    return QN_OK;
+}
+
 static qn_status open_layer(const qn_bert *b, const qn_qnm *file, size_t number,
                             layer *l, qn_error *err)
 {
@@ -132,7 +151,9 @@ static qn_status open_layer(const qn_bert *b, const qn_qnm *file, size_t number,
     }
     QN_TRY(pack(b, file, base + OUT, 1, &l->out, err));
     QN_TRY(pack(b, file, base + UP, 1, &l->up, err));
-    QN_TRY(pack(b, file, base + DOWN, 1, &l->down, err));
+    const qn_tensor *down = NULL;
+    QN_TRY(tensor_at(b, file, base + DOWN, &down, err));
+    QN_TRY(qn_gelu_product_init(&l->down, b->alloc, b->kernels, down, err));
     l->qkv_bias = qn_new_array(b->alloc, 3 * H, sizeof *l->qkv_bias);
     if (l->qkv_bias == NULL) return qn_fail(err, QN_ENOMEM, "model weights");
     for (size_t i = 0; i < 3; i++) {
@@ -146,7 +167,8 @@ static qn_status open_layer(const qn_bert *b, const qn_qnm *file, size_t number,
     QN_TRY(vector_at(b, file, base + GAMMA_1, &l->gamma_1, err));
     QN_TRY(vector_at(b, file, base + BETA_1, &l->beta_1, err));
     QN_TRY(vector_at(b, file, base + GAMMA_2, &l->gamma_2, err));
-    return vector_at(b, file, base + BETA_2, &l->beta_2, err);
+    QN_TRY(vector_at(b, file, base + BETA_2, &l->beta_2, err));
+    return open_scales(b, file, (uint32_t)number, l, err);
 }
 
 static qn_status open_all(qn_bert *b, const qn_qnm *file, qn_error *err)
@@ -189,9 +211,10 @@ void qn_bert_close(qn_bert *b)
     if (b == NULL) return;
     for (size_t i = 0; b->layers != NULL && i < b->config.layers; i++) {
         layer *l = &b->layers[i];
-        qn_gemm *weights[] = {l->qkv, l->query, l->key_value, l->out, l->up, l->down};
+        qn_gemm *weights[] = {l->qkv, l->query, l->key_value, l->out, l->up};
         for (size_t w = 0; w < sizeof weights / sizeof *weights; w++)
             qn_gemm_destroy(weights[w]);
+        qn_gelu_product_deinit(&l->down);
         qn_delete(b->alloc, l->qkv_bias);
     }
     qn_delete(b->alloc, b->layers);
@@ -204,8 +227,8 @@ static void walk_weights(const qn_bert *b, void (*each)(void *ctx, const qn_gemm
 {
     for (size_t i = 0; i < b->config.layers; i++) {
         const layer *l = &b->layers[i];
-        const qn_gemm *weights[] = {l->qkv, l->query, l->key_value,
-                                    l->out, l->up,    l->down};
+        const qn_gemm *weights[] = {l->qkv, l->query,        l->key_value,   l->out,
+                                    l->up,  l->down.part[0], l->down.part[1]};
         for (size_t w = 0; w < sizeof weights / sizeof *weights; w++)
             if (weights[w] != NULL) each(ctx, weights[w]);
     }
@@ -248,6 +271,9 @@ static size_t lay_out(qn_bert_scratch *s, const qn_bert *b, float *base)
 {
     size_t H = b->config.hidden, F = b->config.intermediate, at = 0, gemm_bytes = 0;
     walk_weights(b, most_scratch, &gemm_bytes);
+    size_t gemm_floats = qn_gelu_product_scratch(&b->layers[0].down, CHUNK);
+    if (gemm_bytes / sizeof(float) >= gemm_floats)
+        gemm_floats = gemm_bytes / sizeof(float) + 1;
     s->x = carve(base, &at, s->tokens * H);
     s->qkv = carve(base, &at, s->tokens * 3 * H);
     s->context = carve(base, &at, s->tokens * H);
@@ -256,7 +282,7 @@ static size_t lay_out(qn_bert_scratch *s, const qn_bert *b, float *base)
     size_t longest = s->tokens < b->config.positions ? s->tokens : b->config.positions;
     s->scores = carve(
         base, &at, qn_attention_scratch(longest, b->config.hidden / b->config.heads));
-    s->gemm = carve(base, &at, gemm_bytes / sizeof(float) + 1);
+    s->gemm = carve(base, &at, gemm_floats);
     return at;
 }
 
@@ -316,89 +342,149 @@ static void embed(const qn_bert *b, qn_bert_scratch *s, const qn_bert_batch *bat
     }
 }
 
-/* Y = X W^T + bias over n rows, a chunk at a time. */
-static qn_status product(const qn_gemm *g, qn_bert_scratch *s, const float *X, size_t n,
-                         const float *bias, float *Y, size_t ldy,
-                         const qn_deadline *deadline, qn_error *err)
+/* What a run needs at hand. */
+typedef struct pass {
+    const qn_bert *b;
+    qn_bert_scratch *s;
+    const qn_bert_batch *batch;
+    const qn_deadline *deadline;
+    const qn_bert_trace *trace;
+    uint32_t layer; /* its number */
+    const layer *l;
+} pass;
+
+static void show_input(const pass *p, qn_bert_input which, const float *x, size_t n,
+                       size_t K)
 {
-    size_t K = qn_gemm_columns(g);
+    if (p->trace != NULL && p->trace->input != NULL)
+        p->trace->input(p->trace->ctx, p->layer, which, x, n, K);
+}
+
+/* y = x * scale, column by column. */
+static void scale_rows(const float *x, const float *scale, size_t n, size_t K, float *y)
+{
+    for (size_t r = 0; r < n; r++)
+        for (size_t c = 0; c < K; c++) y[r * K + c] = x[r * K + c] * scale[c];
+}
+
+/* Y = x W^T + bias over n rows of s->x, a chunk at a time: the products that begin a
+ * layer. */
+static qn_status project(const pass *p, const qn_gemm *g, size_t n, const float *bias,
+                         float *Y, qn_error *err)
+{
+    qn_bert_scratch *s = p->s;
+    size_t H = p->b->config.hidden;
+    const float *scale = p->l->scale[QN_BERT_INTO_QKV];
+    show_input(p, QN_BERT_INTO_QKV, s->x, n, H);
     for (size_t at = 0; at < n; at += CHUNK) {
         size_t m = n - at < CHUNK ? n - at : CHUNK;
-        qn_gemm_run(g, m, X + at * K, K, bias, Y + at * ldy, ldy, s->gemm);
-        QN_TRY(in_time(deadline, err));
+        const float *X = s->x + at * H;
+        if (scale != NULL) {
+            scale_rows(X, scale, m, H, s->rows);
+            X = s->rows;
+        }
+        qn_gemm_run(g, m, X, H, bias, Y + at * 3 * H, 3 * H, s->gemm);
+        QN_TRY(in_time(p->deadline, err));
     }
     return QN_OK;
 }
 
-/* Everything after attention: n rows of x and context give n rows of x. */
-static qn_status finish_layer(const qn_bert *b, const layer *l, qn_bert_scratch *s,
-                              size_t n, const qn_deadline *deadline, qn_error *err)
+/* x = LN(rows + x), n rows. */
+static void add_norm(const pass *p, const float *gamma, const float *beta, size_t n,
+                     float *x)
 {
-    size_t H = b->config.hidden, F = b->config.intermediate;
-    const qn_kernels *k = b->kernels;
+    size_t H = p->b->config.hidden;
+    p->b->kernels->add(p->s->rows, x, n * H);
+    for (size_t r = 0; r < n; r++)
+        p->b->kernels->layer_norm(p->s->rows + r * H, gamma, beta, p->b->config.eps, H,
+                                  x + r * H);
+}
+
+/* rows = W2 gelu(W1 x), n rows of at most CHUNK. */
+static void feed_forward(const pass *p, const float *x, size_t n)
+{
+    qn_bert_scratch *s = p->s;
+    const layer *l = p->l;
+    size_t H = p->b->config.hidden, F = p->b->config.intermediate;
+    show_input(p, QN_BERT_INTO_UP, x, n, H);
+    if (l->scale[QN_BERT_INTO_UP] != NULL) {
+        scale_rows(x, l->scale[QN_BERT_INTO_UP], n, H, s->rows);
+        x = s->rows;
+    }
+    qn_gemm_run(l->up, n, x, H, l->up_bias, s->wide, F, s->gemm);
+    /* A row at a time: where a row ends must not depend on its neighbours. */
+    for (size_t r = 0; r < n; r++) p->b->kernels->gelu(s->wide + r * F, F);
+    show_input(p, QN_BERT_INTO_DOWN, s->wide, n, F);
+    if (l->scale[QN_BERT_INTO_DOWN] != NULL)
+        scale_rows(s->wide, l->scale[QN_BERT_INTO_DOWN], n, F, s->wide);
+    qn_gelu_product_run(&l->down, p->b->kernels, n, s->wide, l->down_bias, s->rows,
+                        s->gemm);
+}
+
+/* Everything after attention: n rows of x and context give n rows of x. */
+static qn_status finish_layer(const pass *p, size_t n, qn_error *err)
+{
+    size_t H = p->b->config.hidden;
+    const layer *l = p->l;
+    show_input(p, QN_BERT_INTO_OUT, p->s->context, n, H);
     for (size_t at = 0; at < n; at += CHUNK) {
         size_t m = n - at < CHUNK ? n - at : CHUNK;
-        float *x = s->x + at * H;
-        qn_gemm_run(l->out, m, s->context + at * H, H, l->out_bias, s->rows, H,
-                    s->gemm);
-        k->add(s->rows, x, m * H);
-        for (size_t r = 0; r < m; r++)
-            k->layer_norm(s->rows + r * H, l->gamma_1, l->beta_1, b->config.eps, H,
-                          x + r * H);
-        qn_gemm_run(l->up, m, x, H, l->up_bias, s->wide, F, s->gemm);
-        /* A row at a time: where a row ends must not depend on its neighbours. */
-        for (size_t r = 0; r < m; r++) k->gelu(s->wide + r * F, F);
-        qn_gemm_run(l->down, m, s->wide, F, l->down_bias, s->rows, H, s->gemm);
-        k->add(s->rows, x, m * H);
-        for (size_t r = 0; r < m; r++)
-            k->layer_norm(s->rows + r * H, l->gamma_2, l->beta_2, b->config.eps, H,
-                          x + r * H);
-        QN_TRY(in_time(deadline, err));
+        float *x = p->s->x + at * H;
+        qn_gemm_run(l->out, m, p->s->context + at * H, H, l->out_bias, p->s->rows, H,
+                    p->s->gemm);
+        add_norm(p, l->gamma_1, l->beta_1, m, x);
+        feed_forward(p, x, m);
+        add_norm(p, l->gamma_2, l->beta_2, m, x);
+        QN_TRY(in_time(p->deadline, err));
     }
     return QN_OK;
 }
 
 /* Attention of every sequence and head. `first_only`: one query row a sequence, row i
  * of qkv for sequence i, and context row i. */
-static qn_status attend(const qn_bert *b, qn_bert_scratch *s,
-                        const qn_bert_batch *batch, bool first_only,
-                        const qn_deadline *deadline, qn_error *err)
+static qn_status attend(const pass *p, bool first_only, qn_error *err)
 {
-    size_t H = b->config.hidden, d = H / b->config.heads;
+    const qn_bert_config *c = &p->b->config;
+    size_t H = c->hidden, d = H / c->heads;
     float alpha = 1.0f / sqrtf((float)d);
-    for (size_t i = 0; i < batch->sequences; i++) {
-        size_t begin = batch->starts[i], count = batch->starts[i + 1] - begin;
+    for (size_t i = 0; i < p->batch->sequences; i++) {
+        size_t begin = p->batch->starts[i], count = p->batch->starts[i + 1] - begin;
         size_t row = first_only ? i : begin;
-        for (size_t h = 0; h < b->config.heads; h++) {
-            const float *key = s->qkv + begin * 3 * H + H + h * d;
-            qn_attention_head(b->kernels, d, alpha, s->qkv + row * 3 * H + h * d,
+        for (size_t h = 0; h < c->heads; h++) {
+            const float *key = p->s->qkv + begin * 3 * H + H + h * d;
+            qn_attention_head(p->b->kernels, d, alpha, p->s->qkv + row * 3 * H + h * d,
                               first_only ? 1 : count, key, key + H, count, 3 * H,
-                              s->context + row * H + h * d, H, s->scores);
-            QN_TRY(in_time(deadline, err));
+                              p->s->context + row * H + h * d, H, p->s->scores);
+            QN_TRY(in_time(p->deadline, err));
         }
     }
     return QN_OK;
 }
 
-static qn_status run_layer(const qn_bert *b, const layer *l, qn_bert_scratch *s,
-                           const qn_bert_batch *batch, const qn_deadline *deadline,
-                           qn_error *err)
+static qn_status run_layer(const pass *p, qn_error *err)
 {
-    size_t H = b->config.hidden, T = batch->starts[batch->sequences];
+    const layer *l = p->l;
+    qn_bert_scratch *s = p->s;
+    const qn_bert_batch *batch = p->batch;
+    size_t H = p->b->config.hidden, T = batch->starts[batch->sequences];
     if (l->qkv != NULL) {
-        QN_TRY(product(l->qkv, s, s->x, T, l->qkv_bias, s->qkv, 3 * H, deadline, err));
-        QN_TRY(attend(b, s, batch, false, deadline, err));
-        return finish_layer(b, l, s, T, deadline, err);
+        QN_TRY(project(p, l->qkv, T, l->qkv_bias, s->qkv, err));
+        QN_TRY(attend(p, false, err));
+        return finish_layer(p, T, err);
     }
-    QN_TRY(product(l->key_value, s, s->x, T, l->qkv_bias + H, s->qkv + H, 3 * H,
-                   deadline, err));
+    QN_TRY(project(p, l->key_value, T, l->qkv_bias + H, s->qkv + H, err));
     /* From here on row i is the first token of sequence i; i <= starts[i]. */
     for (size_t i = 0; i < batch->sequences; i++)
         memmove(s->x + i * H, s->x + batch->starts[i] * H, H * sizeof *s->x);
-    QN_TRY(product(l->query, s, s->x, batch->sequences, l->qkv_bias, s->qkv, 3 * H,
-                   deadline, err));
-    QN_TRY(attend(b, s, batch, true, deadline, err));
-    return finish_layer(b, l, s, batch->sequences, deadline, err);
+    QN_TRY(project(p, l->query, batch->sequences, l->qkv_bias, s->qkv, err));
+    QN_TRY(attend(p, true, err));
+    return finish_layer(p, batch->sequences, err);
+}
+
+static void show_rows(const pass *p, uint32_t layer_count, size_t n)
+{
+    if (p->trace != NULL && p->trace->rows != NULL)
+        p->trace->rows(p->trace->ctx, layer_count, p->s->x, n);
 }
 
 qn_status qn_bert_run(const qn_bert *b, qn_bert_scratch *s, const qn_bert_batch *batch,
@@ -409,13 +495,14 @@ qn_status qn_bert_run(const qn_bert *b, qn_bert_scratch *s, const qn_bert_batch 
     qn_assert(T <= s->tokens);
     *rows = s->x;
     QN_TRY(in_time(deadline, err));
+    pass p = {b, s, batch, deadline, trace, 0, NULL};
     embed(b, s, batch);
-    if (trace != NULL) trace->rows(trace->ctx, 0, s->x, T);
+    show_rows(&p, 0, T);
     for (uint32_t i = 0; i < b->config.layers; i++) {
-        const layer *l = &b->layers[i];
-        QN_TRY(run_layer(b, l, s, batch, deadline, err));
-        if (trace != NULL)
-            trace->rows(trace->ctx, i + 1, s->x, l->qkv != NULL ? T : batch->sequences);
+        p.layer = i;
+        p.l = &b->layers[i];
+        QN_TRY(run_layer(&p, err));
+        show_rows(&p, i + 1, p.l->qkv != NULL ? T : batch->sequences);
     }
     return QN_OK;
 }

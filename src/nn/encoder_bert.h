@@ -44,6 +44,22 @@ typedef struct qn_bert_spec {
 size_t qn_bert_spec_count(const qn_bert_config *c, bool head);
 void qn_bert_spec_at(const qn_bert_config *c, size_t i, qn_bert_spec *out);
 
+/* The products of a layer, by what goes in. */
+typedef enum qn_bert_input {
+    QN_BERT_INTO_QKV,
+    QN_BERT_INTO_OUT,
+    QN_BERT_INTO_UP,
+    QN_BERT_INTO_DOWN,
+    QN_BERT_INPUTS,
+} qn_bert_input;
+
+/* An int8 model may scale the columns that go into a product, so that no column is so
+ * large that the others drown in the rounding of a row (SmoothQuant, arXiv 2211.10438):
+ * X W^T = (X s) (W / s)^T. The name of s; K values. QN_BERT_INTO_OUT has none: its scale
+ * is folded into the value weights. */
+void qn_bert_scale_spec(const qn_bert_config *c, uint32_t layer, qn_bert_input which,
+                        qn_bert_spec *out);
+
 /* A tensor of the file, checked against the shape. */
 QN_MUST_CHECK qn_status qn_bert_tensor(const qn_qnm *file, const qn_bert_spec *spec,
                                        const qn_tensor **out, qn_error *err);
@@ -74,10 +90,13 @@ typedef struct qn_bert_batch {
     size_t sequences;
 } qn_bert_batch;
 
-/* Tests look inside: called with the rows after the embeddings (layer 0) and after
- * layer 1, 2, ... */
+/* A look inside, for tests and for calibration; either may be NULL. */
 typedef struct qn_bert_trace {
+    /* The rows after the embeddings (layer 0) and after layer 1, 2, ... */
     void (*rows)(void *ctx, uint32_t layer, const float *x, size_t n);
+    /* What goes into a product of layer 0, 1, ...: n rows of K, before input scales. */
+    void (*input)(void *ctx, uint32_t layer, qn_bert_input which, const float *x,
+                  size_t n, size_t K);
     void *ctx;
 } qn_bert_trace;
 

@@ -38,11 +38,15 @@ static double *load(reference *r, const char *prefix, const char *suffix)
     return wide;
 }
 
-/* Y = X W^T + b; X: n x in, W: out x in. */
-static void linear(reference *r, const char *prefix, const char *which, const double *X,
-                   size_t n, size_t in, size_t out, double *Y)
+/* Y = (X s) W^T + b; X: n x in, W: out x in; s: in, where `scale` names a tensor that
+ * the file has. */
+static void linear(reference *r, const char *prefix, const char *which,
+                   const char *scale, const double *X, size_t n, size_t in, size_t out,
+                   double *Y)
 {
-    char name[96];
+    char name[128];
+    (void)snprintf(name, sizeof name, "%s%s", prefix, scale);
+    double *s = qn_qnm_find(r->file, name) == NULL ? NULL : load(r, prefix, scale);
     (void)snprintf(name, sizeof name, "%s.weight", which);
     double *W = load(r, prefix, name);
     (void)snprintf(name, sizeof name, "%s.bias", which);
@@ -50,11 +54,13 @@ static void linear(reference *r, const char *prefix, const char *which, const do
     for (size_t t = 0; r->st == QN_OK && t < n; t++)
         for (size_t o = 0; o < out; o++) {
             double sum = b[o];
-            for (size_t i = 0; i < in; i++) sum += X[t * in + i] * W[o * in + i];
+            for (size_t i = 0; i < in; i++)
+                sum += X[t * in + i] * (s == NULL ? 1.0 : s[i]) * W[o * in + i];
             Y[t * out + o] = sum;
         }
     qn_delete(r->alloc, b);
     qn_delete(r->alloc, W);
+    qn_delete(r->alloc, s);
 }
 
 /* Y = LN(X + Y), rows of H; X NULL: LN(Y). */
@@ -133,17 +139,21 @@ static void run_layer(reference *r, uint32_t number, const double *x, size_t n,
     size_t H = r->config->hidden, F = r->config->intermediate;
     double *Q = work, *K = Q + n * H, *V = K + n * H, *context = V + n * H;
     double *wide = context + n * H, *score = wide + n * F;
-    linear(r, prefix, "attention.self.query", x, n, H, H, Q);
-    linear(r, prefix, "attention.self.key", x, n, H, H, K);
-    linear(r, prefix, "attention.self.value", x, n, H, H, V);
+    linear(r, prefix, "attention.self.query", "attention.self.input_scale", x, n, H, H,
+           Q);
+    linear(r, prefix, "attention.self.key", "attention.self.input_scale", x, n, H, H,
+           K);
+    linear(r, prefix, "attention.self.value", "attention.self.input_scale", x, n, H, H,
+           V);
     attention(r->config, Q, K, V, n, score, context);
     double *middle = Q; /* the queries are done with */
-    linear(r, prefix, "attention.output.dense", context, n, H, H, middle);
+    linear(r, prefix, "attention.output.dense", "", context, n, H, H, middle);
     add_norm(r, prefix, "attention.output.LayerNorm", x, n, middle);
-    linear(r, prefix, "intermediate.dense", middle, n, H, F, wide);
+    linear(r, prefix, "intermediate.dense", "intermediate.input_scale", middle, n, H, F,
+           wide);
     for (size_t i = 0; i < n * F; i++)
         wide[i] = 0.5 * wide[i] * (1.0 + erf(wide[i] / sqrt(2.0)));
-    linear(r, prefix, "output.dense", wide, n, F, H, y);
+    linear(r, prefix, "output.dense", "output.input_scale", wide, n, F, H, y);
     add_norm(r, prefix, "output.LayerNorm", middle, n, y);
 }
 

@@ -131,27 +131,64 @@ static qn_status sync_parent(qn_import *im, const char *path, qn_error *err)
                           : qn_dir_sync(parent, err);
 }
 
-/* Under another name until it is whole and has been opened once. */
+/* The f32 model as an image in memory: what smaller dtypes are measured by. */
+static qn_status open_exact(qn_import *im, uint8_t **image, qn_model **out,
+                            qn_error *err)
+{
+    qn_qnm_writer *w = NULL;
+    QN_TRY(qn_import__write(im, QN_MODEL_F32, NULL, &w, err));
+    size_t n = 0;
+    *image = qn_qnm_writer_take(w, &n);
+    qn_qnm_writer_destroy(w);
+    if (*image == NULL) return qn_fail(err, QN_ENOMEM, "import");
+    return qn_model_open_memory(im->alloc, *image, n, "the model in f32", NULL, out,
+                                err);
+}
+
+/* Writes the file and opens it once. */
+static qn_status write_and_open(qn_import *im, const char *path, qn_model **out,
+                                qn_error *err)
+{
+    qn_qnm_writer *w = NULL;
+    QN_TRY(qn_import__write(im, im->options->dtype, path, &w, err));
+    qn_qnm_writer_destroy(w);
+    return qn_model_open(im->alloc, path, NULL, out, err);
+}
+
+/* f32 is written as it is; a smaller dtype is prepared and judged with the f32 model. */
+static qn_status write_model(qn_import *im, const char *path, qn_import_report *report,
+                             qn_error *err)
+{
+    uint8_t *image = NULL;
+    qn_model *exact = NULL, *written = NULL;
+    qn_slice texts[QN_IMPORT_SAMPLES];
+    qn_import__samples(texts);
+    bool smaller = im->options->dtype != QN_MODEL_F32;
+    qn_status st;
+    if (smaller) QN_TRY_TO(out, open_exact(im, &image, &exact, err));
+    if (im->options->dtype == QN_MODEL_INT8)
+        QN_TRY_TO(out, qn_import__smooth(im, exact, texts, QN_IMPORT_SAMPLES, err));
+    QN_TRY_TO(out, write_and_open(im, path, &written, err));
+    if (smaller) st = qn_import__compare(im, exact, written, report, err);
+out:
+    qn_model_close(written);
+    qn_model_close(exact);
+    qn_delete_aligned(im->alloc, image);
+    return st;
+}
+
+/* Under another name until it is whole. */
 static qn_status write_output(qn_import *im, const char *output,
                               qn_import_report *report, qn_error *err)
 {
     const char *part = qn_arena_printf(&im->arena, "%s.part", output);
     if (part == NULL) return qn_fail(err, QN_ENOMEM, "import");
-    qn_qnm_writer *w = NULL;
     qn_status st;
-    QN_TRY_TO(out, qn_import__write(im, im->options->dtype, part, &w, err));
-    if (im->options->dtype != QN_MODEL_F32) {
-        QN_TRY_TO(out, qn_import__compare(im, part, report, err));
-    } else {
-        qn_model *check = NULL;
-        QN_TRY_TO(out, qn_model_open(im->alloc, part, NULL, &check, err));
-        qn_model_close(check);
-    }
+    QN_TRY_TO(out, write_model(im, part, report, err));
     QN_TRY_TO(out, qn_file_size(part, &report->output_bytes, err));
     QN_TRY_TO(out, qn_file_rename(part, output, err));
     st = sync_parent(im, output, err);
 out:
-    qn_qnm_writer_destroy(w);
     if (st != QN_OK && qn_file_remove(part, NULL) != QN_OK)
         qn_log(QN_LOG_WARN, "nn", "cannot remove %s", part);
     return st;
@@ -168,8 +205,7 @@ static qn_status import_all(qn_import *im, const char *output, qn_import_report 
     const qn_model_info *info = &im->meta.info;
     report->task = info->task;
     report->parameters = info->parameters;
-    report->tensors =
-        qn_bert_spec_count(&im->meta.encoder, info->task == QN_MODEL_RERANK);
+    report->tensors = qn_import__written(im);
     report->ignored = qn_import__ignored(im);
     report->source_bytes = qn_safetensors_bytes(im->weights).n;
     return QN_OK;

@@ -6,8 +6,7 @@
 
 #include <math.h>
 
-/* Short and long, plain and odd: enough to see a broken tensor, not an evaluation. */
-static const char *const samples[] = {
+static const char *const samples[QN_IMPORT_SAMPLES] = {
     "how does a water mill grind grain",
     "A quern is a hand mill with two stones: the lower one lies still, the upper one "
     "turns, and grain fed through a hole in the middle comes out as flour at the rim.",
@@ -20,7 +19,12 @@ static const char *const samples[] = {
     "2 + 2 = 4",
 };
 
-enum { SAMPLES = sizeof samples / sizeof *samples };
+enum { SAMPLES = QN_IMPORT_SAMPLES };
+
+void qn_import__samples(qn_slice texts[QN_IMPORT_SAMPLES])
+{
+    for (size_t i = 0; i < SAMPLES; i++) texts[i] = qn_slice_of(samples[i]);
+}
 
 static double cosine(const float *a, const float *b, size_t n)
 {
@@ -75,36 +79,12 @@ static qn_status compare_logits(qn_model *exact, qn_model *other, const qn_slice
     return QN_OK;
 }
 
-/* The f32 model as an image in memory. */
-static qn_status open_exact(qn_import *im, uint8_t **image, qn_model **out,
-                            qn_error *err)
-{
-    qn_qnm_writer *w = NULL;
-    QN_TRY(qn_import__write(im, QN_MODEL_F32, NULL, &w, err));
-    size_t n = 0;
-    *image = qn_qnm_writer_take(w, &n);
-    qn_qnm_writer_destroy(w);
-    if (*image == NULL) return qn_fail(err, QN_ENOMEM, "import");
-    return qn_model_open_memory(im->alloc, *image, n, "the model in f32", NULL, out,
-                                err);
-}
-
-qn_status qn_import__compare(qn_import *im, const char *path, qn_import_report *report,
-                             qn_error *err)
+qn_status qn_import__compare(qn_import *im, qn_model *exact, qn_model *other,
+                             qn_import_report *report, qn_error *err)
 {
     qn_slice texts[SAMPLES];
-    for (size_t i = 0; i < SAMPLES; i++) texts[i] = qn_slice_of(samples[i]);
-    uint8_t *image = NULL;
-    qn_model *exact = NULL, *other = NULL;
-    qn_status st;
-    QN_TRY_TO(out, open_exact(im, &image, &exact, err));
-    QN_TRY_TO(out, qn_model_open(im->alloc, path, NULL, &other, err));
-    st = im->meta.info.task == QN_MODEL_EMBED
-             ? compare_vectors(im, exact, other, texts, report, err)
-             : compare_logits(exact, other, texts, report, err);
-out:
-    qn_model_close(other);
-    qn_model_close(exact);
-    qn_delete_aligned(im->alloc, image);
-    return st;
+    qn_import__samples(texts);
+    return im->meta.info.task == QN_MODEL_EMBED
+               ? compare_vectors(im, exact, other, texts, report, err)
+               : compare_logits(exact, other, texts, report, err);
 }

@@ -15,6 +15,9 @@ typedef struct qn_import {
     qn_model_meta meta;
     qn_buf vocab; /* one piece a line */
     qn_safetensors *weights;
+    /* Of an int8 model: layers x QN_BERT_INPUTS rows of multipliers; else NULL. */
+    float *scales;
+    size_t scale_stride;
 } qn_import;
 
 /* The path of a file in the folder, to be opened. */
@@ -43,8 +46,25 @@ QN_MUST_CHECK qn_status qn_import__write(qn_import *im, qn_model_dtype dtype,
                                          QN_OWNED qn_qnm_writer **out, qn_error *err);
 /* Tensors of the source that the written model has no use for. */
 size_t qn_import__ignored(const qn_import *im);
-/* How far the model at `path` is from the same model in f32. */
-QN_MUST_CHECK qn_status qn_import__compare(qn_import *im, const char *path,
-                                           qn_import_report *report, qn_error *err);
+/* Tensors of the written model, input scales included. */
+size_t qn_import__written(const qn_import *im);
+
+/* Texts short and long, plain and odd: enough to see a broken tensor and to measure
+ * ranges, not an evaluation. */
+enum { QN_IMPORT_SAMPLES = 8 };
+void qn_import__samples(qn_slice texts[QN_IMPORT_SAMPLES]);
+
+/* Measures `exact`, the same model in f32, and fills im->scales: the written int8 model
+ * will scale what goes into its products. */
+QN_MUST_CHECK qn_status qn_import__smooth(qn_import *im, qn_model *exact,
+                                          const qn_slice *texts, size_t n,
+                                          qn_error *err);
+/* K multipliers, or NULL when nothing is scaled. */
+QN_NULLABLE const float *qn_import__scale(const qn_import *im, uint32_t layer,
+                                          qn_bert_input which);
+/* How far `other` is from `exact`. */
+QN_MUST_CHECK qn_status qn_import__compare(qn_import *im, qn_model *exact,
+                                           qn_model *other, qn_import_report *report,
+                                           qn_error *err);
 
 #endif

@@ -29,10 +29,9 @@ static const qn_safetensor *find_source(const qn_import *im, const char *name)
     return NULL;
 }
 
-static qn_status check_shape(const qn_import *im, const qn_bert_spec *spec,
-                             const qn_safetensor *t, qn_error *err)
+static qn_status check_shape(const qn_bert_spec *spec, const qn_safetensor *t,
+                             qn_error *err)
 {
-    (void)im;
     if (t == NULL)
         return qn_fail(err, QN_EMODEL, "model.safetensors: tensor \"%s\" is missing",
                        spec->name);
@@ -51,19 +50,79 @@ static qn_status check_shape(const qn_import *im, const qn_bert_spec *spec,
                    t->name, t->rank, spec->rank);
 }
 
+static void divide_columns(float *values, const qn_bert_spec *spec, const float *m)
+{
+    for (size_t i = 0; i < (size_t)spec->rows * spec->columns; i++)
+        values[i] /= m[i % spec->columns];
+}
+
+/* Row r (of a vector: value r) times m[r]. */
+static void multiply_rows(float *values, const qn_bert_spec *spec, const float *m)
+{
+    size_t width = spec->rank == 1 ? 1 : spec->columns;
+    for (size_t i = 0; i < (size_t)spec->rows * spec->columns; i++)
+        values[i] *= m[i / width];
+}
+
+/* Takes the scales of what goes into a product out of its weights (import_smooth.c). */
+static void unscale(const qn_import *im, const qn_bert_spec *spec, float *values)
+{
+    static const struct {
+        const char *suffix;
+        qn_bert_input which;
+    } products[] = {
+        {".attention.self.query.weight", QN_BERT_INTO_QKV},
+        {".attention.self.key.weight", QN_BERT_INTO_QKV},
+        {".attention.self.value.weight", QN_BERT_INTO_QKV},
+        {".attention.output.dense.weight", QN_BERT_INTO_OUT},
+        {".intermediate.dense.weight", QN_BERT_INTO_UP},
+        {".output.dense.weight", QN_BERT_INTO_DOWN},
+    };
+    unsigned layer = 0;
+    int end = 0;
+    if (im->scales == NULL ||
+        sscanf(spec->name, "encoder.layer.%u%n", &layer, &end) != 1)
+        return;
+    const char *suffix = spec->name + end;
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++)
+        if (strcmp(suffix, products[i].suffix) == 0)
+            divide_columns(values, spec,
+                           qn_import__scale(im, layer, products[i].which));
+    if (strncmp(suffix, ".attention.self.value.", 22) == 0)
+        multiply_rows(values, spec, qn_import__scale(im, layer, QN_BERT_INTO_OUT));
+}
+
 static qn_status write_tensor(qn_import *im, const qn_bert_spec *spec,
                               qn_model_dtype dtype, qn_qnm_writer *w, qn_error *err)
 {
     const qn_safetensor *t = find_source(im, spec->name);
-    QN_TRY(check_shape(im, spec, t, err));
+    QN_TRY(check_shape(spec, t, err));
     float *values = qn_new_array(im->alloc, t->count, sizeof *values);
     if (values == NULL) return qn_fail(err, QN_ENOMEM, "import");
     qn_status st = qn_safetensors_to_f32(im->weights, t, values, err);
+    unscale(im, spec, values);
     if (st == QN_OK)
         st = qn_qnm_writer_tensor(w, spec->name, spec->quantize ? dtype : QN_MODEL_F32,
                                   spec->rank, spec->rows, spec->columns, values, err);
     qn_delete(im->alloc, values);
     return st;
+}
+
+static const qn_bert_input scaled[] = {QN_BERT_INTO_QKV, QN_BERT_INTO_UP,
+                                       QN_BERT_INTO_DOWN};
+enum { SCALED = sizeof scaled / sizeof *scaled };
+
+static qn_status write_scales(qn_import *im, qn_qnm_writer *w, qn_error *err)
+{
+    if (im->scales == NULL) return QN_OK;
+    for (uint32_t layer = 0; layer < im->meta.encoder.layers; layer++)
+        for (size_t i = 0; i < SCALED; i++) {
+            qn_bert_spec spec;
+            qn_bert_scale_spec(&im->meta.encoder, layer, scaled[i], &spec);
+            QN_TRY(qn_qnm_writer_tensor(w, spec.name, QN_MODEL_F32, 1, 1, spec.columns,
+                                        qn_import__scale(im, layer, scaled[i]), err));
+        }
+    return QN_OK;
 }
 
 static qn_status write_all(qn_import *im, qn_model_dtype dtype, qn_qnm_writer *w,
@@ -81,6 +140,7 @@ static qn_status write_all(qn_import *im, qn_model_dtype dtype, qn_qnm_writer *w
         meta.info.parameters += (uint64_t)spec.rows * spec.columns;
     }
     im->meta.info.parameters = meta.info.parameters;
+    QN_TRY(write_scales(im, w, err));
     qn_buf json;
     qn_buf_init(&json, im->alloc);
     qn_model_meta_write(&meta, &json);
@@ -111,4 +171,11 @@ size_t qn_import__ignored(const qn_import *im)
     bool head = im->meta.info.task == QN_MODEL_RERANK;
     return qn_safetensors_count(im->weights) -
            qn_bert_spec_count(&im->meta.encoder, head);
+}
+
+size_t qn_import__written(const qn_import *im)
+{
+    const qn_bert_config *c = &im->meta.encoder;
+    size_t scales = im->scales == NULL ? 0 : (size_t)c->layers * SCALED;
+    return qn_bert_spec_count(c, im->meta.info.task == QN_MODEL_RERANK) + scales;
 }

@@ -95,7 +95,7 @@ static void test_hidden_states(void **state)
             uint8_t types[64] = {0};
             starts[1] = (uint32_t)read_ids(qn_json_get(c, "ids"), ids);
             qn_bert_batch batch = {ids, types, starts, 1};
-            qn_bert_trace trace = {keep_rows, &s};
+            qn_bert_trace trace = {.rows = keep_rows, .ctx = &s};
             const float *rows = NULL;
             qn_error err = {0};
             T_CALL(qn_bert_run(o.bert, o.scratch, &batch, NULL, &trace, &rows, &err),
@@ -125,7 +125,7 @@ static void test_first_rows(void **state)
         (void)read_ids(qn_json_get(c, "types"), type_ids);
         for (size_t i = 0; i < starts[1]; i++) types[i] = (uint8_t)type_ids[i];
         qn_bert_batch batch = {ids, types, starts, 1};
-        qn_bert_trace trace = {keep_rows, &s};
+        qn_bert_trace trace = {.rows = keep_rows, .ctx = &s};
         const float *rows = NULL;
         qn_error err = {0};
         T_CALL(qn_bert_run(o.bert, o.scratch, &batch, NULL, &trace, &rows, &err), &err);

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* import_smooth.c -- input scales of an int8 model (SmoothQuant, arXiv 2211.10438).
+ *
+ * At run time each row of activations is rounded to 255 steps of its largest value. A
+ * few columns of BERT's LayerNorm outputs are many times larger than the rest, which
+ * then have few steps left. So columns are multiplied by m on the way in and weights
+ * divided by it:
+ *
+ *     m = w^(1 - a) / x^a      x, w: largest |value| of the column in activations, weights
+ *
+ * a = 1/2 shares the difficulty between the two. x is measured by running the f32 model
+ * over a few texts and over random pieces of the vocabulary. Where the input is a
+ * product of ours (values -> context), m is folded into that product and costs nothing. */
+#include "base/bits.h"
+#include "nn/import_internal.h"
+#include "nn/nn_internal.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum {
+    RANDOM_SEQUENCES = 48,
+    RANDOM_LONGEST = 64,
+};
+
+/* The multipliers of one input of one layer; before they are computed, the ranges. */
+static float *slot(const qn_import *im, uint32_t layer, qn_bert_input which)
+{
+    return im->scales + ((size_t)layer * QN_BERT_INPUTS + which) * im->scale_stride;
+}
+
+const float *qn_import__scale(const qn_import *im, uint32_t layer, qn_bert_input which)
+{
+    return im->scales == NULL ? NULL : slot(im, layer, which);
+}
+
+static void measure(void *ctx, uint32_t layer, qn_bert_input which, const float *x,
+                    size_t n, size_t K)
+{
+    float *range = slot(ctx, layer, which);
+    for (size_t r = 0; r < n; r++)
+        for (size_t c = 0; c < K; c++) range[c] = fmaxf(range[c], fabsf(x[r * K + c]));
+}
+
+/* ---- activations ------------------------------------------------------------ */
+
+static qn_status run_sequence(qn_import *im, qn_model *exact, qn_nn_scratch *s,
+                              qn_error *err)
+{
+    qn_bert_trace trace = {.input = measure, .ctx = im};
+    qn_bert_batch batch = {s->ids, s->types, s->starts, s->sequences};
+    const float *rows = NULL;
+    QN_TRY(qn_bert_run(exact->encoder, s->encoder, &batch, NULL, &trace, &rows, err));
+    s->sequences = s->tokens = 0;
+    return QN_OK;
+}
+
+/* Text i alone, or with the next one for a model of pairs. */
+static qn_status run_text(qn_import *im, qn_model *exact, qn_nn_scratch *s,
+                          const qn_slice *texts, size_t n, size_t i, qn_error *err)
+{
+    const qn_model_info *info = &exact->info;
+    bool pair = info->task == QN_MODEL_RERANK;
+    qn_pieces first = {0}, second = {0};
+    qn_encoding e = {0};
+    qn_arena arena;
+    qn_arena_init(&arena, im->alloc, 0);
+    qn_status st;
+    QN_TRY_TO(out, qn_nn__encode(exact, texts[i], true, info->max_tokens, &arena,
+                                 &first, err));
+    QN_TRY_TO(out, qn_nn__encode(exact, texts[(i + 1) % n], true, info->max_tokens,
+                                 &arena, &second, err));
+    QN_TRY_TO(out, qn_wordpiece_join(exact->tokenizer, &first, pair ? &second : NULL,
+                                     info->max_tokens, QN_TRUNCATE_LONGEST_FIRST,
+                                     &arena, &e, err));
+    qn_nn__batch_add(s, &e, 0);
+    st = run_sequence(im, exact, s, err);
+out:
+    qn_arena_deinit(&arena);
+    return st;
+}
+
+/* [CLS] random pieces [SEP], with [SEP] in the middle for a model of pairs. */
+static qn_status run_random(qn_import *im, qn_model *exact, qn_nn_scratch *s,
+                            qn_rng *rng, qn_error *err)
+{
+    const qn_wordpiece_specials *special = qn_wordpiece_special(exact->tokenizer);
+    bool pair = exact->info.task == QN_MODEL_RERANK;
+    uint32_t longest = exact->info.max_tokens < RANDOM_LONGEST ? exact->info.max_tokens
+                                                               : RANDOM_LONGEST;
+    uint32_t ids[RANDOM_LONGEST];
+    uint8_t types[RANDOM_LONGEST];
+    size_t n = 3 + qn_rng_next(rng) % (longest - 2), middle = n / 3;
+    for (size_t i = 0; i < n; i++) {
+        ids[i] =
+            (uint32_t)(qn_rng_next(rng) % qn_wordpiece_vocab_size(exact->tokenizer));
+        types[i] = pair && i > middle;
+    }
+    if (pair) ids[middle] = special->sep;
+    ids[0] = special->cls;
+    ids[n - 1] = special->sep;
+    qn_nn__batch_add(s, &(qn_encoding){.ids = ids, .types = types, .n = n}, 0);
+    return run_sequence(im, exact, s, err);
+}
+
+static qn_status measure_all(qn_import *im, qn_model *exact, const qn_slice *texts,
+                             size_t n, qn_error *err)
+{
+    qn_nn_scratch *s = NULL;
+    QN_TRY(qn_nn__scratch_take(exact, &s, err));
+    qn_status st = QN_OK;
+    for (size_t i = 0; st == QN_OK && i < n; i++)
+        st = run_text(im, exact, s, texts, n, i, err);
+    qn_rng rng = {1};
+    for (size_t i = 0; st == QN_OK && i < RANDOM_SEQUENCES; i++)
+        st = run_random(im, exact, s, &rng, err);
+    qn_nn__scratch_give(exact, s);
+    return st;
+}
+
+/* ---- weights ---------------------------------------------------------------- */
+
+/* widest[c] = the largest |value| of column c in the named weights. */
+static void column_ranges(const qn_model *exact, uint32_t layer, qn_bert_input which,
+                          float *widest, size_t K)
+{
+    static const char *const names[QN_BERT_INPUTS][3] = {
+        [QN_BERT_INTO_QKV] = {"attention.self.query", "attention.self.key",
+                              "attention.self.value"},
+        [QN_BERT_INTO_OUT] = {"attention.output.dense"},
+        [QN_BERT_INTO_UP] = {"intermediate.dense"},
+        [QN_BERT_INTO_DOWN] = {"output.dense"},
+    };
+    memset(widest, 0, K * sizeof *widest);
+    for (size_t i = 0; i < 3 && names[which][i] != NULL; i++) {
+        char name[96];
+        (void)snprintf(name, sizeof name, "encoder.layer.%u.%s.weight", layer,
+                       names[which][i]);
+        const qn_tensor *t = qn_qnm_find(exact->file, name);
+        qn_assert(t != NULL && t->columns == K && t->dtype == QN_MODEL_F32);
+        const float *W = t->data;
+        for (size_t at = 0; at < (size_t)t->rows * K; at++)
+            widest[at % K] = fmaxf(widest[at % K], fabsf(W[at]));
+    }
+}
+
+/* Keeps three bits after the leading one, so that the last bits of a measurement, which
+ * differ from one kernel set to the next, do not reach the file. */
+static float round_coarsely(float m)
+{
+    return qn_bits_float((qn_float_bits(m) + 0x80000u) & 0xFFF00000u);
+}
+
+/* Ranges become multipliers, in place. A column that is never used keeps its scale. */
+static void balance(float *range, const float *widest, size_t K)
+{
+    for (size_t c = 0; c < K; c++) {
+        float m = sqrtf(widest[c]) / sqrtf(range[c]);
+        range[c] = isfinite(m) && m > 0.0f
+                       ? round_coarsely(fminf(fmaxf(m, 1e-4f), 1e4f))
+                       : 1.0f;
+    }
+}
+
+qn_status qn_import__smooth(qn_import *im, qn_model *exact, const qn_slice *texts,
+                            size_t n, qn_error *err)
+{
+    const qn_bert_config *c = &im->meta.encoder;
+    im->scale_stride = c->hidden > c->intermediate ? c->hidden : c->intermediate;
+    im->scales = qn_arena_array(&im->arena, (size_t)c->layers * QN_BERT_INPUTS,
+                                im->scale_stride * sizeof *im->scales);
+    float *widest = qn_arena_array(&im->arena, im->scale_stride, sizeof *widest);
+    if (im->scales == NULL || widest == NULL) return qn_fail(err, QN_ENOMEM, "import");
+    QN_TRY(measure_all(im, exact, texts, n, err));
+    for (uint32_t layer = 0; layer < c->layers; layer++)
+        for (int which = 0; which < QN_BERT_INPUTS; which++) {
+            size_t K = which == QN_BERT_INTO_DOWN ? c->intermediate : c->hidden;
+            column_ranges(exact, layer, (qn_bert_input)which, widest, K);
+            balance(slot(im, layer, (qn_bert_input)which), widest, K);
+        }
+    return QN_OK;
+}
