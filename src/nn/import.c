@@ -81,6 +81,29 @@ static qn_slice folder_name(const char *folder)
     return (qn_slice){folder + begin, end - begin};
 }
 
+/* What the folder's LICENSE file is, where its first lines leave no doubt; else "". */
+static const char *known_licence(qn_import *im)
+{
+    enum { HEAD = 400, LICENCE_FILE_MAX = 1 << 20 };
+    static const struct {
+        const char *title, *version, *name;
+    } known[] = {{"Apache License", "Version 2.0", "Apache-2.0"},
+                 {"MIT License", "", "MIT"}};
+    const char *path = qn_import__shown(im, "LICENSE"), *name = "";
+    qn_buf text;
+    qn_buf_init(&text, im->alloc);
+    if (qn_file_exists(path) &&
+        qn_file_read(path, LICENCE_FILE_MAX, &text, NULL) == QN_OK && text.n > 0) {
+        if (text.n > HEAD) text.p[HEAD] = '\0';
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            if (strstr(text.p, known[i].title) != NULL &&
+                strstr(text.p, known[i].version) != NULL)
+                name = known[i].name;
+    }
+    qn_buf_deinit(&text);
+    return name;
+}
+
 static qn_status describe(qn_import *im, qn_error *err)
 {
     const qn_import_options *o = im->options;
@@ -92,7 +115,7 @@ static qn_status describe(qn_import *im, qn_error *err)
                        "\"%.*s\"",
                        QN_MODEL_NAME_MAX, (int)(name.n < 140 ? name.n : 140), name.p);
     info->name = qn_arena_strndup(&im->arena, name.p, name.n);
-    info->licence = o->licence == NULL ? "" : o->licence;
+    info->licence = o->licence == NULL ? known_licence(im) : o->licence;
     info->origin = o->origin == NULL ? "" : o->origin;
 
     qn_slice bytes = qn_safetensors_bytes(im->weights);

@@ -19,7 +19,7 @@
 typedef struct qn_import_options {
     const char *name; /* NULL: the folder's name */
     qn_model_dtype dtype;
-    const char *licence; /* NULL: unknown */
+    const char *licence; /* NULL: what a LICENSE file in the folder plainly is */
     const char *origin;  /* NULL: unknown; where the folder came from */
     /* Of a reranker: what it was trained with. Not given: "longest_first" when the
      * folder was written by sentence-transformers, whose default that is; else nothing

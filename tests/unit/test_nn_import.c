@@ -196,6 +196,25 @@ static void test_variants(void **state)
     T_NEAR(qn_rerank_activate(m, 0.0f), 0.5, 0);
     qn_model_close(m);
 
+    T_ROW("a LICENSE file is recognised");
+    static const struct {
+        const char *text, *name;
+    } licences[] = {{"  Apache License\n  Version 2.0, January 2004\n", "Apache-2.0"},
+                    {"MIT License\n\nCopyright", "MIT"},
+                    {"All rights reserved", ""}};
+    for (size_t i = 0; i < 3; i++) {
+        char path[600];
+        folder = changed("tiny-embed", NULL, NULL, NULL);
+        (void)snprintf(path, sizeof path, "%s/LICENSE", folder);
+        T_CALL(qn_file_replace(path, licences[i].text, strlen(licences[i].text), &err),
+               &err);
+        T_CALL(qn_import_run(qn_alloc_heap(), folder, output, &options, &report, &err),
+               &err);
+        T_CALL(qn_model_open(qn_alloc_heap(), output, NULL, &m, &err), &err);
+        T_EQ_S(qn_model_describe(m)->licence, licences[i].name);
+        qn_model_close(m);
+    }
+
     T_ROW("no modules.json: mean, not normalised");
     folder = changed("tiny-embed", "modules.json", NULL, NULL);
     T_CALL(qn_import_run(qn_alloc_heap(), folder, output, &options, &report, &err),
