@@ -61,7 +61,7 @@ static void fill_constants(qn_expr_machine *m)
 static const qn_expr__kernel *choose_kernels(void)
 {
 #ifdef QN_EXPR_AVX2
-    const char *forced = getenv("QN_KERNELS");
+    const char *forced = getenv("QUERN_KERNELS");
     bool scalar = forced != NULL && strcmp(forced, "scalar") == 0;
     if (!scalar && __builtin_cpu_supports("avx2")) return qn_expr__kernels_avx2;
 #endif

@@ -94,7 +94,7 @@ static void one_round(bool strict)
         T_FAIL("at %d: %s: %s", (int)err.at, err.text, qn_buf_slice(&text).p);
     static const char *const sets[] = {"scalar", ""};
     for (size_t k = 0; k < 2; k++) {
-        setenv("QN_KERNELS", sets[k], 1);
+        setenv("QUERN_KERNELS", sets[k], 1);
         qn_expr_machine *m = NULL;
         T_CALL(qn_expr_machine_create(qn_alloc_heap(), e, &m, &err), &err);
         (strict ? check_condition : check_formula)(e, m, tree, qn_buf_slice(&text).p);
