@@ -313,7 +313,7 @@ typedef struct quern_reply {
     const char *format;              /* "json", "fulljson", "xml" */
     const char *const *fetch_fields; /* NULL: all summary fields */
     size_t fetch_field_count;
-    const char *const *sort_key_names; /* "RANK", "age" */
+    const char *const *sort_key_names; /* with sign: "-RANK", "+age" */
     size_t sort_key_count;
     bool no_summary, want_trace;
     bool sorted_by_field; /* DSL: hits carry no score unless asked */

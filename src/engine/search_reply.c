@@ -139,8 +139,12 @@ static qn_status fill_ha3(const qn_search *s, quern_reply *r, qn_error *err)
     const char **fields =
         qn_arena_array(s->arena, q->fetch_field_count + 1, sizeof *fields);
     if (names == NULL || fields == NULL) return no_memory(err);
-    names[0] = "RANK";
-    for (size_t i = 0; i < q->sort_count; i++) names[i] = text_of(s, q->sort[i].text);
+    names[0] = "-RANK";
+    for (size_t i = 0; i < q->sort_count; i++) {
+        names[i] = qn_arena_printf(s->arena, "%c%.*s", q->sort[i].descending ? '-' : '+',
+                                   QN_SLICE_ARG(q->sort[i].text));
+        if (names[i] == NULL) return no_memory(err);
+    }
     for (size_t i = 0; i < q->fetch_field_count; i++)
         fields[i] = text_of(s, q->fetch_fields[i]);
     r->sort_key_names = names;

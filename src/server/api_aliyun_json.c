@@ -82,7 +82,7 @@ void qn_ha3_write_json(qn_call *c, const quern_reply *r)
     qn_json_begin_array(w);
     for (size_t i = 0; i < r->warning_count; i++) write_error(w, &r->warnings[i]);
     qn_json_end_array(w);
-    if (r->want_trace && r->trace != NULL)
+    if (r->trace != NULL)
         qn_json_member_slice(w, "requestTrace", (qn_slice){r->trace, r->trace_size});
     qn_json_end_object(w);
 }

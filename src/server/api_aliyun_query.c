@@ -65,8 +65,8 @@ static qn_status run(qn_call *c, qn_slice request, qn_error *err)
 qn_status qn_ha3_query(qn_call *c, qn_error *err)
 {
     qn_slice request = {"", 0};
-    QN_TRY(read_request(c, &request, err));
-    qn_status st = run(c, request, err);
+    qn_status st = read_request(c, &request, err);
+    if (st == QN_OK) st = run(c, request, err);
     /* What is wrong with a query is told inside a reply of the format it asked for, with
      * status 200, as the original does; clients read `errors`. */
     int http = qn_status_describe(st)->http_status;

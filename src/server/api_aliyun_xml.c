@@ -104,7 +104,7 @@ void qn_ha3_write_xml(qn_call *c, const quern_reply *r, const char *table)
     for (size_t i = 0; i < r->hit_count; i++) write_hit(c, r, &r->hits[i], table);
     qn_buf_add_str(b, "</hits>\n<AggregateResults>\n</AggregateResults>\n");
     write_errors(b, r->warnings, r->warning_count);
-    if (r->want_trace && r->trace != NULL) {
+    if (r->trace != NULL) {
         qn_buf_add_str(b, "<Request_Trace>\n<trace_info>");
         qn_ha3_xml_cdata(b, (qn_slice){r->trace, r->trace_size});
         qn_buf_add_str(b, "</trace_info>\n</Request_Trace>\n");

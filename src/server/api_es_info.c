@@ -34,6 +34,19 @@ qn_status qn_es_root(qn_call *c, qn_error *err)
     return QN_OK;
 }
 
+/* Official helpers ask before they copy an index. */
+qn_status qn_es_data_streams(qn_call *c, qn_error *err)
+{
+    (void)err;
+    qn_call_json(c, 200);
+    qn_json_begin_object(&c->w);
+    qn_json_key(&c->w, "data_streams");
+    qn_json_begin_array(&c->w);
+    qn_json_end_array(&c->w);
+    qn_json_end_object(&c->w);
+    return QN_OK;
+}
+
 typedef struct counter {
     quern *q;
     int64_t tables;
@@ -82,15 +95,15 @@ typedef struct cat {
     qn_error *err;
 } cat;
 
-/* A member of the table's facts or statistics; -1 when absent. */
+/* A member of the table's statistics; 0 when absent. */
 static int64_t number_at(qn_arena *arena, const char *json, size_t n, const char *first,
                          const char *second)
 {
     const qn_json *v = NULL;
-    if (qn_json_parse(arena, (qn_slice){json, n}, &v, NULL) != QN_OK) return -1;
+    if (qn_json_parse(arena, (qn_slice){json, n}, &v, NULL) != QN_OK) return 0;
     v = qn_json_get(v, first);
     if (second != NULL) v = qn_json_get(v, second);
-    return v != NULL && v->kind == QN_JSON_INT ? v->integer : -1;
+    return v != NULL && v->kind == QN_JSON_INT ? v->integer : 0;
 }
 
 static void cat_row(cat *k, const char *name, int64_t documents, int64_t deleted,
@@ -137,9 +150,9 @@ static bool cat_table(void *ctx, const char *name)
     if (k->st != QN_OK) return false;
     int64_t documents = number_at(k->c->arena, json, n, "documents", NULL);
     int64_t deleted = number_at(k->c->arena, json, n, "deleted", NULL);
-    int64_t bytes = number_at(k->c->arena, json, n, "bytes", "total");
-    cat_row(k, name, documents < 0 ? 0 : documents, deleted < 0 ? 0 : deleted,
-            bytes < 0 ? 0 : bytes);
+    int64_t bytes = number_at(k->c->arena, json, n, "bytes", "segments") +
+                    number_at(k->c->arena, json, n, "bytes", "log");
+    cat_row(k, name, documents, deleted, bytes);
     quern_free(json);
     return true;
 }

@@ -219,7 +219,8 @@ static void write_score(qn_json_writer *w, const char *key, double score)
     qn_json_float(w, (float)score); /* NaN: null */
 }
 
-static void write_hit(qn_call *c, const quern_hit *h, const search_flags *flags)
+static void write_hit(qn_call *c, const quern_reply *r, const quern_hit *h,
+                      const search_flags *flags)
 {
     qn_json_writer *w = &c->w;
     qn_json_begin_object(w);
@@ -234,7 +235,7 @@ static void write_hit(qn_call *c, const quern_hit *h, const search_flags *flags)
         qn_json_member_int(w, "_seq_no", h->seq_no);
         qn_json_member_int(w, "_primary_term", 1);
     }
-    write_score(w, "_score", h->score);
+    write_score(w, "_score", r->sorted_by_field ? (double)NAN : h->score);
     if (h->source != NULL) {
         qn_json_key(w, "_source");
         qn_json_raw(w, (qn_slice){h->source, h->source_size});
@@ -281,7 +282,7 @@ static void write_reply(qn_call *c, const quern_reply *r, const search_flags *fl
     write_score(w, "max_score", r->max_score);
     qn_json_key(w, "hits");
     qn_json_begin_array(w);
-    for (size_t i = 0; i < r->hit_count; i++) write_hit(c, &r->hits[i], flags);
+    for (size_t i = 0; i < r->hit_count; i++) write_hit(c, r, &r->hits[i], flags);
     qn_json_end_array(w);
     qn_json_end_object(w);
     if (r->reranked) {

@@ -18,13 +18,27 @@ static bool is_variable(qn_slice part)
     return part.n > 2 && part.p[0] == '{' && part.p[part.n - 1] == '}';
 }
 
+/* First segments of other dialects: no table may have such a name. */
+static bool is_reserved(qn_slice segment)
+{
+    static const char *const names[] = {"query",  "update", "network", "vector-service",
+                                        "rerank", "embed",  "predict", "info",
+                                        "api",    "v1",     "v2",      "v3",
+                                        "metrics"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (qn_slice_eq_str(segment, names[i])) return true;
+    return false;
+}
+
 static bool takes_segment(qn_slice variable, qn_slice segment)
 {
     if (!qn_slice_eq_str(variable, "{index}")) return true;
-    return segment.n > 0 && segment.p[0] != '_' && segment.p[0] != '.';
+    return segment.n > 0 && segment.p[0] != '_' && segment.p[0] != '.' &&
+           !is_reserved(segment);
 }
 
-/* How well the pattern fits: one bit a segment from the top, 1 for a word. -1: not. */
+/* How well the pattern fits: a bit for each segment that is a word, the first on top,
+ * and the lowest bit when it ends where the path ends. -1: not at all. */
 static int64_t fit(const char *pattern, const qn_url *url, qn_route_match *out)
 {
     qn_slice rest = qn_slice_of(pattern + 1);
@@ -33,25 +47,20 @@ static int64_t fit(const char *pattern, const qn_url *url, qn_route_match *out)
     out->arg_count = 0;
     for (; rest.n > 0; i++) {
         qn_slice part = take_part(&rest, '/');
-        bool variable = is_variable(part), all = variable && part.p[part.n - 2] == '*';
-        score *= 2;
-        if (all || i < url->segment_count) {
-            if (variable) {
-                qn_slice value = all ? (qn_slice){"", 0} : url->segments[i];
-                if (!all && !takes_segment(part, value)) return -1;
-                out->args[out->arg_count++] =
-                    (qn_param){.name = {part.p + 1, part.n - 2 - all}, .value = value};
-                if (all) return score << (QN_URL_SEGMENTS_MAX - i);
-            } else if (qn_slice_eq(part, url->segments[i])) {
-                score += 1;
-            } else {
-                return -1;
-            }
+        bool variable = is_variable(part);
+        if (variable && part.p[part.n - 2] == '*') return score;
+        if (i >= url->segment_count) return -1;
+        if (variable) {
+            if (!takes_segment(part, url->segments[i])) return -1;
+            out->args[out->arg_count++] =
+                (qn_param){.name = {part.p + 1, part.n - 2}, .value = url->segments[i]};
+        } else if (qn_slice_eq(part, url->segments[i])) {
+            score |= (int64_t)1 << (QN_URL_SEGMENTS_MAX - i);
         } else {
             return -1;
         }
     }
-    return i == url->segment_count ? score << (QN_URL_SEGMENTS_MAX - i) : -1;
+    return i == url->segment_count ? score | 1 : -1;
 }
 
 static bool has_method(const char *methods, qn_slice method)

@@ -4,7 +4,8 @@
  * A pattern is segments: a word stands for itself, {name} for any one segment, {name*}
  * (last) for all that follow. Where several patterns fit, a word beats a {name}, from
  * left to right: "/_search" before "/{index}". {index} takes no name that begins with
- * '_' or '.', so that a mistyped "/_serach" is an unknown route and not a table.
+ * '_' or '.', so that a mistyped "/_serach" is an unknown route and not a table, and no
+ * name that another dialect's paths begin with ("query", "rerank").
  *
  * Threads   the table is constant; everything else is the caller's. */
 #ifndef QN_SERVER_ROUTER_H

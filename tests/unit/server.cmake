@@ -1,0 +1,1 @@
+qn_test(test_server SOURCES test_server.c test_server_parts.c)

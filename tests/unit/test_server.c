@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole requests through the routes, without a socket: what each dialect answers, over a
+ * real table. */
+#include "../qn_test.h"
+
+#include "io/file.h"
+#include "server/server_internal.h"
+
+#include <unistd.h>
+
+int test_server_parts(void);
+
+typedef struct fixture {
+    qn_server server;
+    char dir[256];
+} fixture;
+
+static fixture f;
+
+enum { HEADERS = 2 };
+
+/* One request; the body of the answer goes to `out`. */
+static int ask(const char *method, const char *target, const char *type,
+               const char *accept, const char *body, qn_buf *out,
+               qn_http_response *response)
+{
+    qn_arena arena;
+    qn_arena_init(&arena, qn_alloc_heap(), 0);
+    const qn_param headers[HEADERS] = {
+        {.name = QN_SLICE_LIT("Content-Type"), .value = qn_slice_of(type)},
+        {.name = QN_SLICE_LIT("Accept"), .value = qn_slice_of(accept)},
+    };
+    qn_http_request r = {.method = qn_slice_of(method),
+                         .target = qn_slice_of(target),
+                         .headers = headers,
+                         .header_count = HEADERS,
+                         .body = qn_slice_of(body),
+                         .arena = &arena};
+    *response = (qn_http_response){0};
+    qn_buf_init(&response->body, qn_alloc_heap());
+    if (qn_url_parse(&arena, r.target, &r.url, &r.failure) != QN_OK)
+        r.url = (qn_url){.path = r.target};
+    qn_server_handle(&f.server, &r, response);
+    qn_buf_reset(out);
+    qn_buf_add_slice(out, qn_buf_slice(&response->body));
+    qn_buf_deinit(&response->body);
+    qn_arena_deinit(&arena);
+    return response->status;
+}
+
+typedef struct row {
+    const char *name, *method, *target, *type, *body;
+    int status;
+    const char *has, *has_too; /* in the answer; NULL: no matter */
+} row;
+
+#define JSON "application/json"
+#define NDJSON "application/x-ndjson"
+
+static void run_rows(const row *rows, size_t count)
+{
+    qn_buf out = {.alloc = qn_alloc_heap()};
+    for (size_t i = 0; i < count; i++) {
+        const row *r = &rows[i];
+        qn_http_response response;
+        T_ROW(r->name);
+        int status =
+            ask(r->method, r->target, r->type, "*/*", r->body, &out, &response);
+        const char *text = qn_buf_slice(&out).p;
+        if (status != r->status)
+            T_FAIL("status %d, want %d: %s", status, r->status, text);
+        if (r->has != NULL && strstr(text, r->has) == NULL)
+            T_FAIL("no %s in %s", r->has, text);
+        if (r->has_too != NULL && strstr(text, r->has_too) == NULL)
+            T_FAIL("no %s in %s", r->has_too, text);
+    }
+    qn_buf_deinit(&out);
+}
+
+static const row es_rows[] = {
+    {"root", "GET", "/", "", "", 200, "\"tagline\":\"You Know, for Search\"", NULL},
+    {"exists, not yet", "HEAD", "/films", "", "", 404, NULL, NULL},
+    {"create", "PUT", "/films", JSON,
+     "{\"mappings\":{\"properties\":{\"title\":{\"type\":\"text\"},\"year\":{\"type\":"
+     "\"integer\"}}}}",
+     200, "\"acknowledged\":true", "\"index\":\"films\""},
+    {"exists", "HEAD", "/films", "", "", 200, NULL, NULL},
+    {"create again", "PUT", "/films", JSON, "{}", 400,
+     "\"type\":\"resource_already_exists_exception\"", "index [films/films] already"},
+    {"bad name", "PUT", "/Films", JSON, "{}", 400, "invalid_index_name_exception",
+     NULL},
+    {"put", "PUT", "/films/_doc/1", JSON, "{\"title\":\"black adam\",\"year\":2022}",
+     201, "\"result\":\"created\"", "\"_seq_no\":0"},
+    {"put again", "PUT", "/films/_doc/1?refresh", JSON,
+     "{\"title\":\"black adam\",\"year\":2023}", 200, "\"result\":\"updated\"",
+     "\"forced_refresh\":true"},
+    {"create over it", "PUT", "/films/_create/1", JSON, "{\"title\":\"x\"}", 409,
+     "version_conflict_engine_exception", NULL},
+    {"put with a stale seq_no", "PUT", "/films/_doc/1?if_seq_no=0&if_primary_term=1",
+     JSON, "{\"title\":\"x\"}", 409, "version_conflict_engine_exception", NULL},
+    {"fresh id", "POST", "/films/_doc", JSON, "{\"title\":\"white dog\"}", 201,
+     "\"result\":\"created\"", NULL},
+    {"get", "GET", "/films/_doc/1", "", "", 200, "\"found\":true",
+     "{\"title\":\"black adam\",\"year\":2023}"},
+    {"get, source filtered", "GET", "/films/_doc/1?_source=year", "", "", 200,
+     "\"_source\":{\"year\":2023}", NULL},
+    {"get, no source", "GET", "/films/_doc/1?_source=false", "", "", 200,
+     "\"found\":true}", NULL},
+    {"source alone", "GET", "/films/_source/1", "", "", 200, "{\"title\":", NULL},
+    {"get what is not there", "GET", "/films/_doc/none", "", "", 404, "\"found\":false",
+     NULL},
+    {"update", "POST", "/films/_update/1", JSON, "{\"doc\":{\"year\":2024}}", 200,
+     "\"result\":\"updated\"", NULL},
+    {"update what is not there", "POST", "/films/_update/none", JSON,
+     "{\"doc\":{\"year\":2024}}", 404, "document_missing_exception", NULL},
+    {"update without a doc", "POST", "/films/_update/1", JSON, "{}", 400,
+     "script or doc is missing", NULL},
+    {"bulk", "POST", "/_bulk?refresh=true", NDJSON,
+     "{\"index\":{\"_index\":\"films\",\"_id\":\"2\"}}\n{\"title\":\"black "
+     "dog\",\"year\":"
+     "2000}\n{\"delete\":{\"_index\":\"films\",\"_id\":\"none\"}}\n",
+     200, "\"errors\":false", "\"result\":\"not_found\""},
+    {"bulk with a bad document", "POST", "/films/_bulk", NDJSON,
+     "{\"index\":{\"_id\":\"3\"}}\n{\"year\":\"no "
+     "number\"}\n{\"create\":{\"_id\":\"1\"}}\n"
+     "{\"title\":\"x\"}\n",
+     200, "\"errors\":true", "document_parsing_exception"},
+    {"bulk, broken source", "POST", "/films/_bulk", NDJSON,
+     "{\"index\":{\"_id\":\"3\"}}\n{\"year\":\n", 200, "\"errors\":true", NULL},
+    {"bulk without a last newline", "POST", "/films/_bulk", NDJSON,
+     "{\"delete\":{\"_id\":\"3\"}}", 400, "must be terminated by a newline", NULL},
+    {"bulk, unknown action", "POST", "/films/_bulk", NDJSON, "{\"drop\":{}}\n", 400,
+     "expected one of [create, delete, index, update]", NULL},
+    {"bulk, unknown key", "POST", "/films/_bulk", NDJSON, "{\"delete\":{\"_idd\":1}}\n",
+     400, "did you mean [_id]?", NULL},
+    {"bulk, no index", "POST", "/_bulk", NDJSON, "{\"delete\":{\"_id\":\"1\"}}\n", 400,
+     "index is missing", NULL},
+    {"refresh", "POST", "/films/_refresh", "", "", 200, "\"_shards\"", NULL},
+    {"search", "POST", "/films/_search", JSON,
+     "{\"query\":{\"match\":{\"title\":\"black\"}}}", 200,
+     "\"total\":{\"value\":2,\"relation\":\"eq\"}", "\"_score\":0."},
+    {"search, everything", "GET", "/films/_search", "", "", 200, "\"hits\":[{", NULL},
+    {"search, one address says more", "POST",
+     "/films/_search?size=1&_source=title&sort=year:desc&version=true", JSON,
+     "{\"query\":{\"match_all\":{}},\"size\":5}", 200, "\"_version\":",
+     "\"_score\":null,\"_source\":{\"title\":\"black adam\"},\"sort\":[2024]"},
+    {"search, seq_no", "POST", "/films/_search", JSON, "{\"seq_no_primary_term\":true}",
+     200, "\"_primary_term\":1", NULL},
+    {"search, total as a number", "GET", "/films/_search?rest_total_hits_as_int=true",
+     "", "", 200, "\"hits\":{\"total\":3,", NULL},
+    {"search, filtered reply", "GET", "/films/_search?filter_path=hits.total.value", "",
+     "", 200, "{\"hits\":{\"total\":{\"value\":3}}}", NULL},
+    {"search, explained", "POST", "/films/_search?explain=true", JSON,
+     "{\"query\":{\"match\":{\"title\":\"adam\"}}}", 200,
+     "\"_explanation\":{\"value\":", NULL},
+    {"search without a table", "GET", "/_search", "", "", 200, "\"_index\":\"films\"",
+     NULL},
+    {"search, unknown parameter", "GET", "/films/_search?sise=1", "", "", 400,
+     "contains unrecognized parameter: [sise]", NULL},
+    {"search, q", "GET", "/films/_search?q=x", "", "", 400, "[q] is not supported",
+     NULL},
+    {"search, bad size", "GET", "/films/_search?size=x", "", "", 400,
+     "Failed to parse parameter [size]", NULL},
+    {"search, unknown key", "POST", "/films/_search", JSON, "{\"qurey\":{}}", 400,
+     "Unknown key for a START_OBJECT in [qurey].", "\"line\":1,\"col\":10"},
+    {"search, broken JSON", "POST", "/films/_search", JSON, "{\"query\":\n{", 400,
+     "x_content_parse_exception", "\"line\":2,\"col\":2"},
+    {"search, unknown sort field", "POST", "/films/_search", JSON,
+     "{\"sort\":[\"nope\"]}", 400, "search_phase_execution_exception",
+     "\"root_cause\":[{\"type\":\"query_shard_"},
+    {"search, window", "GET", "/films/_search?from=9999&size=2", "", "", 400,
+     "Result window is too large", NULL},
+    {"search, no such table", "GET", "/nope/_search", "", "", 404,
+     "\"reason\":\"no such index [nope]\"", "\"resource.id\":\"nope\""},
+    {"search, many tables", "GET", "/films,others/_search", "", "", 400,
+     "one index per request", NULL},
+    {"count", "GET", "/films/_count", "", "", 200, "{\"count\":3,", NULL},
+    {"count a query", "POST", "/films/_count", JSON,
+     "{\"query\":{\"match\":{\"title\":\"adam\"}}}", 200, "{\"count\":1,", NULL},
+    {"explain", "POST", "/films/_explain/1", JSON,
+     "{\"query\":{\"match\":{\"title\":\"adam\"}}}", 200, "\"matched\":true", NULL},
+    {"analyze", "POST", "/_analyze", JSON, "{\"text\":\"Black Adam\"}", 200,
+     "{\"token\":\"adam\",\"start_offset\":6,\"end_offset\":10,", NULL},
+    {"mapping", "GET", "/films/_mapping", "", "", 200, "{\"films\":{\"mappings\":{",
+     NULL},
+    {"index", "GET", "/films", "", "", 200, "\"aliases\":{}", "\"settings\":{"},
+    {"cat", "GET", "/_cat/indices?v", "", "", 200, "health status index", "open films"},
+    {"cat as JSON", "GET", "/_cat/indices?format=json", "", "", 200,
+     "\"docs.count\":\"3\"", NULL},
+    {"health", "GET", "/_cluster/health", "", "", 200, "\"status\":\"green\"", NULL},
+    {"unknown path", "GET", "/_nothing", "", "", 400,
+     "{\"error\":\"no handler found for uri [/_nothing] and method [GET]\"", NULL},
+    {"wrong method", "DELETE", "/films/_search", "", "", 405, "allowed: [GET, POST]",
+     NULL},
+    {"form body", "POST", "/films/_search", "application/x-www-form-urlencoded", "{}",
+     406, "Content-Type header [application/x-www-form-urlencoded] is not supported",
+     NULL},
+    {"vendor type", "POST", "/films/_search",
+     "application/vnd.elasticsearch+json; compatible-with=9", "{}", 200, "\"hits\"",
+     NULL},
+    {"vendor type of the future", "POST", "/films/_search",
+     "application/vnd.elasticsearch+json; compatible-with=10", "{}", 400,
+     "media_type_header_exception", NULL},
+    {"broken escape", "GET", "/films/_doc/%4", "", "", 400, "hexadecimal", NULL},
+    {"delete", "DELETE", "/films/_doc/2", "", "", 200, "\"result\":\"deleted\"", NULL},
+    {"delete again", "DELETE", "/films/_doc/2", "", "", 404, "\"result\":\"not_found\"",
+     NULL},
+    {"flush", "POST", "/films/_flush", "", "", 200, NULL, NULL},
+    {"force merge", "POST", "/films/_forcemerge", "", "", 200, NULL, NULL},
+    {"stats", "GET", "/films/_stats", "", "", 200, "\"documents\":2", NULL},
+};
+
+static void test_elasticsearch(void **state)
+{
+    (void)state;
+    run_rows(es_rows, sizeof es_rows / sizeof *es_rows);
+}
+
+static const row ha3_rows[] = {
+    {"JSON", "GET",
+     "/query?query=query%3Dtitle%3A%27black%27%26%26config%3Dformat%3Ajson", "", "",
+     200, "{\"result\":{\"searchtime\":",
+     "\"fields\":{\"title\":\"black adam\",\"year\":\"2024\"}"},
+    {"XML is the default", "GET", "/query?query=query%3Dtitle%3A%27black%27", "", "",
+     200, "<hits numhits=\"1\" totalhits=\"1\" coveredPercent=\"100.00\">",
+     "<title><![CDATA[black adam]]></title>"},
+    {"plus is a sign", "GET",
+     "/query?query=query%3Dtitle%3A%27black%27%26%26sort%3D+year", "", "", 200,
+     "<SortExprMeta><![CDATA[+year]]></SortExprMeta>", NULL},
+    {"POST", "POST", "/query", JSON,
+     "{\"assemblyQuery\":\"query=title:'black'&&config=format:json&&cluster=general\"}",
+     200, "\"totalHits\":1,", "\"errors\":[]"},
+    {"error inside a JSON reply", "GET",
+     "/query?query=query%3Dtitle%3A%27black%26%26config%3Dformat%3Ajson", "", "", 200,
+     "\"errors\":[{\"code\":1051,", NULL},
+    {"error inside an XML reply", "GET", "/query?query=query%3Dnofield%3A%27black%27",
+     "", "", 200, "<ErrorCode>2</ErrorCode>", "<ErrorCode>1013</ErrorCode>"},
+    {"no query", "GET", "/query", "", "", 200, "<ErrorCode>1050</ErrorCode>", NULL},
+    {"SQL", "GET", "/query?sql=select", "", "", 200, "SQL is not supported", NULL},
+    {"push", "POST", "/update/instance_films/actions/bulk", JSON,
+     "[{\"cmd\":\"add\",\"fields\":{\"_id\":\"9\",\"title\":\"red sea\"}}]", 200,
+     "\"status\":\"OK\"", NULL},
+    {"push, unknown table", "POST", "/update/instance_xfilms/actions/bulk", JSON, "[]",
+     404, "\"status\":\"FAIL\"", "\"code\":1001"},
+    {"push, unknown command", "POST", "/update/films/actions/bulk", JSON,
+     "[{\"cmd\":\"drop\",\"fields\":{}}]", 400, "cmd must be add", NULL},
+    {"push, no array", "POST", "/update/films/actions/bulk", JSON, "{}", 400,
+     "must be an array", NULL},
+    {"active", "GET", "/network/active", "", "", 200, NULL, NULL},
+    {"wrong method", "DELETE", "/network/active", "", "", 405, "\"status\":\"FAIL\"",
+     NULL},
+};
+
+static void test_ha3(void **state)
+{
+    (void)state;
+    run_rows(ha3_rows, sizeof ha3_rows / sizeof *ha3_rows);
+}
+
+static const row inference_rows[] = {
+    {"TEI, no query", "POST", "/rerank", JSON, "{\"texts\":[\"a\"]}", 422,
+     "\"error_type\":\"Validation\"", "[query] is required"},
+    {"TEI, no texts", "POST", "/rerank", JSON, "{\"query\":\"q\",\"texts\":[]}", 422,
+     "[texts] is empty", NULL},
+    {"TEI, unknown key", "POST", "/rerank", JSON, "{\"query\":\"q\",\"text\":[]}", 422,
+     "did you mean [texts]?", NULL},
+    {"TEI, left", "POST", "/rerank", JSON,
+     "{\"query\":\"q\",\"texts\":[\"a\"],\"truncation_direction\":\"Left\"}", 422,
+     "must be Right", NULL},
+    {"TEI, wrong method", "GET", "/rerank", "", "", 405, "\"error_type\"", NULL},
+    {"Cohere v2 needs a model", "POST", "/v2/rerank", JSON,
+     "{\"query\":\"q\",\"documents\":[\"a\"]}", 400,
+     "{\"message\":\"[model] is required\"", NULL},
+    {"Cohere, unknown model", "POST", "/v2/rerank", JSON,
+     "{\"model\":\"nope\",\"query\":\"q\",\"documents\":[\"a\"]}", 404,
+     "\"message\":", "nope"},
+    {"Cohere, no string", "POST", "/v1/rerank", JSON,
+     "{\"query\":\"q\",\"documents\":[1]}", 400, "[documents] must hold strings", NULL},
+    {"OpenAI, unknown model", "POST", "/v1/embeddings", JSON,
+     "{\"model\":\"nope\",\"input\":\"a\"}", 404, "{\"error\":{\"message\":", NULL},
+    {"OpenAI, encoding", "POST", "/v1/embeddings", JSON,
+     "{\"input\":\"a\",\"encoding_format\":\"hex\"}", 400, "float or base64", NULL},
+};
+
+static void test_inference(void **state)
+{
+    (void)state;
+    run_rows(inference_rows, sizeof inference_rows / sizeof *inference_rows);
+}
+
+static const row own_rows[] = {
+    {"health", "GET", "/_quern/health", "", "", 200, "\"status\":\"ok\"", NULL},
+    {"ready", "GET", "/_quern/ready", "", "", 200, "\"ready\":true,\"tables\":1", NULL},
+    {"search", "POST", "/_quern/search", JSON, "{\"query\":\"black adam\"}", 200,
+     "\"stages\":[{\"name\":\"recall\"", "\"neural\":null"},
+    {"search, DSL", "POST", "/_quern/search", JSON,
+     "{\"table\":\"films\",\"kind\":\"dsl\",\"query\":{\"query\":{\"match_all\":{}}}}",
+     200, "\"hits\":[{\"id\":", NULL},
+    {"search, HA3", "POST", "/_quern/search", JSON,
+     "{\"kind\":\"ha3\",\"query\":\"query=title:'black'\"}", 200, "\"total\":1", NULL},
+    {"search, unknown kind", "POST", "/_quern/search", JSON,
+     "{\"kind\":\"x\",\"query\":\"y\"}", 400, "[kind] must be words, ha3 or dsl", NULL},
+    {"search, unknown key", "POST", "/_quern/search", JSON, "{\"querry\":\"y\"}", 400,
+     "did you mean [query]?", "\"code\":\"EINVAL\""},
+    {"explain", "POST", "/_quern/explain", JSON, "{\"query\":\"black\",\"id\":\"1\"}",
+     200, "\"explanation\":{\"value\":", NULL},
+    {"tables", "GET", "/_quern/tables", "", "", 200, "{\"tables\":[{\"name\":\"films\"",
+     "\"stats\":{\"documents\":"},
+    {"models", "GET", "/_quern/models", "", "", 200, "\"models\":[", NULL},
+    {"routes", "GET", "/_quern/routes", "", "", 200, "\"path\":\"/_quern/routes\"",
+     NULL},
+    {"console", "GET", "/_console/", "", "", 200, "<!doctype html>", NULL},
+    {"console, to the first page", "GET", "/_console", "", "", 302, NULL, NULL},
+    {"console, no such file", "GET", "/_console/../x", "", "", 404, "ENOTFOUND", NULL},
+    {"drop", "DELETE", "/films", "", "", 200, "\"acknowledged\":true", NULL},
+    {"drop again", "DELETE", "/films", "", "", 404, "index_not_found_exception", NULL},
+    {"no table left to guess", "GET", "/_search", "", "", 404, NULL, NULL},
+};
+
+static void test_own(void **state)
+{
+    (void)state;
+    run_rows(own_rows, sizeof own_rows / sizeof *own_rows);
+}
+
+static const char *header_of(const qn_http_response *r, const char *name)
+{
+    const qn_param *h = qn_header_find(r->headers, r->header_count, name);
+    return h == NULL ? "" : h->value.p;
+}
+
+/* What official clients check before they work. */
+static void test_client_gate(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target, *accept, *type;
+    } rows[] = {
+        {"/", "application/vnd.elasticsearch+json; compatible-with=9",
+         "application/vnd.elasticsearch+json;compatible-with=9"},
+        {"/", "application/vnd.elasticsearch+json;compatible-with=8",
+         "application/vnd.elasticsearch+json;compatible-with=8"},
+        {"/none/_doc/1",
+         "application/vnd.elasticsearch+json; compatible-with=9,text/plain",
+         "application/vnd.elasticsearch+json;compatible-with=9"},
+        {"/", "application/json", "application/json"},
+        {"/_nothing", "*/*", "application/json"},
+    };
+    qn_buf out = {.alloc = qn_alloc_heap()};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].accept);
+        qn_http_response response;
+        (void)ask("GET", rows[i].target, "", rows[i].accept, "", &out, &response);
+        T_EQ_S(response.content_type, rows[i].type);
+        T_EQ_S(header_of(&response, "X-Elastic-Product"), "Elasticsearch");
+    }
+    qn_buf_deinit(&out);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    qn_error err = {0};
+    (void)snprintf(f.dir, sizeof f.dir, "%s/test_server.%ld", QN_BUILD_DIR,
+                   (long)getpid());
+    quern_options o = QUERN_OPTIONS_INIT;
+    o.data_dir = f.dir;
+    qn_server_options_init(&f.server.options);
+    f.server.alloc = qn_alloc_heap();
+    T_ROW("open");
+    T_CALL(quern_open(&o, &f.server.q, &err), &err);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    quern_close(f.server.q);
+    return qn_dir_remove(f.dir, NULL) == QN_OK ? 0 : 1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_client_gate), cmocka_unit_test(test_elasticsearch),
+        cmocka_unit_test(test_ha3),         cmocka_unit_test(test_inference),
+        cmocka_unit_test(test_own),
+    };
+    return cmocka_run_group_tests_name("server", tests, setup, teardown) +
+           test_server_parts();
+}
