@@ -16,7 +16,6 @@ int main(void)
         cmocka_unit_test(test_torn_log),
         cmocka_unit_test(test_folder_is_locked),
         cmocka_unit_test(test_drop),
-#ifdef QN_TEST_SEARCH
         cmocka_unit_test(test_search_dialects),
         cmocka_unit_test(test_search_equal),
         cmocka_unit_test(test_search_refused),
@@ -27,7 +26,6 @@ int main(void)
         cmocka_unit_test(test_practice_values),
         cmocka_unit_test(test_rerank_size),
         cmocka_unit_test(test_eval),
-#endif
     };
     T_ROW("engine");
     return cmocka_run_group_tests(tests, NULL, NULL);
