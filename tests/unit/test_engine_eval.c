@@ -218,7 +218,7 @@ static void test_practice_schema(void **state)
     fixture_begin(&f);
     T_CALL(quern_table_create(f.q, "main", begin, (size_t)(end - begin), &f.err),
            &f.err);
-    put(&f, "main", NULL,
+    put(&f, "main", "a",
         "{\"pk\":\"a\",\"chunk_id\":\"1\",\"content\":\"城南庄 1948 "
         "会议\",\"title\":\"历史\","
         "\"namespace\":\"n\",\"picture\":[1,2]}");
