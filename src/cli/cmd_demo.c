@@ -96,12 +96,33 @@ static int load(demo *d)
     return code;
 }
 
+/* What the first hit would be without the rest of the pipeline. */
+static int show_comparison(demo *d, const char *query, const char *pipeline)
+{
+    cli *c = d->c;
+    char title[512];
+    quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
+    quern_reply *reply = NULL;
+    o.query = query;
+    o.query_size = strlen(query);
+    o.pipeline = pipeline;
+    o.from = 0, o.hits = 1;
+    if (quern_search(c->q, d->table, &o, &reply, &c->err) != QN_OK)
+        return cli_fail(c, &c->err);
+    if (reply->hit_count > 0)
+        (void)printf("%s alone would begin with: %s\n", pipeline,
+                     cli_reply_title(&reply->hits[0], title, sizeof title));
+    quern_reply_free(reply);
+    return 0;
+}
+
 static int show_search(demo *d, const qn_json *search, size_t number)
 {
     cli *c = d->c;
     const char *kind = text_of(d, search, "kind"), *query = text_of(d, search, "query");
     const char *say = text_of(d, search, "say"),
                *pipeline = text_of(d, search, "pipeline");
+    const char *compare = text_of(d, search, "compare");
     quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
     quern_reply *reply = NULL;
     qn_slice text = {NULL, 0};
@@ -125,7 +146,7 @@ static int show_search(demo *d, const qn_json *search, size_t number)
         return cli_fail_at(c, &c->err, qn_slice_of(query));
     cli_reply_table_all(c, reply);
     quern_reply_free(reply);
-    return 0;
+    return compare == NULL ? 0 : show_comparison(d, query, compare);
 }
 
 static int run_demo(demo *d)

@@ -104,10 +104,11 @@ qn_status qn_neural_score(void *ctx, const char *model_name, const uint32_t *seg
                           const uint32_t *docs, size_t n, const qn_deadline *deadline,
                           float *logits, bool *scored, qn_error *err)
 {
-    const qn_neural_job *job = ctx;
+    qn_neural_job *job = ctx;
     qn_model *model = NULL;
     qn_slice name = {0};
     QN_TRY(qn_models_get(job->q->models, model_name, QN_MODEL_RERANK, &model, err));
+    job->model_name = qn_model_describe(model)->name;
     QN_TRY(identity(job->q, model, job->arena, &name, err));
     pending p = {
         .texts = qn_arena_array(job->arena, n + 1, sizeof *p.texts),

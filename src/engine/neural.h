@@ -21,6 +21,7 @@ typedef struct qn_neural_job {
     const qn_slice *fields; /* dotted paths; none: every text field of the table */
     size_t field_count;
     qn_arena *arena;
+    const char *model_name; /* out: which model answered; NULL until one did */
 } qn_neural_job;
 
 /* A qn_rank_neural_fn (rank/pipeline.h); ctx is a qn_neural_job. */

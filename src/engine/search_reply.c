@@ -227,8 +227,8 @@ qn_status qn_search__reply(qn_search *s, size_t first, size_t count, quern_reply
     r->rerank_scored = s->ranked.neural_scored;
     r->rerank_of = s->ranked.neural_of;
     r->rerank_timed_out = s->ranked.neural_timed_out;
-    if (s->ranked.neural_model != NULL)
-        r->rerank_model = text_of(s, qn_slice_of(s->ranked.neural_model));
+    if (s->neural.model_name != NULL)
+        r->rerank_model = text_of(s, qn_slice_of(s->neural.model_name));
     r->warnings = s->ranked.warnings;
     r->warning_count = s->ranked.warning_count;
     if (s->options.kind == QUERN_QUERY_HA3) QN_TRY(fill_ha3(s, r, err));
