@@ -180,15 +180,8 @@ qn_status qn_query_execute(const qn_snapshot_view *snapshot, const qn_query *que
                            qn_exec_result *out, qn_error *err)
 {
     *out = (qn_exec_result){0};
-    qn_planner p = {.snapshot = snapshot,
-                    .options = options,
-                    .arena = arena,
-                    .err = err,
-                    .scale =
-                        options->score_scale == 0.0f ? 1.0f : options->score_scale};
-    p.stats = qn_arena_array(arena, snapshot->schema->field_count + 1,
-                             sizeof(qn_bm25_field *));
-    if (p.stats == NULL) return qn_fail(err, QN_ENOMEM, "query plan");
+    qn_planner p;
+    QN_TRY(qn_planner_init(&p, snapshot, options, arena, err));
     collector *c = qn_arena_new(arena, sizeof *c);
     if (c == NULL) return qn_fail(err, QN_ENOMEM, "search candidates");
     c->options = options;

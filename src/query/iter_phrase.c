@@ -167,6 +167,11 @@ static qn_status phrase_score(qn_iter *it, float *score, qn_error *err)
 
 static const qn_iter_kind phrase_kind = {phrase_next, phrase_seek, phrase_score, NULL};
 
+uint32_t qn_iter_phrase_freq(const qn_iter *it)
+{
+    return ((const phrase_iter *)it)->freq;
+}
+
 /* ---- making ------------------------------------------------------------------------ */
 
 /* Words [from, from + n) of the phrase stand at one place. */

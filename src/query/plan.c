@@ -6,6 +6,21 @@ static qn_status no_memory(qn_planner *p)
     return qn_fail(p->err, QN_ENOMEM, "query plan");
 }
 
+qn_status qn_planner_init(qn_planner *p, const qn_snapshot_view *snapshot,
+                          const qn_exec_options *options, qn_arena *arena,
+                          qn_error *err)
+{
+    *p = (qn_planner){.snapshot = snapshot,
+                      .options = options,
+                      .arena = arena,
+                      .err = err,
+                      .scale =
+                          options->score_scale == 0.0f ? 1.0f : options->score_scale};
+    p->stats =
+        qn_arena_array(arena, snapshot->schema->field_count + 1, sizeof *p->stats);
+    return p->stats == NULL ? no_memory(p) : QN_OK;
+}
+
 /* ---- weights of leaves ------------------------------------------------------------ */
 
 static qn_status field_stats(qn_planner *p, const qn_field *field,

@@ -58,6 +58,10 @@ typedef struct qn_planner {
 
 } qn_planner;
 
+QN_MUST_CHECK qn_status qn_planner_init(qn_planner *p, const qn_snapshot_view *snapshot,
+                                        const qn_exec_options *options, qn_arena *arena,
+                                        qn_error *err);
+
 /* `scores`: weights are wanted. */
 QN_MUST_CHECK qn_status qn_plan_build(qn_planner *p, const qn_query *query, float boost,
                                       bool scores, qn_plan **out);
