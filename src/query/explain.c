@@ -238,6 +238,7 @@ static qn_status tell_constant(teller *t, const qn_plan *plan, node **out)
     bool match;
     float score;
     QN_TRY(look(t, plan, &match, &score));
+    if (!plan->scores) score = plan->boost; /* what it would give where scores count */
     qn_query shown = *plan->query;
     shown.boost = match ? score : 1.0f;
     if (match) return tell(t, true, (double)score, around(t, "", &shown, ""), out);

@@ -63,7 +63,7 @@ static const struct {
      "0 Failure to meet condition(s) of required/prohibited clause(s)\n"
      "  1 year:[2001 TO 2002]\n"
      "  0 match on prohibited clause (_id:(k1))\n"
-     "    0 _id:(k1)\n"},
+     "    1 _id:(k1)\n"},
     {"must", "year:[2001,2003) AND year:2002", 0, 1,
      "0 Failure to meet condition(s) of required/prohibited clause(s)\n"
      "  1 year:[2001 TO 2002]\n"
