@@ -40,7 +40,7 @@ enum {
 };
 
 typedef struct qn_schema_addition {
-    qn_slice name;    /* "address.city" */
+    qn_slice name; /* "address.city" */
     /* {"type":"keyword"}, or {"quern_multi":true}: a document came with several values
      * of a field that is there. */
     qn_slice mapping;

@@ -33,7 +33,7 @@ static const char *formula_text(qn_search *s, qn_stage_kind kind, const char *na
 static void add_stages(qn_search *s, const qn_ranked *d, details *list)
 {
     if (!isnan(d->neural)) {
-        const char *model = s->ranked.neural_model;
+        const char *model = s->neural.model_name;
         add(list, d->neural,
             qn_arena_printf(s->arena,
                             "neural rerank: logit of %s (place %u), as a "

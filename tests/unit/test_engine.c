@@ -26,6 +26,7 @@ int main(void)
         cmocka_unit_test(test_practice_values),
         cmocka_unit_test(test_rerank_size),
         cmocka_unit_test(test_eval),
+        cmocka_unit_test(test_threads),
     };
     T_ROW("engine");
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,11 +3,13 @@
  * (golden-bm25) and the quality figures of its runs. */
 #include "engine_fixture.h"
 
+#include "base/clock.h"
 #include "base/slice.h"
 #include "base/vec.h"
 #include "io/json.h"
 
 #include <math.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char shared[512];
@@ -202,6 +204,164 @@ static void test_quality(void **state)
     }
 }
 
+/* ---- models ------------------------------------------------------------------------------ */
+
+static quern_reply *search_words(fixture *f, const char *text, const char *pipeline,
+                                 int64_t hits)
+{
+    quern_search_options s = QUERN_SEARCH_OPTIONS_INIT;
+    quern_reply *reply = NULL;
+    s.query = text;
+    s.query_size = strlen(text);
+    s.pipeline = pipeline;
+    s.hits = hits;
+    T_CALL(quern_search(f->q, "c", &s, &reply, &f->err), &f->err);
+    return reply;
+}
+
+static double stage_ms(const quern_reply *r, const char *name)
+{
+    for (size_t i = 0; i < r->stage_count; i++)
+        if (strcmp(r->stages[i].name, name) == 0) return r->stages[i].ms;
+    return 0;
+}
+
+static void import_models(fixture *f)
+{
+    static const char *const names[] = {"minilm-l6-v2", "reranker-minilm-l6"};
+    for (size_t i = 0; i < 2; i++) {
+        char rest[128], path[1024];
+        (void)snprintf(rest, sizeof rest, "data/models/%s", names[i]);
+        path_in(path, sizeof path, rest);
+        T_CALL(quern_model_import(f->q, path, names[i], "int8", NULL, NULL, &f->err),
+               &f->err);
+        T_CALL(quern_model_verify(f->q, names[i], &f->err), &f->err);
+    }
+}
+
+static void check_recovery(fixture *f)
+{
+    char best[16];
+    quern_reply *r = search_words(f, "heat transfer in shock waves", "vector", 10);
+    T_EQ_I(r->hit_count, 10);
+    (void)snprintf(best, sizeof best, "%s", r->hits[0].id);
+    quern_reply_free(r);
+    /* A text that changes has another vector; one that is gone has none. */
+    put(f, "c", "1", "{\"title\":\"\",\"text\":\"the cat sat on the mat and purred\"}");
+    put(f, "c", "2", "{\"title\":\"x\"}");
+    quern_op_result result;
+    T_EQ_I(write_one(f, "c",
+                     op_of(QUERN_OP_UPDATE, "2", "{\"text\":\"dogs bark at night\"}"),
+                     &result),
+           QN_OK);
+    /* A process that dies leaves its last vectors in the log. */
+    quern_close(f->q);
+    f->q = NULL;
+    pid_t child = fork();
+    if (child == 0) {
+        fixture_open(f);
+        put(f, "c", "3", "{\"title\":\"y\",\"text\":\"fish swim in the sea\"}");
+        _exit(0);
+    }
+    int status = -1;
+    T_OK(waitpid(child, &status, 0) == child && status == 0);
+    fixture_open(f);
+    T_CALL(quern_refresh(f->q, "c", &f->err), &f->err);
+    static const struct {
+        const char *words, *id;
+    } found[] = {
+        {"a purring cat", "1"}, {"barking dogs", "2"}, {"fish in the sea", "3"}};
+    for (size_t i = 0; i < 3; i++) {
+        r = search_words(f, found[i].words, "vector", 1);
+        T_EQ_S(r->hits[0].id, found[i].id);
+        quern_reply_free(r);
+    }
+    r = search_words(f, "heat transfer in shock waves", "vector", 10);
+    T_EQ_S(r->hits[0].id, best);
+    quern_reply_free(r);
+}
+
+static void check_rerank(fixture *f)
+{
+    const char *words = "what are the structural problems of high speed flight";
+    quern_reply *r = search_words(f, words, "bm25+rerank", 10);
+    T_OK(r->reranked && !r->rerank_timed_out);
+    T_EQ_I(r->rerank_scored, r->rerank_of);
+    T_EQ_I(r->rerank_of, 100);
+    for (size_t i = 0; i < 10; i++) {
+        T_OK(i == 0 || r->hits[i].stages.neural <= r->hits[i - 1].stages.neural);
+    }
+    T_EQ_S(r->rerank_model, "reranker-minilm-l6");
+    double cold = stage_ms(r, "neural");
+    quern_reply_free(r);
+    r = search_words(f, words, "bm25+rerank", 10);
+    print_message("rerank of 100: %.0f ms, remembered: %.1f ms\n", cold,
+                  stage_ms(r, "neural"));
+    T_OK(stage_ms(r, "neural") < cold / 4);
+    quern_reply_free(r);
+    /* In a time that is too short some are reached, and they stand in front. */
+    words = "can a criterion be developed to show the effect of slip flow";
+    r = search_words(
+        f, words,
+        "{\"recall\":{\"text\":{}},\"neural\":{\"keep\":100,\"budget_ms\":60}}", 100);
+    T_OK(r->rerank_timed_out);
+    T_OK(r->rerank_scored < r->rerank_of);
+    size_t reached = (size_t)r->rerank_scored;
+    for (size_t i = 0; i < r->hit_count; i++)
+        T_EQ_I(isnan(r->hits[i].stages.neural), i >= reached);
+    for (size_t i = reached + 1; i < r->hit_count; i++)
+        T_OK(r->hits[i].stages.recall_rank > r->hits[i - 1].stages.recall_rank);
+    print_message("in 60 ms: %zu of 100\n", reached);
+    quern_reply_free(r);
+}
+
+static void test_models(void **state)
+{
+    (void)state;
+    T_ROW("models");
+    fixture f;
+    fixture_begin(&f);
+    import_models(&f);
+    fixture_table(
+        &f, "c",
+        "{\"mappings\":{\"dynamic\":false,\"properties\":{\"title\":{\"type\":\"text\","
+        "\"analyzer\":\"english\"},\"text\":{\"type\":\"text\",\"analyzer\":"
+        "\"english\"},\"v\":{\"type\":\"dense_vector\",\"dims\":384,\"quern_model\":"
+        "\"minilm-l6-v2\",\"quern_source\":[\"title\",\"text\"]}}}}");
+    int64_t began = qn_clock_mono_ns();
+    load(&f, "c", "data/cranfield/corpus.jsonl");
+    print_message("1400 documents with vectors: %.1f s\n",
+                  (double)(qn_clock_mono_ns() - began) / 1e9);
+    collection c = {0};
+    qn_arena_init(&c.arena, qn_alloc_heap(), 0);
+    read_queries(&c, "data/cranfield/queries.jsonl");
+    read_judgements(&c, "data/cranfield/qrels/test.tsv");
+    const char *const pipelines[] = {"bm25", "vector", "hybrid"};
+    const char *const metrics[] = {"ndcg@10", "recall@100"};
+    quern_eval_options o = QUERN_EVAL_OPTIONS_INIT;
+    o.queries = c.queries.p;
+    o.query_count = c.queries.n;
+    o.judgements = c.judgements.p;
+    o.judgement_count = c.judgements.n;
+    o.pipelines = pipelines;
+    o.pipeline_count = 3;
+    o.metrics = metrics;
+    o.metric_count = 2;
+    quern_eval_report *r = NULL;
+    T_CALL(quern_eval(f.q, "c", &o, &r, &f.err), &f.err);
+    for (size_t i = 0; i < 3; i++)
+        print_message("%s: nDCG@10 %.4f, recall@100 %.4f, %.2f ms\n", pipelines[i],
+                      r->values[i * 2], r->values[i * 2 + 1], r->mean_ms[i]);
+    T_NEAR(r->values[0], 0.3615, 0.00051);
+    T_OK(r->values[2] > 0.34);
+    T_OK(r->values[4] > r->values[0] && r->values[5] > r->values[1]);
+    quern_eval_report_free(r);
+    collection_end(&c);
+    check_recovery(&f);
+    check_rerank(&f);
+    fixture_end(&f);
+}
+
 /* ---- the practice guide's schema, whole -------------------------------------------------- */
 
 static void test_practice_schema(void **state)
@@ -257,6 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quality),
         cmocka_unit_test(test_practice_schema),
+        cmocka_unit_test(test_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
