@@ -278,7 +278,7 @@ typedef struct quern_hit {
     const char *source; /* JSON as written; after source filtering by the DSL */
     size_t source_size;
     double score;                   /* in the scale of the dialect that asked */
-    const quern_value *sort_values; /* one per sort key */
+    const quern_value *sort_values; /* one per sort key asked for; HA3: at least RANK */
     size_t sort_value_count;
     quern_stage_scores stages;
     const quern_explanation *explanation; /* with explain */

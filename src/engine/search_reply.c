@@ -40,6 +40,8 @@ static quern_stage_scores scores_of(const qn_ranked *d)
 static qn_status sort_values(const qn_search *s, size_t place, quern_hit *hit,
                              qn_error *err)
 {
+    /* HA3 tells the score as its one key; the others tell keys that were asked for. */
+    if (s->input.sort_count == 0 && s->options.kind != QUERN_QUERY_HA3) return QN_OK;
     size_t keys = s->input.sort_count == 0 ? 1 : s->input.sort_count;
     if (place >= s->ranked.sort_value_rows || s->ranked.sort_values == NULL)
         return QN_OK;
