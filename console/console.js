@@ -152,6 +152,18 @@ async function explain(hit, line) {
 
 /* ---- start ----------------------------------------------------------------------------- */
 
+let tables = [];
+
+/* Pipelines that the chosen table carries, in front of those that are always there. */
+function offerPipelines() {
+  const chosen = byId("pipeline").value;
+  const own = tables.find((t) => (t.name ?? t) === byId("table").value)?.table?.schema?.quern?.pipelines ?? {};
+  for (const option of document.querySelectorAll("#pipeline .own")) option.remove();
+  const options = Object.keys(own).map((name) => element("option", name, "own"));
+  byId("pipeline").options[0].after(...options);
+  byId("pipeline").value = chosen;
+}
+
 async function start() {
   byId("ask").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -159,7 +171,7 @@ async function start() {
   });
   try {
     const reply = await ask("/_quern/tables");
-    const tables = reply.tables ?? reply;
+    tables = reply.tables ?? reply;
     byId("table").replaceChildren(...tables.map((t) => element("option", t.name ?? t)));
     if (tables.length === 0) byId("summary").textContent = "No tables yet.";
   } catch (error) {
@@ -167,6 +179,8 @@ async function start() {
   }
   const asked = new URLSearchParams(location.hash.slice(1));
   if (asked.get("t")) byId("table").value = asked.get("t");
+  byId("table").addEventListener("change", offerPipelines);
+  offerPipelines();
   if (asked.get("p")) byId("pipeline").value = asked.get("p");
   if (asked.get("q")) {
     byId("query").value = asked.get("q");
