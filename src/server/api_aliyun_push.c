@@ -57,8 +57,48 @@ static bool command_kind(qn_slice cmd, quern_op_kind *kind)
     return false;
 }
 
-static qn_status read_command(const qn_call *c, const qn_json *v, size_t number,
-                              quern_op *op, qn_error *err)
+/* The field that the client calls the primary key (X-Opensearch-Swift-PK-Field), for
+ * tables that have none of their own: those made from mappings. Empty otherwise. */
+static qn_status find_key(qn_call *c, qn_slice *key, qn_error *err)
+{
+    const qn_http_request *r = c->request;
+    const qn_param *h =
+        qn_header_find(r->headers, r->header_count, "X-Opensearch-Swift-PK-Field");
+    *key = (qn_slice){"", 0};
+    if (h == NULL || h->value.n == 0) return QN_OK;
+    char *json = NULL;
+    size_t n = 0;
+    const qn_json *facts = NULL;
+    QN_TRY(quern_table_show(c->q, c->table, &json, &n, err));
+    qn_slice copy = qn_arena_slice(c->arena, (qn_slice){json, n});
+    quern_free(json);
+    if (copy.p == NULL) return qn_fail(err, QN_ENOMEM, "no memory for the push");
+    QN_TRY(qn_json_parse(c->arena, copy, &facts, err));
+    const qn_json *dialect = qn_json_get(facts, "dialect");
+    if (dialect != NULL && qn_slice_eq_str(dialect->string, "mapping")) *key = h->value;
+    return QN_OK;
+}
+
+/* The value of `key` among the fields as the operation's id. */
+static qn_status take_key(const qn_call *c, const qn_json *fields, qn_slice key,
+                          size_t number, quern_op *op, qn_error *err)
+{
+    const qn_json *v = fields->first;
+    while (v != NULL && !qn_slice_eq(v->key, key)) v = v->next;
+    if (v == NULL || (v->kind != QN_JSON_STRING && v->kind != QN_JSON_INT))
+        return qn_fail_at(
+            err, QN_EDOCUMENT, qn_json_offset(fields, c->request->body),
+            "document %zu: the key field [%.*s] must be a string or a whole "
+            "number",
+            number, key.n > 60 ? 60 : (int)key.n, key.p);
+    qn_slice id = v->kind == QN_JSON_STRING ? v->string : v->raw;
+    op->id = id.p;
+    op->id_size = id.n;
+    return QN_OK;
+}
+
+static qn_status read_command(const qn_call *c, const qn_json *v, qn_slice key,
+                              size_t number, quern_op *op, qn_error *err)
 {
     qn_slice cmd = {"", 0};
     const qn_json *fields = NULL;
@@ -85,7 +125,7 @@ static qn_status read_command(const qn_call *c, const qn_json *v, size_t number,
     op->source = fields->raw.p;
     op->source_size = fields->raw.n;
     op->if_seq_no = QUERN_SEQ_NONE;
-    return QN_OK;
+    return key.n == 0 ? QN_OK : take_key(c, fields, key, number, op, err);
 }
 
 static qn_status read_commands(qn_call *c, quern_op **ops, size_t *count, qn_error *err)
@@ -102,8 +142,10 @@ static qn_status read_commands(qn_call *c, quern_op **ops, size_t *count, qn_err
     *ops = qn_arena_array(c->arena, body->count, sizeof **ops);
     if (*ops == NULL) return qn_fail(err, QN_ENOMEM, "no memory for the push");
     size_t n = 0;
+    qn_slice key;
+    QN_TRY(find_key(c, &key, err));
     for (const qn_json *v = body->first; v != NULL; v = v->next, n++)
-        QN_TRY(read_command(c, v, n + 1, &(*ops)[n], err));
+        QN_TRY(read_command(c, v, key, n + 1, &(*ops)[n], err));
     *count = n;
     return QN_OK;
 }

@@ -101,7 +101,7 @@ void qn_ha3_error(qn_call *c, const qn_error *err)
     qn_json_begin_array(w);
     qn_json_begin_object(w);
     qn_json_member_int(w, "code", qn_status_describe(err->code)->ha3_code);
-    qn_json_member_str(w, "message", err->text);
+    qn_json_member_str(w, "message", qn_call_error_text(c, err));
     qn_json_end_object(w);
     qn_json_end_array(w);
     qn_json_end_object(w);

@@ -162,7 +162,12 @@ static qn_status read_action(bulk *b, qn_slice line, qn_error *err)
         action->first->kind != QN_JSON_OBJECT)
         return malformed(b, "expected {\"index\": {...}} or another action", err);
     if (!action_kind(action->first->key, &it.op.kind, &it.action))
-        return malformed(b, "expected one of [create, delete, index, update]", err);
+        return qn_fail(err, QN_EINVAL,
+                       "Malformed action/metadata line [%zu], expected one of [create, "
+                       "delete, index, update] but found [%.*s]",
+                       b->line,
+                       action->first->key.n > 60 ? 60 : (int)action->first->key.n,
+                       action->first->key.p);
     QN_TRY(read_meta(b, action->first, line, &m, err));
     if (qn_slice_eq_str(m.op_type, "create") && it.op.kind == QUERN_OP_INDEX) {
         it.op.kind = QUERN_OP_CREATE;

@@ -129,12 +129,19 @@ static void write_place(const qn_call *c, qn_json_writer *w, const qn_error *err
     qn_json_member_int(w, "col", column);
 }
 
+/* One status of ours may be several types of theirs. */
+static const char *type_of(const qn_error *err)
+{
+    if (err->code == QN_EDOCUMENT && strstr(err->text, "mapping set to strict") != NULL)
+        return "strict_dynamic_mapping_exception";
+    return qn_status_describe(err->code)->es_type;
+}
+
 static void write_details(qn_call *c, qn_json_writer *w, const qn_error *err,
                           const char *table)
 {
-    const qn_status_info *info = qn_status_describe(err->code);
     char room[600];
-    qn_json_member_str(w, "type", info->es_type);
+    qn_json_member_str(w, "type", type_of(err));
     qn_json_member_str(w, "reason", qn_es_reason(err, table, room));
     bool parsing = err->code == QN_EJSON || err->code == QN_ESYNTAX ||
                    err->code == QN_ECLAUSE || err->code == QN_EUTF8;

@@ -4,6 +4,8 @@
 
 #include "server/api_es.h"
 
+#include <stdio.h>
+
 static qn_status acknowledge(qn_call *c, const char *table)
 {
     qn_call_json(c, 200);
@@ -19,9 +21,9 @@ static qn_status acknowledge(qn_call *c, const char *table)
 
 qn_status qn_es_index_create(qn_call *c, qn_error *err)
 {
-    const char *table = NULL;
     const qn_json *body = NULL;
-    QN_TRY(qn_call_table(c, &table, err));
+    const char *table = qn_call_arg(c, "index"); /* '*' and ',' are wrong in a name */
+    (void)snprintf(c->table, sizeof c->table, "%s", table);
     QN_TRY(qn_call_body(c, &body, err));
     qn_slice schema = body == NULL ? QN_SLICE_LIT("{}") : c->request->body;
     QN_TRY(quern_table_create(c->q, table, schema.p, schema.n, err));

@@ -10,6 +10,7 @@
 
 typedef struct search_flags {
     bool version, seq_no, total_as_int;
+    bool sort; /* the request has one: hits say their keys */
 } search_flags;
 
 /* ---- the request ------------------------------------------------------------------------ */
@@ -137,6 +138,7 @@ static qn_status copy_member(qn_call *c, qn_json_writer *w, const qn_json *m,
                              search_flags *flags, bool *changed, qn_error *err)
 {
     qn_slice text = c->request->body;
+    if (qn_slice_eq_str(m->key, "sort")) flags->sort = true;
     bool version = qn_slice_eq_str(m->key, "version");
     bool seq_no = qn_slice_eq_str(m->key, "seq_no_primary_term");
     if (version || seq_no || has_param_for(c, m->key)) *changed = true;
@@ -179,6 +181,7 @@ static qn_status make_body(qn_call *c, qn_buf *made, search_flags *flags, qn_sli
     }
     const qn_slice *sort = qn_call_param(c, "sort");
     if (sort != NULL) write_sort(&w, *sort);
+    flags->sort |= sort != NULL;
     bool source = write_source(c, &w);
     qn_json_end_object(&w);
     QN_TRY(qn_call_flag(c, "version", &flags->version, err));
@@ -240,7 +243,7 @@ static void write_hit(qn_call *c, const quern_reply *r, const quern_hit *h,
         qn_json_key(w, "_source");
         qn_json_raw(w, (qn_slice){h->source, h->source_size});
     }
-    if (h->sort_value_count > 0) {
+    if (flags->sort && h->sort_value_count > 0) {
         qn_json_key(w, "sort");
         qn_json_begin_array(w);
         for (size_t i = 0; i < h->sort_value_count; i++)
@@ -357,7 +360,7 @@ qn_status qn_es_count(qn_call *c, qn_error *err)
     const qn_json *body = NULL;
     uint64_t count = 0;
     QN_TRY(qn_call_table_or_default(c, &table, err));
-    QN_TRY(qn_call_body(c, &body, err));
+    if (qn_slice_trim(c->request->body).n > 0) QN_TRY(qn_call_object(c, &body, err));
     if (body == NULL)
         QN_TRY(quern_count_all(c->q, table, &count, err));
     else

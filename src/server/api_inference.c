@@ -15,8 +15,9 @@ void qn_cohere_error(qn_call *c, const qn_error *err)
 {
     qn_call_json(c, qn_status_describe(err->code)->http_status);
     qn_json_begin_object(&c->w);
-    qn_json_member_str(&c->w, "message", err->text);
-    qn_json_member_str(&c->w, "detail", err->text); /* Jina, Voyage */
+    const char *text = qn_call_error_text(c, err);
+    qn_json_member_str(&c->w, "message", text);
+    qn_json_member_str(&c->w, "detail", text); /* Jina, Voyage */
     qn_json_end_object(&c->w);
 }
 
@@ -141,7 +142,7 @@ static qn_status rank_documents(qn_call *c, rerank_call *r, qn_ranking *ranking,
 {
     if (r->query.p == NULL) return qn_fail(err, QN_EINVAL, "[query] is required");
     QN_TRY(qn_inference_texts(c, r->documents, "documents", QN_LIMIT_RERANK_DOCUMENTS,
-                              &r->texts, &r->count, err));
+                              false, &r->texts, &r->count, err));
     QN_TRY(
         qn_inference_rerank(c, r->model, r->query, r->texts, r->count, ranking, err));
     if (ranking->truncated && !r->truncation)
@@ -203,7 +204,7 @@ void qn_openai_error(qn_call *c, const qn_error *err)
     qn_json_begin_object(w);
     qn_json_key(w, "error");
     qn_json_begin_object(w);
-    qn_json_member_str(w, "message", err->text);
+    qn_json_member_str(w, "message", qn_call_error_text(c, err));
     qn_json_member_str(
         w, "type", info->http_status < 500 ? "invalid_request_error" : "server_error");
     qn_json_key(w, "param");
@@ -291,8 +292,8 @@ qn_status qn_openai_embeddings(qn_call *c, qn_error *err)
     bool base64 = qn_slice_eq_str(format, "base64");
     if (!base64 && !qn_slice_eq_str(format, "float"))
         return qn_fail(err, QN_EINVAL, "[encoding_format] must be float or base64");
-    QN_TRY(qn_inference_texts(c, input, "input", QN_LIMIT_EMBED_TEXTS, &texts, &count,
-                              err));
+    QN_TRY(qn_inference_texts(c, input, "input", QN_LIMIT_EMBED_TEXTS, true, &texts,
+                              &count, err));
     QN_TRY(qn_inference_embed(c, model, texts, count, &v, err));
     if (dims != 0 && (size_t)dims != v.dims)
         return qn_fail(err, QN_EDIMS, "the model %s gives %zu dimensions, not %" PRId64,

@@ -31,7 +31,7 @@ void qn_tei_error(qn_call *c, const qn_error *err)
     }
     qn_call_json(c, status);
     qn_json_begin_object(&c->w);
-    qn_json_member_str(&c->w, "error", err->text);
+    qn_json_member_str(&c->w, "error", qn_call_error_text(c, err));
     qn_json_member_str(&c->w, "error_type", type);
     qn_json_end_object(&c->w);
 }
@@ -64,8 +64,8 @@ qn_status qn_tei_rerank(qn_call *c, qn_error *err)
     QN_TRY(qn_call_members(body, members, c->request->body, err));
     if (query.p == NULL) return qn_fail(err, QN_EINVAL, "[query] is required");
     QN_TRY(check_direction(direction, err));
-    QN_TRY(qn_inference_texts(c, list, "texts", QN_LIMIT_RERANK_DOCUMENTS, &texts,
-                              &count, err));
+    QN_TRY(qn_inference_texts(c, list, "texts", QN_LIMIT_RERANK_DOCUMENTS, false,
+                              &texts, &count, err));
     QN_TRY(qn_inference_rerank(c, (qn_slice){"", 0}, query, texts, count, &r, err));
     if (r.truncated && !truncate)
         return qn_fail(
@@ -114,8 +114,8 @@ qn_status qn_tei_embed(qn_call *c, qn_error *err)
         return qn_fail(err, QN_EUNSUPPORTED,
                        "[normalize] must be true: the models' "
                        "vectors have length 1");
-    QN_TRY(qn_inference_texts(c, list, "inputs", QN_LIMIT_EMBED_TEXTS, &texts, &count,
-                              err));
+    QN_TRY(qn_inference_texts(c, list, "inputs", QN_LIMIT_EMBED_TEXTS, true, &texts,
+                              &count, err));
     QN_TRY(qn_inference_embed(c, (qn_slice){"", 0}, texts, count, &v, err));
     qn_call_json(c, 200);
     qn_json_begin_array(&c->w);

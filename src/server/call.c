@@ -137,6 +137,16 @@ qn_status qn_call_members(const qn_json *object, const qn_member *table, qn_slic
     return QN_OK;
 }
 
+const char *qn_call_error_text(const qn_call *c, const qn_error *err)
+{
+    if (err->at == QN_AT_NONE || err->file[0] != '\0' || err->at > c->request->body.n ||
+        c->request->body.n == 0)
+        return err->text;
+    const char *text = qn_arena_printf(c->arena, "%s (byte %" PRIu64 " of the body)",
+                                       err->text, err->at);
+    return text == NULL ? err->text : text;
+}
+
 /* ---- writing ------------------------------------------------------------------------ */
 
 void qn_call_json(qn_call *c, int status)

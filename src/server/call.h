@@ -72,6 +72,10 @@ typedef struct qn_member {
 QN_MUST_CHECK qn_status qn_call_members(const qn_json *object, const qn_member *table,
                                         qn_slice text, qn_error *err);
 
+/* The sentence of an error with its place in the body, for dialects whose envelope has no
+ * room of its own for it. In the arena. */
+const char *qn_call_error_text(const qn_call *c, const qn_error *err);
+
 /* ---- writing --------------------------------------------------------------------- */
 
 /* Sets status and content type ("application/json" in the dialect's form) and starts the

@@ -23,10 +23,11 @@ static qn_status read_text(const qn_call *c, const qn_json *v, const char *name,
 }
 
 qn_status qn_inference_texts(qn_call *c, const qn_json *list, const char *name,
-                             size_t max, quern_text **out, size_t *count, qn_error *err)
+                             size_t max, bool one, quern_text **out, size_t *count,
+                             qn_error *err)
 {
     if (list == NULL) return qn_fail(err, QN_EINVAL, "[%s] is required", name);
-    bool one = list->kind == QN_JSON_STRING;
+    one = one && list->kind == QN_JSON_STRING;
     if (!one && list->kind != QN_JSON_ARRAY)
         return qn_fail_at(err, QN_EINVAL, qn_json_offset(list, c->request->body),
                           "[%s] must be a list of strings, not %s", name,

@@ -6,9 +6,9 @@
 
 #include "server/call.h"
 
-/* Strings, or one string, or objects with a member `text`: into texts. */
+/* Strings, or objects with a member `text`, into texts; `one`: a bare string will do. */
 QN_MUST_CHECK qn_status qn_inference_texts(qn_call *c, const qn_json *list,
-                                           const char *name, size_t max,
+                                           const char *name, size_t max, bool one,
                                            quern_text **out, size_t *count,
                                            qn_error *err);
 
