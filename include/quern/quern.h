@@ -228,6 +228,7 @@ typedef struct quern_search_options {
     /* What the model of `rerank` reads as the query; NULL: the words of the query. */
     const char *rerank_query;
     size_t rerank_query_size;
+    bool no_source; /* hits carry no source: who wants ids alone need not unpack them */
 } quern_search_options;
 #define QUERN_SEARCH_OPTIONS_INIT                                                      \
     {                                                                                  \

@@ -127,6 +127,7 @@ static qn_status run_query(eval_run *r, size_t pipeline, size_t query, qn_error 
     s.from = 0;
     s.hits = (int64_t)r->o.depth;
     s.cancel = r->o.cancel;
+    s.no_source = true;
     quern_reply *reply = NULL;
     if (st == QN_OK) st = quern_search(r->q, r->table, &s, &reply, err);
     if (st == QN_OK) {

@@ -78,6 +78,8 @@ QN_MUST_CHECK qn_status qn_search__reply(qn_search *s, size_t first, size_t coun
 QN_MUST_CHECK qn_status qn_search__neural_text(qn_search *s, qn_slice *out,
                                                qn_error *err);
 
+/* Does the reply show sources at all? */
+bool qn_search__wants_source(const qn_search *s);
 /* What the reply shows of a source: all of it, what the DSL's _source lets through, or
  * the HA3 fields. */
 QN_MUST_CHECK qn_status qn_search__source(const qn_search *s, qn_slice source,

@@ -85,8 +85,12 @@ static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit
     const qn_live_segment *live = s->snapshot->segments[d->segment];
     qn_slice id = {0}, source = {0};
     QN_TRY(qn_segment_id(live->segment, d->doc, &id, err));
-    QN_TRY(qn_segment_source(live->segment, d->doc, scratch, &source, NULL, err));
-    QN_TRY(qn_search__source(s, source, &source, err));
+    if (!qn_search__wants_source(s)) {
+        source = QN_SLICE_LIT("");
+    } else {
+        QN_TRY(qn_segment_source(live->segment, d->doc, scratch, &source, NULL, err));
+        QN_TRY(qn_search__source(s, source, &source, err));
+    }
     hit->id = text_of(s, id);
     hit->id_size = id.n;
     hit->source = source.p;
@@ -143,8 +147,9 @@ static qn_status fill_ha3(const qn_search *s, quern_reply *r, qn_error *err)
     if (names == NULL || fields == NULL) return no_memory(err);
     names[0] = "-RANK";
     for (size_t i = 0; i < q->sort_count; i++) {
-        names[i] = qn_arena_printf(s->arena, "%c%.*s", q->sort[i].descending ? '-' : '+',
-                                   QN_SLICE_ARG(q->sort[i].text));
+        names[i] =
+            qn_arena_printf(s->arena, "%c%.*s", q->sort[i].descending ? '-' : '+',
+                            QN_SLICE_ARG(q->sort[i].text));
         if (names[i] == NULL) return no_memory(err);
     }
     for (size_t i = 0; i < q->fetch_field_count; i++)

@@ -161,6 +161,12 @@ static qn_status pick_fields(const qn_search *s, qn_slice source, qn_buf *out,
 /* ---- either -----------------------------------------------------------------------------------
  */
 
+bool qn_search__wants_source(const qn_search *s)
+{
+    if (s->options.no_source || s->request.source.none) return false;
+    return s->options.kind != QUERN_QUERY_HA3 || !s->request.no_summary;
+}
+
 qn_status qn_search__source(const qn_search *s, qn_slice source, qn_slice *out,
                             qn_error *err)
 {
@@ -169,10 +175,6 @@ qn_status qn_search__source(const qn_search *s, qn_slice source, qn_slice *out,
     bool fields = ha3 && (s->request.fetch_field_count != 0 ||
                           s->snapshot->view.schema->dialect == QN_SCHEMA_HA3);
     bool filter = !ha3 && (f->include_count != 0 || f->exclude_count != 0);
-    if ((ha3 && s->request.no_summary) || f->none) {
-        *out = (qn_slice){"", 0};
-        return QN_OK;
-    }
     qn_buf b;
     qn_buf_init(&b, s->q->alloc);
     qn_slice copy = qn_arena_slice(s->arena, source);
