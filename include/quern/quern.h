@@ -241,6 +241,7 @@ typedef struct quern_explanation {
     const char *description;
     const struct quern_explanation *details;
     size_t detail_count;
+    bool whole; /* the value is a count */
 } quern_explanation;
 
 typedef enum quern_value_kind {

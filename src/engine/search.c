@@ -134,24 +134,29 @@ static qn_status read_query(qn_search *s, qn_error *err)
 /* ---- recall --------------------------------------------------------------------------------
  */
 
-static qn_status recall(qn_search *s, qn_rank_filter *filter, qn_error *err)
+qn_exec_options qn_search__exec_options(const qn_search *s, size_t i)
 {
-    int64_t began = qn_clock_mono_ns();
     const qn_request *r = &s->request;
     bool count_only = s->wanted == 0 || s->options.count_only;
+    return (qn_exec_options){
+        .score_scale = r->score_scale,
+        .vector_in_score = r->vector_in_score,
+        .no_scores = count_only || !needs_scores(r),
+        .top_n = count_only ? 1 : s->top_n[i],
+        .total_limit = r->track_total == QN_TOTAL_EXACT ? 0 : r->track_total,
+        .has_min_score = r->has_min_score,
+        .min_score = r->min_score,
+        .filter = s->filter == NULL ? NULL : qn_rank_filter_run,
+        .filter_ctx = s->filter,
+        .deadline = &s->deadline,
+    };
+}
+
+static qn_status recall(qn_search *s, qn_error *err)
+{
+    int64_t began = qn_clock_mono_ns();
     for (size_t i = 0; i < s->path_count; i++) {
-        qn_exec_options o = {
-            .score_scale = r->score_scale,
-            .vector_in_score = r->vector_in_score,
-            .no_scores = count_only || !needs_scores(r),
-            .top_n = count_only ? 1 : s->top_n[i],
-            .total_limit = r->track_total == QN_TOTAL_EXACT ? 0 : r->track_total,
-            .has_min_score = r->has_min_score,
-            .min_score = r->min_score,
-            .filter = filter == NULL ? NULL : qn_rank_filter_run,
-            .filter_ctx = filter,
-            .deadline = &s->deadline,
-        };
+        qn_exec_options o = qn_search__exec_options(s, i);
         QN_TRY(qn_query_execute(&s->snapshot->view, s->paths[i].query, &o, s->arena,
                                 &s->found[i], err));
         s->timed_out = s->timed_out || s->found[i].timed_out;
@@ -210,18 +215,16 @@ qn_status qn_search__run(qn_search *s, qn_error *err)
             qn_deadline_in_ms((int64_t)s->request.timeout_ms, s->options.cancel);
     fill_input(s);
     QN_TRY(qn_search__neural_text(s, &s->neural.query, err));
-    qn_rank_filter *filter = NULL;
     if (s->request.filter.n != 0) {
-        qn_status st =
-            qn_rank_filter_open(&s->input, s->arena, s->request.filter, &filter, err);
+        qn_status st = qn_rank_filter_open(&s->input, s->arena, s->request.filter,
+                                           &s->filter, err);
         /* Places in the filter become places in the request. */
         if (st != QN_OK && err != NULL && err->at != QN_AT_NONE)
             err->at += s->request.filter_at;
         if (st != QN_OK) return st;
     }
-    qn_status st = recall(s, filter, err);
-    qn_rank_filter_close(filter);
-    if (st != QN_OK || s->wanted == 0 || s->options.count_only) return st;
+    QN_TRY(recall(s, err));
+    if (s->wanted == 0 || s->options.count_only) return QN_OK;
     return qn_rank_run(&s->input, s->arena, &s->ranked, err);
 }
 
@@ -265,6 +268,13 @@ static qn_status begin(quern *q, const char *table, const quern_search_options *
     return QN_OK;
 }
 
+/* What the reply does not need any more. */
+static void end(qn_search *s)
+{
+    qn_rank_filter_close(s->filter);
+    qn_table_snapshot_release(s->snapshot);
+}
+
 qn_status quern_search(quern *q, const char *table, const quern_search_options *options,
                        quern_reply **out, qn_error *err)
 {
@@ -279,7 +289,7 @@ qn_status quern_search(quern *q, const char *table, const quern_search_options *
         if (count > s.size) count = s.size;
         st = qn_search__reply(&s, first, count, &box->reply, err);
     }
-    qn_table_snapshot_release(s.snapshot);
+    end(&s);
     if (st == QN_OK)
         *out = &box->reply;
     else
@@ -324,7 +334,7 @@ qn_status quern_explain(quern *q, const char *table, const char *id, size_t id_s
     if (st == QN_OK)
         st = qn_search__reply(&s, place == SIZE_MAX ? 0 : place, place != SIZE_MAX,
                               &box->reply, err);
-    qn_table_snapshot_release(s.snapshot);
+    end(&s);
     if (st == QN_OK)
         *out = &box->reply;
     else

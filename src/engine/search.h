@@ -13,6 +13,7 @@
 #include "engine/engine_internal.h"
 #include "engine/neural.h"
 #include "query/exec.h"
+#include "query/explain.h"
 #include "query/request.h"
 #include "rank/bind.h"
 #include "rank/pipeline.h"
@@ -63,12 +64,16 @@ typedef struct qn_search {
     double recall_ms;
     uint64_t total;
     bool total_exact, timed_out;
+    qn_rank_filter *filter;
+    qn_explainer *explainers[2]; /* by path; made when first asked for */
 } qn_search;
 
 /* Paths, stages and the made-up request of WORDS. */
 QN_MUST_CHECK qn_status qn_search__words(qn_search *s, qn_error *err);
 /* The kind's text becomes a request, recall runs, stages run. */
 QN_MUST_CHECK qn_status qn_search__run(qn_search *s, qn_error *err);
+/* How path `i` is run. */
+qn_exec_options qn_search__exec_options(const qn_search *s, size_t i);
 /* Hits [first, first + count) of the ranked documents become the reply's. */
 QN_MUST_CHECK qn_status qn_search__reply(qn_search *s, size_t first, size_t count,
                                          quern_reply *reply, qn_error *err);

@@ -12,6 +12,48 @@ typedef struct details {
     size_t n;
 } details;
 
+static qn_status no_memory(qn_error *err)
+{
+    return qn_fail(err, QN_ENOMEM, "explanation");
+}
+
+/* ---- what the words gave -------------------------------------------------------------
+ */
+
+/* Depth is that of the query, which is bounded. */
+static qn_status convert(qn_arena *arena, const qn_explanation *from,
+                         quern_explanation *to, qn_error *err)
+{
+    size_t n = 0;
+    for (const qn_explanation *it = from->first; it != NULL; it = it->next) n++;
+    quern_explanation *list = qn_arena_array(arena, n + 1, sizeof *list);
+    if (list == NULL) return no_memory(err);
+    *to = (quern_explanation){.value = from->value,
+                              .description = from->description,
+                              .details = list,
+                              .detail_count = n,
+                              .whole = from->whole};
+    for (const qn_explanation *it = from->first; it != NULL; it = it->next)
+        QN_TRY(convert(arena, it, list++, err));
+    return QN_OK;
+}
+
+static qn_status explain_path(qn_search *s, size_t i, const qn_ranked *d,
+                              quern_explanation *out, qn_error *err)
+{
+    const qn_explanation *e = NULL;
+    if (s->explainers[i] == NULL) {
+        qn_exec_options o = qn_search__exec_options(s, i);
+        QN_TRY(qn_explainer_create(&s->snapshot->view, s->paths[i].query, &o, s->arena,
+                                   &s->explainers[i], err));
+    }
+    QN_TRY(qn_explainer_run(s->explainers[i], d->segment, d->doc, s->arena, &e, err));
+    return convert(s->arena, e, out, err);
+}
+
+/* ---- what the stages gave --------------------------------------------------------------
+ */
+
 static void add(details *d, double value, const char *description)
 {
     if (isnan(value) || d->n == DETAILS_MAX || description == NULL) return;
@@ -35,35 +77,38 @@ static void add_stages(qn_search *s, const qn_ranked *d, details *list)
     if (!isnan(d->neural)) {
         const char *model = s->neural.model_name;
         add(list, d->neural,
-            qn_arena_printf(s->arena,
-                            "neural rerank: logit of %s (place %u), as a "
-                            "score %.6f",
-                            model == NULL ? "the model" : model, d->neural_rank,
+            qn_arena_printf(s->arena, "neural rerank: logit of %s, as a score %.6f",
+                            model == NULL ? "the model" : model,
                             (double)qn_rerank_score((float)d->neural)));
     }
     if (!isnan(d->fine))
         add(list, d->fine, formula_text(s, QN_STAGE_FINE, "fine", d->fine_rank));
     if (!isnan(d->rough))
         add(list, d->rough, formula_text(s, QN_STAGE_ROUGH, "rough", d->rough_rank));
-    if (!isnan(d->vector))
-        add(list, d->vector, "vector: raw distance or similarity of the nearest leaf");
+    if (s->path_count > 1)
+        add(list, d->recall,
+            qn_arena_printf(s->arena, "fused score of recall (place %u)",
+                            d->recall_rank));
 }
 
+/* A plain query is explained by itself, as its dialect does; stages and fusion stand
+ * above what recall gave. */
 qn_status qn_search__explain(qn_search *s, const qn_ranked *d,
                              const quern_explanation **out, qn_error *err)
 {
-    details list = {qn_arena_array(s->arena, DETAILS_MAX, sizeof *list.p), 0};
     quern_explanation *root = qn_arena_new(s->arena, sizeof *root);
-    if (list.p == NULL || root == NULL) return qn_fail(err, QN_ENOMEM, "explanation");
+    details list = {qn_arena_array(s->arena, DETAILS_MAX, sizeof *list.p), 0};
+    if (root == NULL || list.p == NULL) return no_memory(err);
+    *out = root;
+    if (s->stage_count == 0 && s->path_count == 1)
+        return explain_path(s, 0, d, root, err);
     add_stages(s, d, &list);
-    add(&list, d->text, "text: BM25 of the words found");
+    for (size_t i = 0; i < s->path_count && list.n < DETAILS_MAX; i++)
+        QN_TRY(explain_path(s, i, d, &list.p[list.n++], err));
     root->value = d->score;
     root->description =
-        qn_arena_printf(s->arena, "score, place %u; recall gave %.6f at place %u",
-                        d->final_rank, d->recall, d->recall_rank);
-    if (root->description == NULL) return qn_fail(err, QN_ENOMEM, "explanation");
+        qn_arena_printf(s->arena, "score (place %u), from:", d->final_rank);
     root->details = list.p;
     root->detail_count = list.n;
-    *out = root;
-    return QN_OK;
+    return root->description == NULL ? no_memory(err) : QN_OK;
 }

@@ -281,6 +281,18 @@ void test_search_explain(void **state)
     T_EQ_I(reply->hit_count, 0);
     quern_reply_free(reply);
     T_EQ_I(quern_explain(f.q, "films", "9", 1, &s, &reply, &f.err), QN_ENODOC);
+    T_ROW("explain a plain query");
+    s.kind = QUERN_QUERY_DSL;
+    s.query = "{\"query\":{\"match\":{\"title\":\"black adam\"}}}";
+    s.query_size = strlen(s.query);
+    T_CALL(quern_explain(f.q, "films", "1", 1, &s, &reply, &f.err), &f.err);
+    const quern_explanation *e = reply->hits[0].explanation;
+    T_NEAR(e->value, reply->hits[0].score, 1e-6);
+    T_EQ_S(e->description, "sum of:");
+    T_EQ_I(e->detail_count, 2);
+    T_OK(strncmp(e->details[0].description, "weight(title:black in ", 22) == 0);
+    T_NEAR(e->details[0].value + e->details[1].value, e->value, 1e-6);
+    quern_reply_free(reply);
     fixture_end(&f);
 }
 
