@@ -255,12 +255,12 @@ static qn_status parse_boost_term(parser *p, const qn_leaf_target *target, opera
     for (;;) {
         if (!has_weight && accept(p, QN_HA3_CARET)) {
             o->target.has_weight = has_weight = true;
-            o->target.weight = weight_of(p->t->text);
             QN_TRY(expect(p, QN_HA3_NUMBER));
+            o->target.weight = weight_of(p->t[-1].text);
         } else if (!has_chain && accept(p, QN_HA3_HASH)) {
             has_chain = true;
-            o->target.chain = p->t->text;
             QN_TRY(expect(p, QN_HA3_IDENTIFIER));
+            o->target.chain = p->t[-1].text;
         } else {
             return QN_OK;
         }
@@ -340,8 +340,8 @@ static qn_status parse_operand(parser *p, const qn_leaf_target *target, operand 
     QN_TRY(expect(p, QN_HA3_RPAREN));
     p->depth--;
     if (!accept(p, QN_HA3_CARET)) return QN_OK;
-    int32_t least = weight_of(p->t->text);
     QN_TRY(expect(p, QN_HA3_NUMBER));
+    int32_t least = weight_of(p->t[-1].text);
     if (o->node == NULL || !o->flat_weak || least < 1) return QN_OK;
     size_t count = o->node->u.boolean.should.n;
     o->node->u.boolean.should_min =
@@ -461,8 +461,9 @@ static qn_status parse_primary(parser *p, qn_query **out)
     QN_TRY(expect(p, QN_HA3_RPAREN));
     p->depth--;
     if (!accept(p, QN_HA3_AT)) return QN_OK;
-    if (*out != NULL) (*out)->label = p->t->text;
-    return expect(p, QN_HA3_IDENTIFIER);
+    QN_TRY(expect(p, QN_HA3_IDENTIFIER));
+    if (*out != NULL) (*out)->label = p->t[-1].text;
+    return QN_OK;
 }
 
 /* left op right, for ANDNOT and RANK. */
