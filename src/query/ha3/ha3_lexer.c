@@ -172,7 +172,7 @@ qn_status qn_ha3_tokenize(qn_arena *arena, qn_slice clause, const qn_ha3_token *
         if (!qn_vec_push(arena->alloc, &tokens, t)) no_memory = true;
     }
     qn_ha3_token *copy = qn_arena_array(arena, tokens.n, sizeof *copy);
-    if (copy != NULL) memcpy(copy, tokens.p, tokens.n * sizeof *copy);
+    if (copy != NULL && tokens.n > 0) memcpy(copy, tokens.p, tokens.n * sizeof *copy);
     *out = copy;
     *n = tokens.n;
     qn_vec_deinit(arena->alloc, &tokens);
