@@ -7,8 +7,14 @@
 
 #include <stdio.h>
 
-/* The request string: ?query=, or {"assemblyQuery":"..."}, or the bare body. In this
- * dialect '+' is a sign ("sort=+price") and no blank: the value is decoded without it. */
+/* What a '+' in the URL means: clients that encode everything write blanks as '+' and
+ * signs as %2B; a URL written by hand has its '=' as they are, and "sort=+price" is a sign. */
+static bool plus_is_blank(qn_slice raw)
+{
+    return memchr(raw.p, '=', raw.n) == NULL;
+}
+
+/* The request string: ?query=, or {"assemblyQuery":"..."}, or the bare body. */
 static qn_status read_request(qn_call *c, qn_slice *out, qn_error *err)
 {
     const qn_url *url = &c->request->url;
@@ -19,7 +25,7 @@ static qn_status read_request(qn_call *c, qn_slice *out, qn_error *err)
         return qn_fail(err, QN_EUNSUPPORTED, "SQL is not supported, send an HA3 query");
     qn_slice body = qn_slice_trim(c->request->body);
     if (p != NULL) {
-        QN_TRY(qn_url_decode(c->arena, p->raw, false, out, err));
+        QN_TRY(qn_url_decode(c->arena, p->raw, plus_is_blank(p->raw), out, err));
     } else if (body.n > 0 && body.p[0] == '{') {
         const qn_json *object = NULL;
         QN_TRY(qn_call_object(c, &object, err));

@@ -102,13 +102,13 @@ class Clients(unittest.TestCase):
     def test_bool_with_filter(self):
         hits = self.es.search(index="films", size=20, query={"bool": {
             "must": {"match": {"overview": "war"}},
-            "filter": [{"range": {"year": {"gte": 2000, "lt": 2010}}}, {"term": {"genres": "Drama"}}],
-            "must_not": {"term": {"genres": "Action"}}}})["hits"]["hits"]
+            "filter": [{"range": {"year": {"gte": 2000, "lt": 2010}}}, {"term": {"genres": "drama"}}],
+            "must_not": {"term": {"genres": "action"}}}})["hits"]["hits"]
         self.assertTrue(hits)
         for hit in hits:
             self.assertTrue(2000 <= hit["_source"]["year"] < 2010)
-            self.assertIn("Drama", hit["_source"]["genres"])
-            self.assertNotIn("Action", hit["_source"]["genres"])
+            self.assertIn("drama", hit["_source"]["genres"])
+            self.assertNotIn("action", hit["_source"]["genres"])
         ha3 = self.ids_ha3("overview:'war'", formula="bm25(overview)", hits=50,
                            filter="year>=2000 AND year<2010")
         es = self.ids_es(size=50, query={"bool": {"must": {"match": {"overview": "war"}},
