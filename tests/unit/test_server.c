@@ -225,7 +225,7 @@ static const row ha3_rows[] = {
      200, "<hits numhits=\"1\" totalhits=\"1\" coveredPercent=\"100.00\">",
      "<title><![CDATA[black adam]]></title>"},
     {"plus is a sign", "GET",
-     "/query?query=query%3Dtitle%3A%27black%27%26%26sort%3D+year", "", "", 200,
+     "/query?query=query=title:%27black%27%26%26sort=+year", "", "", 200,
      "<SortExprMeta><![CDATA[+year]]></SortExprMeta>", NULL},
     {"POST", "POST", "/query", JSON,
      "{\"assemblyQuery\":\"query=title:'black'&&config=format:json&&cluster=general\"}",
