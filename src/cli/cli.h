@@ -78,6 +78,8 @@ void cli_print_overview(FILE *to, const char *prefix);
 
 /* Opens --data; on failure prints the error and the way out, returns false. */
 bool cli_open(cli *c);
+/* Prints why quern_open() failed and the way out; returns the exit code. */
+int cli_open_failed(const cli *c);
 void cli_close(cli *c);
 /* The value of --server or $QUERN_SERVER, NULL when the folder is used directly. */
 const char *cli_server(const cli *c);

@@ -39,9 +39,11 @@ static bool fill(cli_lines *in, qn_error *err)
         return false;
     }
     int n = gzread((gzFile)in->gz, room, READ_BYTES);
-    if (n < 0) {
-        int code = 0;
-        const char *text = gzerror((gzFile)in->gz, &code);
+    int code = Z_OK;
+    const char *text = gzerror((gzFile)in->gz, &code);
+    /* At the end, Z_BUF_ERROR says that a packed file was cut off. */
+    if (n == 0 && code == Z_BUF_ERROR) text = "it ends too early";
+    if (n < 0 || (n == 0 && code == Z_BUF_ERROR)) {
         (void)qn_fail_file(err, QN_EIO, in->path, in->bytes, "cannot read %s: %s",
                            in->path, text);
         return false;

@@ -33,13 +33,19 @@ bool cli_open(cli *c)
     o.search_threads = o.neural_threads = (unsigned)cli_int(c, "threads", 0);
     o.async_commit = cli_has(c, "no-sync");
     if (quern_open(&o, &c->q, &c->err) == QN_OK) return true;
-    (void)cli_fail(c, &c->err);
+    (void)cli_open_failed(c);
+    return false;
+}
+
+int cli_open_failed(const cli *c)
+{
+    int code = cli_fail(c, &c->err);
     if (c->err.code == QN_ELOCKED)
         (void)fprintf(
             stderr,
             "Stop that process, use another folder (--data DIR), or go through the "
             "server: --server URL\n");
-    return false;
+    return code;
 }
 
 void cli_close(cli *c)

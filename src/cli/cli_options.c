@@ -51,11 +51,16 @@ static bool unknown_option(const cli *c, qn_slice name)
     for (size_t i = 0; i < 2; i++)
         for (const cli_option *o = lists[i]; o != NULL && o->name != NULL; o++)
             qn_nearest_offer(&near, qn_slice_of(o->name));
-    if (near.best.p != NULL)
-        (void)cli_usage(c, "unknown option --%.*s; did you mean --%.*s?",
-                        QN_SLICE_ARG(name), QN_SLICE_ARG(near.best));
-    else
+    if (near.best.p != NULL) {
+        char best[64];
+        (void)snprintf(best, sizeof best, "%.*s", QN_SLICE_ARG(near.best));
+        for (char *p = best; *p != '\0'; p++)
+            if (*p == '_') *p = '-';
+        (void)cli_usage(c, "unknown option --%.*s; did you mean --%s?",
+                        QN_SLICE_ARG(name), best);
+    } else {
         (void)cli_usage(c, "unknown option --%.*s", QN_SLICE_ARG(name));
+    }
     return false;
 }
 

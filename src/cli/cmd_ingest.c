@@ -43,6 +43,8 @@ typedef struct ingest {
     cli_progress progress;
     /* csv, tsv: names of the columns; bulk: the action line read before its document */
     QN_VEC(qn_slice) columns;
+    qn_buf record; /* csv: the lines of a record that is not at its end yet */
+    uint64_t record_line;
     qn_arena names;
     quern_op action;
     bool have_action;
@@ -116,6 +118,17 @@ static bool send_batch(ingest *g)
     }
     qn_arena_deinit(&arena);
     qn_buf_deinit(&body);
+    qn_buf_deinit(&reply);
+    return code == 0;
+}
+
+static bool refresh_remote(ingest *g)
+{
+    char path[600];
+    qn_buf reply;
+    qn_buf_init(&reply, qn_alloc_heap());
+    (void)snprintf(path, sizeof path, "/%s/_refresh", g->table);
+    int code = cli_remote(g->c, "POST", path, NULL, (qn_slice){"", 0}, &reply);
     qn_buf_deinit(&reply);
     return code == 0;
 }
@@ -312,6 +325,19 @@ static qn_slice next_cell(qn_slice line, size_t *at, char comma, qn_buf *unquote
     return qn_buf_slice(unquoted);
 }
 
+static bool ends_inside_quotes(qn_slice line)
+{
+    bool quoted = false;
+    for (size_t i = 0, cell = 0; i < line.n; i++) {
+        if (!quoted && line.p[i] == ',') cell = i + 1;
+        if (line.p[i] == '"' && (quoted || i == cell)) quoted = !quoted;
+        /* A doubled quote closes and opens again: the second one is no cell's begin. */
+        if (line.p[i] == '"' && !quoted && i + 1 < line.n && line.p[i + 1] == '"')
+            cell = i + 1;
+    }
+    return quoted;
+}
+
 static bool take_cells(ingest *g, qn_slice line, uint64_t number)
 {
     char comma = g->format == CSV ? ',' : '\t';
@@ -349,6 +375,23 @@ static bool take_cells(ingest *g, qn_slice line, uint64_t number)
     }
     qn_buf_deinit(&cell);
     qn_buf_deinit(&object);
+    return ok;
+}
+
+/* A quoted cell may hold line breaks: lines are joined until its quotes close. */
+static bool take_csv(ingest *g, qn_slice line, uint64_t number)
+{
+    if (g->record.n == 0 && qn_slice_trim(line).n == 0) return true;
+    if (g->record.n == 0 && !ends_inside_quotes(line))
+        return take_cells(g, line, number);
+    if (g->record.n == 0)
+        g->record_line = number;
+    else
+        qn_buf_add_char(&g->record, '\n');
+    qn_buf_add_slice(&g->record, line);
+    if (ends_inside_quotes(qn_buf_slice(&g->record))) return true;
+    bool ok = take_cells(g, qn_buf_slice(&g->record), g->record_line);
+    qn_buf_reset(&g->record);
     return ok;
 }
 
@@ -472,7 +515,8 @@ static bool ingest_file(ingest *g, const char *path)
     bool ok = true;
     qn_slice line;
     while (ok && cli_lines_next(&in, &line, &g->c->err)) {
-        if (g->format != HA3 && qn_slice_trim(line).n == 0) continue;
+        bool lines_only = g->format != HA3 && g->format != CSV;
+        if (lines_only && qn_slice_trim(line).n == 0) continue;
         switch (g->format) {
         case JSONL:
             ok = take_jsonl(g, line, in.line_number);
@@ -481,6 +525,8 @@ static bool ingest_file(ingest *g, const char *path)
             ok = take_bulk(g, line, in.line_number);
             break;
         case CSV:
+            ok = take_csv(g, line, in.line_number);
+            break;
         case TSV:
             ok = take_cells(g, line, in.line_number);
             break;
@@ -493,6 +539,9 @@ static bool ingest_file(ingest *g, const char *path)
         static const char end[] = "\x1E";
         ok = take_ha3(g, &d, (qn_slice){end, 1}, in.line_number);
     }
+    if (ok && g->record.n > 0)
+        report(g, g->record_line, "a quoted cell is open to the end of the file");
+    qn_buf_reset(&g->record);
     ok = ok && !in.failed && flush_batch(g);
     cli_lines_close(&in);
     for (size_t i = 0; i < 4; i++) qn_buf_deinit(bufs[i]);
@@ -519,6 +568,7 @@ int cli_ingest(cli *c, const char *table, const char *const *paths, size_t count
     g.batch = (size_t)cli_int(c, "batch", 500);
     qn_arena_init(&g.arena, qn_alloc_heap(), 0);
     qn_arena_init(&g.names, qn_alloc_heap(), 0);
+    qn_buf_init(&g.record, qn_alloc_heap());
     cli_progress_begin(&g.progress, c, "ingesting", expected);
     int64_t started = qn_clock_mono_ns();
     bool ok = true;
@@ -527,9 +577,11 @@ int cli_ingest(cli *c, const char *table, const char *const *paths, size_t count
         ok = ingest_file(&g, paths[i]);
     }
     if (ok && c->q != NULL) ok = quern_refresh(c->q, g.table, &c->err) == QN_OK;
+    if (ok && c->q == NULL) ok = refresh_remote(&g);
     int code = finish(&g, ok, started);
     qn_arena_deinit(&g.arena);
     qn_arena_deinit(&g.names);
+    qn_buf_deinit(&g.record);
     qn_vec_deinit(qn_alloc_heap(), &g.waiting);
     qn_vec_deinit(qn_alloc_heap(), &g.columns);
     return code;

@@ -115,6 +115,6 @@ int cmd_serve(cli *c)
     open.data_dir = cli_text(c, "data", "quern-data");
     open.models_dir =
         cli_text(c, "models", cli_shipped("models", models, sizeof models));
-    if (quern_open(&open, &c->q, &c->err) != QN_OK) return cli_fail(c, &c->err);
+    if (quern_open(&open, &c->q, &c->err) != QN_OK) return cli_open_failed(c);
     return serve_until_told(c, &o, &set, NULL);
 }

@@ -410,7 +410,7 @@ static qn_status map_new(walk *w, qn_slice path, const qn_json *v)
     size_t line, column;
     line_and_column(w->source, at, &line, &column);
     if (w->schema->schema.dynamic == QN_DYNAMIC_STRICT)
-        return qn_fail_at(w->err, QN_EDOCUMENT, at,
+        return qn_fail_at(w->err, QN_ESTRICT, at,
                           "[%zu:%zu] mapping set to strict, dynamic introduction of "
                           "[%.*s] within [_doc] is not allowed",
                           line, column, QN_SLICE_ARG(path));

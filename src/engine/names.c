@@ -11,6 +11,21 @@ static qn_status bad(qn_slice name, const char *rule, qn_error *err)
                    QN_SLICE_ARG(name), rule);
 }
 
+/* First segments of paths that other dialects have: a table of that name could not be
+ * reached. */
+static bool is_reserved(qn_slice name)
+{
+    static const char *const words[] = {
+        "query",   "update", "network", "vector-service",
+        "rerank",  "embed",  "predict", "info",
+        "api",     "v1",     "v2",      "v3",
+        "metrics",
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (qn_slice_eq_str(name, words[i])) return true;
+    return false;
+}
+
 qn_status qn_name_check_table(qn_slice name, bool upper_allowed, qn_error *err)
 {
     if (name.n == 0) return bad(name, "must not be empty", err);
@@ -19,6 +34,8 @@ qn_status qn_name_check_table(qn_slice name, bool upper_allowed, qn_error *err)
     if (!qn_utf8_valid(name, NULL)) return bad(name, "must be UTF-8", err);
     if (qn_slice_eq_str(name, ".") || qn_slice_eq_str(name, ".."))
         return bad(name, "must not be '.' or '..'", err);
+    if (is_reserved(name))
+        return bad(name, "must not be the first part of a path of the server", err);
     if (name.p[0] == '_' || name.p[0] == '-' || name.p[0] == '+')
         return bad(name, "must not start with '_', '-', or '+'", err);
     for (size_t i = 0; i < name.n; i++) {

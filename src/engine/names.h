@@ -2,8 +2,9 @@
 /* engine/names.h -- what may be the name of a table and the id of a document.
  *
  * Table names are Elasticsearch's index names: lower case, at most 255 bytes, no
- * \ / * ? " < > | , # : or blank, not beginning with - _ + and not "." or "..". They
- * are names of folders as well, which these rules make safe. Upper case letters are
+ * \ / * ? " < > | , # : or blank, not beginning with - _ + and not "." or "..", nor a
+ * word that begins paths of other dialects ("query", "rerank" ...). They are names of
+ * folders as well, which these rules make safe. Upper case letters are
  * let through for tables made from a Retrieval Engine schema only.
  *
  * Errors     QN_EBADNAME with the rule that was broken; QN_EDOCUMENT for ids. */

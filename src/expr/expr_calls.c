@@ -316,9 +316,10 @@ void qn_expr__mark_names(qn_expr__tree *t)
         const qn_expr__syntax *s = &t->nodes.p[k];
         if (s->kind != QN_SYN_CALL) continue;
         const qn_expr_function *row = qn_expr_function_find(s->text);
-        for (uint32_t i = 0; row != NULL && i < s->list_size; i++) {
+        for (uint32_t i = 0; i < s->list_size; i++) {
             qn_expr__syntax *arg = &t->nodes.p[t->kids.p[s->list + i]];
-            char letter = letter_of(row, i);
+            /* Of an unknown function: its own name is the error, not theirs. */
+            char letter = row == NULL ? 'x' : letter_of(row, i);
             if (arg->kind == QN_SYN_NAME && (letter == 'n' || letter == 'x'))
                 arg->unevaluated = true;
         }

@@ -45,14 +45,19 @@ static qn_status bound_open(bound *b, const qn_rank_input *in, qn_arena *arena,
     return st;
 }
 
-/* Puts "fine formula: " in front of the message. */
-static void name_it(qn_error *err, const char *what)
+/* Puts "fine formula: " in front of the message. Of a clause, what is no sentence of the
+ * language at all is that clause's error. */
+static qn_status name_it(qn_error *err, const char *what, qn_status st,
+                         qn_status clause)
 {
-    if (err == NULL) return;
+    if (st == QN_ESYNTAX) st = clause;
+    if (err == NULL) return st;
+    err->code = st;
     char text[QN_ERROR_TEXT_MAX];
     (void)snprintf(text, sizeof text, "%s: %.*s", what, (int)(sizeof text - 64),
                    err->text);
     memcpy(err->text, text, sizeof text);
+    return st;
 }
 
 static qn_expr_batch batch_of(bound *b, size_t segment, const uint32_t *docs, size_t n,
@@ -83,9 +88,8 @@ qn_status qn_rank_formula_open(const qn_rank_input *in, qn_arena *arena,
     if (f == NULL) return qn_fail(err, QN_ENOMEM, "%s", what);
     qn_status st = bound_open(&f->b, in, arena, QN_EXPR_FORMULA, text, where, err);
     if (st != QN_OK) {
-        name_it(err, what);
         qn_delete(qn_alloc_heap(), f);
-        return st;
+        return name_it(err, what, st, QN_ESYNTAX);
     }
     *out = f;
     return QN_OK;
@@ -160,9 +164,8 @@ qn_status qn_rank_key_open(const qn_rank_input *in, qn_arena *arena, qn_slice te
     qn_status st =
         bound_open(&key->b, in, arena, QN_EXPR_SORT_KEY, text, QN_EXPR_IN_SORT, err);
     if (st != QN_OK) {
-        name_it(err, "sort key");
         qn_delete(qn_alloc_heap(), key);
-        return st;
+        return name_it(err, "sort key", st, QN_ESORT);
     }
     *out = key;
     return QN_OK;
@@ -217,9 +220,8 @@ qn_status qn_rank_filter_open(const qn_rank_input *in, qn_arena *arena, qn_slice
     qn_status st =
         bound_open(&filter->b, in, arena, QN_EXPR_FILTER, text, QN_EXPR_IN_FILTER, err);
     if (st != QN_OK) {
-        name_it(err, "filter");
         qn_delete(qn_alloc_heap(), filter);
-        return st;
+        return name_it(err, "filter", st, QN_EFILTER);
     }
     *out = filter;
     return QN_OK;

@@ -79,6 +79,7 @@ qn_status qn_ha3_query(qn_call *c, qn_error *err)
     if (st == QN_OK || http >= 500 || st == QN_ECANCELLED || st == QN_EBUSY) return st;
     qn_error told = *err;
     told.code = st;
+    qn_server_tell_place(c, &told);
     c->out->status = 200;
     if (qn_ha3_format_of(request) == QN_HA3_JSON) {
         qn_call_json(c, 200);

@@ -136,8 +136,10 @@ void qn_ha3_sort_value(qn_buf *out, const quern_value *v)
         qn_buf_printf(out, "%" PRId64, v->integer);
         break;
     case QUERN_VALUE_DOUBLE:
-    case QUERN_VALUE_SCORE:
         qn_buf_printf(out, "%.15g", v->number);
+        break;
+    case QUERN_VALUE_SCORE: /* 10000.2259030193, 20000.0000000000 */
+        qn_buf_printf(out, "%.10f", v->number);
         break;
     case QUERN_VALUE_TEXT:
         qn_buf_add(out, v->text, v->text_size);

@@ -363,8 +363,11 @@ qn_status qn_es_count(qn_call *c, qn_error *err)
     if (qn_slice_trim(c->request->body).n > 0) QN_TRY(qn_call_object(c, &body, err));
     if (body == NULL)
         QN_TRY(quern_count_all(c->q, table, &count, err));
-    else
+    else if (body->kind == QN_JSON_OBJECT)
         QN_TRY(count_query(c, table, body, &count, err));
+    else
+        return qn_fail_at(err, QN_ESYNTAX, 0, "Expected [START_OBJECT] but found [%s]",
+                          qn_json_kind_name(body->kind));
     qn_call_json(c, 200);
     qn_json_begin_object(&c->w);
     qn_json_member_int(&c->w, "count", (int64_t)count);

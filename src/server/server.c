@@ -10,6 +10,7 @@
 #include "server/server_internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 const qn_route qn_routes[] = {
 #define ROW(methods, pattern, params, api, run, summary)                               \
@@ -63,6 +64,14 @@ static qn_status dispatch(qn_call *c, qn_error *err)
     return c->route->run(c, err);
 }
 
+void qn_server_tell_place(const qn_call *c, qn_error *err)
+{
+    /* Elasticsearch tells line and column beside the text. */
+    if (c->api == QN_API_ES || err->at == QN_AT_NONE || err->file[0] != '\0') return;
+    size_t n = strlen(err->text);
+    (void)snprintf(err->text + n, sizeof err->text - n, " (byte %" PRIu64 ")", err->at);
+}
+
 void qn_server_handle(void *server, const qn_http_request *request,
                       qn_http_response *response)
 {
@@ -80,6 +89,7 @@ void qn_server_handle(void *server, const qn_http_request *request,
             qn_log(QN_LOG_ERROR, "server", "%.*s %.*s: %s",
                    QN_SLICE_ARG(request->method), QN_SLICE_ARG(request->url.path),
                    err.text);
+        qn_server_tell_place(&c, &err);
         dialects[c.api].error(&c, &err);
     }
     if (c.api == QN_API_ES && qn_es_finish(&c, &err) != QN_OK) qn_es_error(&c, &err);

@@ -24,6 +24,9 @@ extern const size_t qn_route_count;
 void qn_server_handle(void *server, const qn_http_request *request,
                       qn_http_response *response);
 
+/* Appends " (byte N)" to an error about a text that was parsed. */
+void qn_server_tell_place(const qn_call *c, qn_error *err);
+
 /* quern_search() with the server's default timeout, counted in the metrics. */
 QN_MUST_CHECK qn_status qn_server_search(qn_call *c, const char *table,
                                          quern_search_options *o, quern_reply **out,

@@ -6,7 +6,8 @@ its own.
         status, body = server.request("GET", "/")
     code, out, err = run("version")
 
-QUERN names the program; ctest sets it.
+QUERN names the program; ctest sets it. QUERN_SHARED names the folder of collections and
+models that `eval` tests read.
 """
 import http.client
 import json
@@ -15,14 +16,18 @@ import pathlib
 import re
 import shutil
 import signal
+import struct
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 QUERN = os.environ.get("QUERN", str(ROOT / "build/dev/quern"))
+SHARED = pathlib.Path(os.environ.get("QUERN_SHARED") or ROOT.parent / "shared")
 START_SECONDS = 60
+SKIPPED = 77  # the exit code that ctest counts as skipped
 
 
 def run(*arguments, data=None, stdin=None, env=None, timeout=300):
@@ -35,6 +40,80 @@ def run(*arguments, data=None, stdin=None, env=None, timeout=300):
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment,
                           timeout=timeout)
     return done.returncode, done.stdout, done.stderr
+
+
+def float32(value):
+    """The value as a 32-bit float has it."""
+    return struct.unpack("<f", struct.pack("<f", value))[0]
+
+
+def rank(value):
+    """RANK of a formula's value, as HA3 prints it: 32-bit float on a base of 10000."""
+    return "%.10f" % (10000 + float32(value))
+
+
+def need_shared(*paths):
+    """The folder of collections, or the end of the test as skipped."""
+    for path in paths:
+        if not (SHARED / path).exists():
+            print(f"skipped: {path} is not in {SHARED} (QUERN_SHARED)", file=sys.stderr)
+            sys.exit(SKIPPED)
+    return SHARED
+
+
+def engine_schema(name, fields, packs=None, vector=None):
+    """A Retrieval Engine schema. fields: {"title": "TEXT:chn_standard", "age": "INT32",
+    "tags": "STRING*"}, the first is the primary key, * marks several values; every text field
+    has an index of its name, everything else is an attribute. packs: {index: [field or
+    (field, boost)]}; vector: (index, field, dimension, distance)."""
+    key = next(iter(fields))
+    schema = {"table_name": name, "fields": [], "attributes": [],
+              "summarys": {"summary_fields": list(fields)},
+              "indexs": [{"index_name": "pk_index", "index_type": "PRIMARYKEY64",
+                          "index_fields": key, "has_primary_key_attribute": True}]}
+    for field, kind in fields.items():
+        kind, _, analyzer = kind.partition(":")
+        entry = {"field_name": field, "field_type": kind.rstrip("*")}
+        if kind.endswith("*"):
+            entry["multi_value"] = True
+        if analyzer:
+            entry["analyzer"] = analyzer
+            if field not in (packs or {}):
+                schema["indexs"].append({"index_name": field, "index_type": "TEXT",
+                                         "index_fields": field})
+        else:
+            schema["attributes"].append(field)
+            if kind == "STRING" and field != key:
+                schema["indexs"].append({"index_name": field, "index_type": "STRING",
+                                         "index_fields": field})
+        schema["fields"].append(entry)
+    for index, members in (packs or {}).items():
+        members = [m if isinstance(m, tuple) else (m, 1) for m in members]
+        schema["indexs"].append({
+            "index_name": index, "index_type": "PACK",
+            "index_fields": [{"field_name": m, "boost": b} for m, b in members]})
+    if vector:
+        index, field, dimension, distance = vector
+        schema["indexs"].append({
+            "index_name": index, "index_type": "CUSTOMIZED", "indexer": "aitheta2_indexer",
+            "index_fields": [{"field_name": key, "boost": 1}, {"field_name": field, "boost": 1}],
+            "parameters": {"dimension": str(dimension), "distance_type": distance}})
+    return schema
+
+
+def clauses(query, config="", **more):
+    """A whole HA3 request; commas of `formula` and `first_formula` are escaped."""
+    request = [f"query={query}", "config=" + ",".join(filter(None, ["format:json", config]))]
+    pairs = []
+    for key in ("first_formula", "formula"):
+        if key in more:
+            pairs.append(key + ":" + more.pop(key).replace("\\", "\\\\").replace(",", "\\,"))
+    if "kvpairs" in more:
+        pairs.append(more.pop("kvpairs"))
+    if pairs:
+        request.append("kvpairs=" + ",".join(pairs))
+    request += [f"{name}={text}" for name, text in more.items()]
+    return "&&".join(request)
 
 
 class Folder:
@@ -57,7 +136,9 @@ class Server:
         self.arguments = list(arguments)
         self.process = None
 
-    def start(self):
+    def start(self, ready="/_quern/ready"):
+        """Runs it and waits until that path answers 200."""
+        self.ready = ready
         self.log = open(self.data.parent / (self.data.name + ".log"), "w+b")
         self.process = subprocess.Popen(
             [QUERN, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", *self.arguments],
@@ -77,7 +158,7 @@ class Server:
 
     def _ready(self):
         try:
-            return self.request("GET", "/_quern/ready")[0] == 200
+            return self.request("GET", self.ready)[0] == 200
         except OSError:
             return False
 
@@ -115,6 +196,26 @@ class Server:
         if table:
             path += "&table=" + table
         return self.request("GET", path)
+
+    def items(self, ha3, table=None):
+        """The items of an HA3 request that is expected to succeed."""
+        status, reply = self.query(ha3, table)
+        assert status == 200 and isinstance(reply, dict), (status, reply)
+        assert reply.get("errors") == [], (ha3, reply.get("errors"))
+        return reply["result"]["items"]
+
+    def create(self, table, schema):
+        status, reply = self.request("PUT", f"/{table}", schema)
+        assert status == 200, (status, reply)
+        return reply
+
+    def push(self, table, documents, command="add"):
+        """Pushes [{field: value}] as Alibaba's clients do, visible at once."""
+        body = [{"cmd": command, "fields": d} for d in documents]
+        status, reply = self.request("POST", f"/update/{table}/actions/bulk", body)
+        assert status == 200, (status, reply)
+        status, reply = self.request("POST", f"/{table}/_refresh")
+        assert status == 200, (status, reply)
 
     def bulk(self, index, documents):
         """Indexes [(id, document)], visible at once."""

@@ -156,6 +156,11 @@ static qn_status patterns(qn_dsl *d, const qn_json *v, const qn_slice **out,
                           size_t *count)
 {
     bool array = v->kind == QN_JSON_ARRAY;
+    if (!array && v->kind != QN_JSON_STRING)
+        return qn_fail_at(d->make.err, QN_ESYNTAX, qn_dsl__at(d, v),
+                          "[_source] takes true, false, names of fields or an object "
+                          "with [includes] and [excludes], not %s",
+                          qn_json_kind_name(v->kind));
     qn_slice *p = qn_arena_array(d->make.arena, array ? v->count + 1 : 1, sizeof *p);
     if (p == NULL) return qn_fail(d->make.err, QN_ENOMEM, "_source");
     size_t n = 0;
