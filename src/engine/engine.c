@@ -371,9 +371,13 @@ static size_t core_count(void)
 static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
 {
     size_t threads = o->neural_threads == 0 ? core_count() : o->neural_threads;
-    q->data_dir = copied(q->alloc, o->data_dir);
-    if (q->data_dir == NULL)
+    if (o->data_dir == NULL || o->data_dir[0] == 0)
         return qn_fail(err, QN_EINVAL, "the data folder's name is missing");
+    q->data_dir = copied(q->alloc, o->data_dir);
+    q->default_table = copied(q->alloc, o->default_table);
+    bool named = o->default_table != NULL && o->default_table[0] != 0;
+    if (q->data_dir == NULL || (named && q->default_table == NULL))
+        return qn_fail(err, QN_ENOMEM, "engine");
     QN_TRY(pick_kernels(q, o->kernels, err));
     QN_TRY(qn_analyzers_create(q->alloc, &q->analyzers, err));
     /* The caller works too. */
@@ -403,7 +407,6 @@ qn_status quern_open(const quern_options *options, quern **out, qn_error *err)
     q->async_commit = o.async_commit;
     q->memory_budget =
         o.memory_budget_bytes == 0 ? memory_default : o.memory_budget_bytes;
-    q->default_table = copied(a, o.default_table);
     (void)pthread_mutex_init(&q->tables_lock, NULL);
     (void)pthread_mutex_init(&q->stop_lock, NULL);
     (void)pthread_cond_init(&q->stop_signal, NULL);

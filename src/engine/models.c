@@ -44,7 +44,9 @@ qn_status qn_models_create(qn_alloc *a, const char *own_dir, const char *shipped
     m->dirs[1] = copied(a, shipped_dir, NULL);
     m->embedder = copied(a, default_embedder, DEFAULT_EMBEDDER);
     m->reranker = copied(a, default_reranker, DEFAULT_RERANKER);
-    if (m->dirs[0] != NULL && m->embedder != NULL && m->reranker != NULL) return QN_OK;
+    bool shipped = shipped_dir == NULL || *shipped_dir == 0 || m->dirs[1] != NULL;
+    if (m->dirs[0] != NULL && shipped && m->embedder != NULL && m->reranker != NULL)
+        return QN_OK;
     qn_models_destroy(m);
     *out = NULL;
     return qn_fail(err, QN_ENOMEM, "models");

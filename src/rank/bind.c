@@ -39,6 +39,8 @@ static qn_status bound_open(bound *b, const qn_rank_input *in, qn_arena *arena,
     QN_TRY(qn_binding_init(&b->binding, in, arena, err));
     qn_expr_env env = qn_binding_env(&b->binding, where);
     qn_status st = qn_expr_compile(qn_alloc_heap(), dialect, text, &env, &b->expr, err);
+    if (st != QN_OK && b->binding.no_memory)
+        st = qn_fail(err, QN_ENOMEM, "inputs of a formula");
     if (st == QN_OK)
         st = qn_expr_machine_create(qn_alloc_heap(), b->expr, &b->machine, err);
     if (st != QN_OK) bound_close(b);

@@ -77,6 +77,7 @@ typedef struct qn_binding {
     qn_error warnings[8];
     size_t warning_count;
     unsigned nesting; /* of virtual attributes */
+    bool no_memory;   /* why a name was not found */
 
     /* The run in progress. */
     size_t segment;

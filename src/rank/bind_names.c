@@ -30,8 +30,10 @@ qn_status qn_binding_add(qn_binding *b, const qn_slot *slot, qn_expr_symbol *out
 {
     *out = (qn_expr_symbol){
         .type = slot->type, .multi = slot->multi, .slot = (uint32_t)b->slots.n};
-    if (!qn_vec_push(qn_alloc_heap(), &b->slots, *slot))
+    if (!qn_vec_push(qn_alloc_heap(), &b->slots, *slot)) {
+        b->no_memory = true;
         return qn_fail(err, QN_ENOMEM, "inputs of a formula");
+    }
     b->slots.p[b->slots.n - 1].walk_segment = SIZE_MAX;
     return QN_OK;
 }
@@ -93,12 +95,16 @@ static bool resolve_virtual(qn_binding *b, qn_slice name, qn_expr_symbol *out)
         qn_slot slot = {.kind = QN_SLOT_NESTED, .type = QN_EXPR_DOUBLE};
         /* Only those before it may be used by it: no cycles. */
         qn_rank_input *before = qn_arena_new(b->arena, sizeof *before);
-        if (before == NULL) return false;
+        if (before == NULL) {
+            b->no_memory = true;
+            return false;
+        }
         *before = *in;
         before->virtual_attribute_count = i;
-        if (qn_rank_key_open(before, b->arena, in->virtual_attributes[i].value,
-                             &slot.nested, NULL) != QN_OK)
-            return false;
+        qn_status st = qn_rank_key_open(
+            before, b->arena, in->virtual_attributes[i].value, &slot.nested, NULL);
+        if (st == QN_ENOMEM) b->no_memory = true;
+        if (st != QN_OK) return false;
         return qn_binding_add(b, &slot, out, NULL) == QN_OK;
     }
     return false;
