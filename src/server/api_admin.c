@@ -153,7 +153,8 @@ qn_status qn_admin_routes(qn_call *c, qn_error *err)
     static const char *const apis[] = {
         [QN_API_ES] = "elasticsearch", [QN_API_HA3] = "ha3",
         [QN_API_TEI] = "tei",          [QN_API_COHERE] = "cohere",
-        [QN_API_OPENAI] = "openai",    [QN_API_QUERN] = "quern",
+        [QN_API_OPENAI] = "openai",    [QN_API_DASHSCOPE] = "dashscope",
+        [QN_API_QUERN] = "quern",
     };
     (void)err;
     qn_call_json(c, 200);

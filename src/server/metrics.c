@@ -61,7 +61,8 @@ static void write_requests(qn_metrics *m, qn_buf *out)
     static const char *const apis[QN_METRIC_APIS] = {
         [QN_API_ES] = "elasticsearch", [QN_API_HA3] = "ha3",
         [QN_API_TEI] = "tei",          [QN_API_COHERE] = "cohere",
-        [QN_API_OPENAI] = "openai",    [QN_API_QUERN] = "quern",
+        [QN_API_OPENAI] = "openai",    [QN_API_DASHSCOPE] = "dashscope",
+        [QN_API_QUERN] = "quern",
     };
     qn_buf_add_str(out, "# HELP quern_http_requests_total requests answered\n"
                         "# TYPE quern_http_requests_total counter\n");

@@ -123,11 +123,11 @@ qn_api qn_route_api_of(const qn_url *url)
         const char *first;
         qn_api api;
     } rows[] = {
-        {"query", QN_API_HA3},     {"update", QN_API_HA3},   {"network", QN_API_HA3},
-        {"v3", QN_API_HA3},        {"rerank", QN_API_TEI},   {"embed", QN_API_TEI},
-        {"predict", QN_API_TEI},   {"info", QN_API_TEI},     {"v2", QN_API_COHERE},
-        {"v1", QN_API_OPENAI},     {"_quern", QN_API_QUERN}, {"_console", QN_API_QUERN},
-        {"metrics", QN_API_QUERN},
+        {"query", QN_API_HA3},      {"update", QN_API_HA3},    {"network", QN_API_HA3},
+        {"v3", QN_API_HA3},         {"rerank", QN_API_TEI},    {"embed", QN_API_TEI},
+        {"predict", QN_API_TEI},    {"info", QN_API_TEI},      {"v2", QN_API_COHERE},
+        {"v1", QN_API_OPENAI},      {"api", QN_API_DASHSCOPE}, {"_quern", QN_API_QUERN},
+        {"_console", QN_API_QUERN}, {"metrics", QN_API_QUERN},
     };
     for (size_t i = 0; url->segment_count > 0 && i < sizeof rows / sizeof *rows; i++)
         if (qn_slice_eq_str(url->segments[0], rows[i].first)) return rows[i].api;

@@ -22,7 +22,8 @@ typedef enum qn_api {
     QN_API_TEI,    /* text-embeddings-inference */
     QN_API_COHERE, /* Cohere, Jina, Voyage */
     QN_API_OPENAI,
-    QN_API_QUERN, /* our own */
+    QN_API_DASHSCOPE, /* DashScope and AI Search */
+    QN_API_QUERN,     /* our own */
 } qn_api;
 
 struct qn_call;

@@ -26,7 +26,8 @@ static const struct {
 } dialects[] = {
     [QN_API_ES] = {qn_es_error},         [QN_API_HA3] = {qn_ha3_error},
     [QN_API_TEI] = {qn_tei_error},       [QN_API_COHERE] = {qn_cohere_error},
-    [QN_API_OPENAI] = {qn_openai_error}, [QN_API_QUERN] = {qn_admin_error},
+    [QN_API_OPENAI] = {qn_openai_error}, [QN_API_DASHSCOPE] = {qn_dashscope_error},
+    [QN_API_QUERN] = {qn_admin_error},
 };
 
 static qn_status no_route(const qn_call *c, qn_error *err)

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* POST _inference/rerank/{id} and _inference/text_embedding/{id}: an endpoint's id is a
+ * model's name. Scores are the model's own numbers, without sigmoid. */
+#include "server/handlers.h"
+
+#include "server/inference.h"
+#include "server/server_internal.h"
+
+typedef struct inference_call {
+    qn_slice query;
+    const qn_json *input, *settings;
+    int64_t top_n;
+    bool return_documents;
+    quern_text *texts;
+    size_t count;
+} inference_call;
+
+static qn_status unknown_endpoint(qn_call *c, qn_status st, qn_error *err)
+{
+    if (st != QN_ENOMODEL) return st;
+    return qn_fail(err, QN_ENOMODEL, "Inference endpoint not found [%s]",
+                   qn_call_arg(c, "id"));
+}
+
+/* task_settings say the same as the body, which wins. */
+static qn_status read_settings(qn_call *c, inference_call *r, qn_error *err)
+{
+    const qn_json *body = NULL;
+    qn_slice text = c->request->body;
+    *r = (inference_call){.return_documents = true};
+    QN_TRY(qn_call_object(c, &body, err));
+    const qn_json *settings = qn_json_get(body, "task_settings");
+    const qn_member inner[] = {
+        {"top_n", QN_MEMBER_INT, &r->top_n, 1, INT64_MAX},
+        {"return_documents", QN_MEMBER_BOOL, &r->return_documents, 0, 0},
+        {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
+    };
+    if (settings != NULL && settings->kind == QN_JSON_OBJECT)
+        QN_TRY(qn_call_members(settings, inner, text, err));
+    const qn_member members[] = {
+        {"query", QN_MEMBER_STRING, &r->query, 0, 0},
+        {"input", QN_MEMBER_ANY, &r->input, 0, 0},
+        {"top_n", QN_MEMBER_INT, &r->top_n, 1, INT64_MAX},
+        {"return_documents", QN_MEMBER_BOOL, &r->return_documents, 0, 0},
+        {"task_settings", QN_MEMBER_ANY, &r->settings, 0, 0},
+        {"input_type", QN_MEMBER_IGNORE, NULL, 0, 0},
+        {"timeout", QN_MEMBER_IGNORE, NULL, 0, 0},
+        {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
+    };
+    QN_TRY(qn_call_members(body, members, text, err));
+    if (r->input == NULL)
+        return qn_fail(err, QN_EINVAL,
+                       "Validation Failed: 1: Field [input] cannot be null;");
+    return QN_OK;
+}
+
+qn_status qn_es_inference_rerank(qn_call *c, qn_error *err)
+{
+    inference_call r;
+    qn_ranking ranking;
+    QN_TRY(read_settings(c, &r, err));
+    if (r.query.n == 0)
+        return qn_fail(err, QN_EINVAL,
+                       "Validation Failed: 1: Field [query] cannot be %s for task type "
+                       "[rerank];",
+                       r.query.p == NULL ? "null" : "empty");
+    QN_TRY(qn_inference_texts(c, r.input, "input", QN_LIMIT_RERANK_DOCUMENTS, true,
+                              &r.texts, &r.count, err));
+    qn_status st = qn_inference_rerank(c, qn_route_arg(&c->match, "id"), r.query,
+                                       r.texts, r.count, &ranking, err);
+    QN_TRY(unknown_endpoint(c, st, err));
+    if (ranking.unscored > 0)
+        return qn_fail(err, QN_ETIMEOUT, "time was up with %zu of %zu inputs unscored",
+                       ranking.unscored, r.count);
+    qn_call_json(c, 200);
+    qn_json_writer *w = &c->w;
+    qn_json_begin_object(w);
+    qn_json_key(w, "rerank");
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < ranking.count; i++) {
+        if (r.top_n > 0 && i >= (size_t)r.top_n) break;
+        const quern_text *text = &r.texts[ranking.items[i].index];
+        qn_json_begin_object(w);
+        qn_json_member_int(w, "index", (int64_t)ranking.items[i].index);
+        qn_json_key(w, "relevance_score");
+        qn_json_float(w, ranking.items[i].logit);
+        if (r.return_documents)
+            qn_json_member_slice(w, "text", (qn_slice){text->text, text->size});
+        qn_json_end_object(w);
+    }
+    qn_json_end_array(w);
+    qn_json_end_object(w);
+    return QN_OK;
+}
+
+qn_status qn_es_inference_embed(qn_call *c, qn_error *err)
+{
+    inference_call r;
+    qn_vectors v;
+    QN_TRY(read_settings(c, &r, err));
+    if (r.query.p != NULL)
+        return qn_fail(
+            err, QN_EINVAL,
+            "Validation Failed: 1: Field [query] cannot be specified for task "
+            "type [text_embedding];");
+    QN_TRY(qn_inference_texts(c, r.input, "input", QN_LIMIT_EMBED_TEXTS, true, &r.texts,
+                              &r.count, err));
+    qn_status st =
+        qn_inference_embed(c, qn_route_arg(&c->match, "id"), r.texts, r.count, &v, err);
+    QN_TRY(unknown_endpoint(c, st, err));
+    qn_call_json(c, 200);
+    qn_json_writer *w = &c->w;
+    qn_json_begin_object(w);
+    qn_json_key(w, "text_embedding");
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < v.count; i++) {
+        qn_json_begin_object(w);
+        qn_json_key(w, "embedding");
+        qn_json_begin_array(w);
+        for (size_t k = 0; k < v.dims; k++) qn_json_float(w, v.floats[i * v.dims + k]);
+        qn_json_end_array(w);
+        qn_json_end_object(w);
+    }
+    qn_json_end_array(w);
+    qn_json_end_object(w);
+    return QN_OK;
+}
