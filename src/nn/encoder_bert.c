@@ -361,10 +361,10 @@ static void show_input(const pass *p, qn_bert_input which, const float *x, size_
 }
 
 /* y = x * scale, column by column. */
-static void scale_rows(const float *x, const float *scale, size_t n, size_t K, float *y)
+static void scale_rows(const qn_kernels *k, const float *x, const float *scale,
+                       size_t n, size_t K, float *y)
 {
-    for (size_t r = 0; r < n; r++)
-        for (size_t c = 0; c < K; c++) y[r * K + c] = x[r * K + c] * scale[c];
+    for (size_t r = 0; r < n; r++) k->mul(x + r * K, scale, y + r * K, K);
 }
 
 /* Y = x W^T + bias over n rows of s->x, a chunk at a time: the products that begin a
@@ -380,7 +380,7 @@ static qn_status project(const pass *p, const qn_gemm *g, size_t n, const float 
         size_t m = n - at < CHUNK ? n - at : CHUNK;
         const float *X = s->x + at * H;
         if (scale != NULL) {
-            scale_rows(X, scale, m, H, s->rows);
+            scale_rows(p->b->kernels, X, scale, m, H, s->rows);
             X = s->rows;
         }
         qn_gemm_run(g, m, X, H, bias, Y + at * 3 * H, 3 * H, s->gemm);
@@ -408,7 +408,7 @@ static void feed_forward(const pass *p, const float *x, size_t n)
     size_t H = p->b->config.hidden, F = p->b->config.intermediate;
     show_input(p, QN_BERT_INTO_UP, x, n, H);
     if (l->scale[QN_BERT_INTO_UP] != NULL) {
-        scale_rows(x, l->scale[QN_BERT_INTO_UP], n, H, s->rows);
+        scale_rows(p->b->kernels, x, l->scale[QN_BERT_INTO_UP], n, H, s->rows);
         x = s->rows;
     }
     qn_gemm_run(l->up, n, x, H, l->up_bias, s->wide, F, s->gemm);
@@ -416,7 +416,7 @@ static void feed_forward(const pass *p, const float *x, size_t n)
     for (size_t r = 0; r < n; r++) p->b->kernels->gelu(s->wide + r * F, F);
     show_input(p, QN_BERT_INTO_DOWN, s->wide, n, F);
     if (l->scale[QN_BERT_INTO_DOWN] != NULL)
-        scale_rows(s->wide, l->scale[QN_BERT_INTO_DOWN], n, F, s->wide);
+        scale_rows(p->b->kernels, s->wide, l->scale[QN_BERT_INTO_DOWN], n, F, s->wide);
     qn_gelu_product_run(&l->down, p->b->kernels, n, s->wide, l->down_bias, s->rows,
                         s->gemm);
 }

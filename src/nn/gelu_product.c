@@ -67,37 +67,6 @@ size_t qn_gelu_product_scratch(const qn_gelu_product *g, size_t M)
     return gemm + (M * g->N + LANES - 1) / LANES * LANES + M;
 }
 
-/* (smallest + largest) / 2. Lanes side by side, so that the compiler can use vectors;
- * the result does not depend on their number. */
-static float middle_of(const float *x, size_t n)
-{
-    float low[LANES], high[LANES];
-    for (size_t l = 0; l < LANES; l++) low[l] = high[l] = x[0];
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++) {
-            low[l] = x[i + l] < low[l] ? x[i + l] : low[l];
-            high[l] = x[i + l] > high[l] ? x[i + l] : high[l];
-        }
-    for (; i < n; i++) {
-        low[0] = x[i] < low[0] ? x[i] : low[0];
-        high[0] = x[i] > high[0] ? x[i] : high[0];
-    }
-    for (size_t l = 1; l < LANES; l++) {
-        low[0] = low[l] < low[0] ? low[l] : low[0];
-        high[0] = high[l] > high[0] ? high[l] : high[0];
-    }
-    return (low[0] + high[0]) / 2;
-}
-
-static void move_rows(float *x, size_t M, size_t n, size_t ld, float *middle)
-{
-    for (size_t m = 0; m < M; m++) {
-        middle[m] = middle_of(x + m * ld, n);
-        for (size_t i = 0; i < n; i++) x[m * ld + i] -= middle[m];
-    }
-}
-
 void qn_gelu_product_run(const qn_gelu_product *g, const qn_kernels *kernels, size_t M,
                          float *X, const float *bias, float *Y, float *scratch)
 {
@@ -111,7 +80,8 @@ void qn_gelu_product_run(const qn_gelu_product *g, const qn_kernels *kernels, si
     size_t K = g->K / g->parts;
     for (size_t p = 0; p < g->parts; p++) {
         float *out = p == 0 ? Y : second;
-        move_rows(X + p * K, M, K, g->K, middle);
+        for (size_t m = 0; m < M; m++)
+            middle[m] = kernels->center(X + m * g->K + p * K, K);
         qn_gemm_run(g->part[p], M, X + p * K, g->K, p == 0 ? bias : NULL, out, g->N,
                     scratch);
         if (p > 0) kernels->add(Y, second, M * g->N);

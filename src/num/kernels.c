@@ -63,6 +63,8 @@ static bool has_avx2(void)
      .gelu = qn_num__gelu_##set,                    \
      .add = qn_num__add_##set,                      \
      .axpy = qn_num__axpy_##set,                    \
+     .mul = qn_num__mul_##set,                      \
+     .center = qn_num__center_##set,                \
      .tanh = qn_num__tanh_##set,                    \
      .matmul_nt = matmul_nt_##set,                  \
      .matmul_nn = matmul_nn_##set,                  \

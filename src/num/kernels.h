@@ -55,6 +55,11 @@ typedef struct qn_kernels {
     /* y += x; y += a * x */
     void (*add)(float *y, const float *x, size_t n);
     void (*axpy)(float a, const float *x, float *y, size_t n);
+    /* out = x * y, element by element; out may be x. */
+    void (*mul)(const float *x, const float *y, float *out, size_t n);
+    /* Subtracts the middle of the smallest and the largest value, in place, and returns
+     * it; 0 for n = 0. The same bits in every set. */
+    float (*center)(float *x, size_t n);
     /* x = tanh(x), in place. */
     void (*tanh)(float *x, size_t n);
 

@@ -150,3 +150,40 @@ void qn_num__axpy_avx2(float a, const float *x, float *y, size_t n)
         y[i] = _mm_cvtss_f32(r);
     }
 }
+
+void qn_num__mul_avx2(const float *x, const float *y, float *out, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(out + i,
+                         _mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(y + i)));
+    for (; i < n; i++) out[i] = x[i] * y[i];
+}
+
+float qn_num__center_avx2(float *x, size_t n)
+{
+    float low = n == 0 ? 0.0f : x[0], high = low, lows[8], highs[8];
+    __m256 vlow = _mm256_set1_ps(low), vhigh = vlow;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 v = _mm256_loadu_ps(x + i);
+        vlow = _mm256_min_ps(vlow, v);
+        vhigh = _mm256_max_ps(vhigh, v);
+    }
+    _mm256_storeu_ps(lows, vlow);
+    _mm256_storeu_ps(highs, vhigh);
+    for (size_t l = 0; l < 8; l++) {
+        low = lows[l] < low ? lows[l] : low;
+        high = highs[l] > high ? highs[l] : high;
+    }
+    for (; i < n; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+    }
+    float middle = (low + high) / 2;
+    const __m256 vmiddle = _mm256_set1_ps(middle);
+    for (i = 0; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(x + i, _mm256_sub_ps(_mm256_loadu_ps(x + i), vmiddle));
+    for (; i < n; i++) x[i] -= middle;
+    return middle;
+}

@@ -176,3 +176,40 @@ void qn_num__axpy_avx512(float a, const float *x, float *y, size_t n)
         _mm512_mask_storeu_ps(y + i, mask, r);
     }
 }
+
+void qn_num__mul_avx512(const float *x, const float *y, float *out, size_t n)
+{
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        _mm512_storeu_ps(out + i,
+                         _mm512_mul_ps(_mm512_loadu_ps(x + i), _mm512_loadu_ps(y + i)));
+    if (i < n) {
+        __mmask16 mask = first_16(n - i);
+        __m512 r = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + i),
+                                 _mm512_maskz_loadu_ps(mask, y + i));
+        _mm512_mask_storeu_ps(out + i, mask, r);
+    }
+}
+
+float qn_num__center_avx512(float *x, size_t n)
+{
+    if (n == 0) return 0.0f;
+    __m512 low = _mm512_set1_ps(x[0]), high = low;
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        __m512 v = _mm512_loadu_ps(x + i);
+        low = _mm512_min_ps(low, v);
+        high = _mm512_max_ps(high, v);
+    }
+    __mmask16 mask = first_16(n - i);
+    __m512 tail = _mm512_mask_loadu_ps(low, mask, x + i); /* low elsewhere: no change */
+    low = _mm512_min_ps(low, tail);
+    high = _mm512_mask_max_ps(high, mask, high, tail);
+    float middle = (_mm512_reduce_min_ps(low) + _mm512_reduce_max_ps(high)) / 2;
+    const __m512 vmiddle = _mm512_set1_ps(middle);
+    for (i = 0; i + 16 <= n; i += 16)
+        _mm512_storeu_ps(x + i, _mm512_sub_ps(_mm512_loadu_ps(x + i), vmiddle));
+    _mm512_mask_storeu_ps(
+        x + i, mask, _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, x + i), vmiddle));
+    return middle;
+}

@@ -26,6 +26,8 @@
     void qn_num__gelu_##set(float *x, size_t n);                                            \
     void qn_num__add_##set(float *y, const float *x, size_t n);                             \
     void qn_num__axpy_##set(float a, const float *x, float *y, size_t n);                   \
+    void qn_num__mul_##set(const float *x, const float *y, float *out, size_t n);           \
+    float qn_num__center_##set(float *x, size_t n);                                         \
     void qn_num__tanh_##set(float *x, size_t n);                                            \
     extern const qn_tiles qn_num__tiles_##set
 /* clang-format on */

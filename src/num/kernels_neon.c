@@ -118,3 +118,34 @@ void qn_num__axpy_neon(float a, const float *x, float *y, size_t n)
         vst1q_f32(y + i, vfmaq_n_f32(vld1q_f32(y + i), vld1q_f32(x + i), a));
     for (; i < n; i++) y[i] = __builtin_fmaf(a, x[i], y[i]);
 }
+
+void qn_num__mul_neon(const float *x, const float *y, float *out, size_t n)
+{
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        vst1q_f32(out + i, vmulq_f32(vld1q_f32(x + i), vld1q_f32(y + i)));
+    for (; i < n; i++) out[i] = x[i] * y[i];
+}
+
+float qn_num__center_neon(float *x, size_t n)
+{
+    if (n == 0) return 0.0f;
+    float32x4_t vlow = vdupq_n_f32(x[0]), vhigh = vlow;
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        float32x4_t v = vld1q_f32(x + i);
+        vlow = vminq_f32(vlow, v);
+        vhigh = vmaxq_f32(vhigh, v);
+    }
+    float low = vminvq_f32(vlow), high = vmaxvq_f32(vhigh);
+    for (; i < n; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+    }
+    float middle = (low + high) / 2;
+    const float32x4_t vmiddle = vdupq_n_f32(middle);
+    for (i = 0; i + 4 <= n; i += 4)
+        vst1q_f32(x + i, vsubq_f32(vld1q_f32(x + i), vmiddle));
+    for (; i < n; i++) x[i] -= middle;
+    return middle;
+}

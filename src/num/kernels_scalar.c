@@ -129,6 +129,23 @@ void qn_num__axpy_scalar(float a, const float *x, float *y, size_t n)
         y[i] = (float)((double)a * (double)x[i] + (double)y[i]);
 }
 
+void qn_num__mul_scalar(const float *x, const float *y, float *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = x[i] * y[i];
+}
+
+float qn_num__center_scalar(float *x, size_t n)
+{
+    float low = n == 0 ? 0.0f : x[0], high = low;
+    for (size_t i = 1; i < n; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+    }
+    float middle = (low + high) / 2;
+    for (size_t i = 0; i < n; i++) x[i] -= middle;
+    return middle;
+}
+
 void qn_num__tanh_scalar(float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++) x[i] = (float)tanh((double)x[i]);

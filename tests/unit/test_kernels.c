@@ -282,6 +282,32 @@ static void check_add_axpy(const qn_kernels *k)
     }
 }
 
+static void check_mul_center(const qn_kernels *k)
+{
+    qn_rng r = {14};
+    float x[SPACE], y[SPACE], got[SPACE], want[SPACE];
+    for (size_t n = 0; n <= N_MAX; n++) {
+        NUM_ROW(k, "mul and center, n = %zu", n);
+        const size_t o = n % 2;
+        num_fill(&r, x, SPACE, 2);
+        num_fill(&r, y, SPACE, 2);
+        memcpy(got, x, sizeof x);
+        memcpy(want, x, sizeof x);
+        k->mul(got + o, y + o, got + o, n);
+        num_scalar()->mul(want + o, y + o, want + o, n);
+        T_OK(memcmp(got, want, sizeof got) == 0);
+        float middle = k->center(got + o, n);
+        T_OK(middle == num_scalar()->center(want + o, n));
+        T_OK(memcmp(got, want, sizeof got) == 0);
+        float most = 0.0f, least = 0.0f;
+        for (size_t j = o; j < o + n; j++) {
+            most = fmaxf(most, got[j]);
+            least = fminf(least, got[j]);
+        }
+        T_NEAR(most, -least, 1e-5); /* the middle is in the middle */
+    }
+}
+
 #define EACH_SET(name)                                                                 \
     static void test_##name(void **state)                                              \
     {                                                                                  \
@@ -297,6 +323,7 @@ EACH_SET(layer_norm)
 EACH_SET(gelu_tanh)
 EACH_SET(place)
 EACH_SET(add_axpy)
+EACH_SET(mul_center)
 
 static void test_choice(void **state)
 {
@@ -322,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_quantize),   cmocka_unit_test(test_softmax),
         cmocka_unit_test(test_layer_norm), cmocka_unit_test(test_gelu_tanh),
         cmocka_unit_test(test_place),      cmocka_unit_test(test_add_axpy),
+        cmocka_unit_test(test_mul_center),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }
