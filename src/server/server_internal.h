@@ -5,7 +5,7 @@
 
 #include "net/http_server.h"
 #include "server/call.h"
-#include "server/metrics.h"
+#include "server/server_metrics.h"
 #include "server/server.h"
 
 struct qn_server {

@@ -2,8 +2,8 @@
 /* server/metrics.h -- counters and histograms of a server, and their Prometheus text.
  *
  * Threads   any; updates are relaxed atomics. */
-#ifndef QN_SERVER_METRICS_H
-#define QN_SERVER_METRICS_H
+#ifndef QN_SERVER_SERVER_METRICS_H
+#define QN_SERVER_SERVER_METRICS_H
 
 #include "base/slice.h"
 #include "server/router.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/metrics.h"
+#include "server/server_metrics.h"
 
 /* Upper bounds in microseconds; the last bucket has none. */
 static const uint64_t bounds_us[QN_METRIC_BUCKETS - 1] = {
