@@ -94,12 +94,15 @@ def limits():
 
 
 def metrics():
-    lines = [[f"`{r[0]}`" if r else ""] + r[1:] for r in rows("src/server/metrics.def", "ROW")]
-    if not lines:
-        return None
-    width = max(len(line) for line in lines)
-    titles = ["metric", "kind", "meaning"][:width] + [""] * max(0, width - 3)
-    return page("Metrics", "src/server/metrics.def", "At `/metrics`, in Prometheus' text form.", table(titles, lines))
+    kinds = {"COUNTER": "counter", "SECONDS": "histogram, seconds"}
+    lines = [[f"`{name}`", kinds[kind], text]
+             for kind, _, name, text in rows("src/server/metrics.def", "ROW")]
+    lines += [["`quern_http_requests_total`", "counter", "requests by `dialect` and `status` class"],
+              ["`quern_http_in_flight`", "gauge", "requests that wait or run"],
+              ["`quern_uptime_seconds`", "gauge", "since the server started"],
+              ["`quern_table_documents`", "gauge", "documents that searches see, by `table`"]]
+    return page("Metrics", "src/server/metrics.def", "At `/metrics`, in Prometheus' text form.",
+                table(["metric", "kind", "meaning"], lines))
 
 
 def commands():
