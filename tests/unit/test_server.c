@@ -243,9 +243,8 @@ static const row ha3_rows[] = {
     {"XML is the default", "GET", "/query?query=query%3Dtitle%3A%27black%27", "", "",
      200, "<hits numhits=\"1\" totalhits=\"1\" coveredPercent=\"100.00\">",
      "<title><![CDATA[black adam]]></title>"},
-    {"plus is a sign", "GET",
-     "/query?query=query=title:%27black%27%26%26sort=+year", "", "", 200,
-     "<SortExprMeta><![CDATA[+year]]></SortExprMeta>", NULL},
+    {"plus is a sign", "GET", "/query?query=query=title:%27black%27%26%26sort=+year",
+     "", "", 200, "<SortExprMeta><![CDATA[+year]]></SortExprMeta>", NULL},
     {"POST", "POST", "/query", JSON,
      "{\"assemblyQuery\":\"query=title:'black'&&config=format:json&&cluster=general\"}",
      200, "\"totalHits\":1,", "\"errors\":[]"},
@@ -348,6 +347,59 @@ static void test_own(void **state)
     run_rows(own_rows, sizeof own_rows / sizeof *own_rows);
 }
 
+/* `unit` repeated between head and tail: at the limit it is not what is refused, one
+ * more is. */
+static const struct {
+    const char *name, *target, *head, *unit, *separator, *tail;
+    size_t limit; /* of units, or of bytes when `bytes` */
+    bool bytes;
+    const char *says;
+} limit_rows[] = {
+    {"texts to rank", "/rerank", "{\"query\":\"q\",\"texts\":[", "\"a\"", ",", "]}",
+     QN_LIMIT_RERANK_DOCUMENTS, false, "at most 10000 are allowed"},
+    {"texts to embed", "/embed", "{\"inputs\":[", "\"a\"", ",", "]}",
+     QN_LIMIT_EMBED_TEXTS, false, "at most 4096 are allowed"},
+    {"bytes of a text", "/rerank", "{\"query\":\"q\",\"texts\":[\"", "a", "", "\"]}",
+     QN_LIMIT_RERANK_TEXT_BYTES, false, "is longer than 1048576 bytes"},
+    {"documents of a push", "/update/films/actions/bulk", "[", "{}", ",", "]",
+     QN_LIMIT_BULK_OPERATIONS, false, "more than 100000 documents"},
+    {"documents of _mget", "/films/_mget", "{\"ids\":[", "\"a\"", ",", "]}",
+     QN_LIMIT_MULTI_REQUESTS, false, "more than 1000 requests"},
+    {"plain words", "/_quern/search", "{\"query\":\"", "a", "", "\"}",
+     QN_LIMIT_WORDS_BYTES, false, "at most 65536 bytes"},
+    {"a search body", "/films/_search", "{", " ", "", "}", QN_LIMIT_SEARCH_BODY_BYTES,
+     true, "at most 8388608 bytes"},
+    {"an HA3 query", "/query", "query=title:'", "a", "", "'", QN_LIMIT_HA3_QUERY_BYTES,
+     true, "at most 1048576 bytes"},
+};
+
+static void test_limits(void **state)
+{
+    (void)state;
+    qn_buf body = {.alloc = qn_alloc_heap()}, out = {.alloc = qn_alloc_heap()};
+    for (size_t i = 0; i < 2 * sizeof limit_rows / sizeof *limit_rows; i++) {
+        T_ROW(limit_rows[i / 2].name);
+        const char *head = limit_rows[i / 2].head, *tail = limit_rows[i / 2].tail;
+        size_t count = limit_rows[i / 2].limit + i % 2;
+        if (limit_rows[i / 2].bytes) count -= strlen(head) + strlen(tail);
+        qn_buf_reset(&body);
+        qn_buf_add_str(&body, head);
+        for (size_t k = 0; k < count; k++) {
+            if (k > 0) qn_buf_add_str(&body, limit_rows[i / 2].separator);
+            qn_buf_add_str(&body, limit_rows[i / 2].unit);
+        }
+        qn_buf_add_str(&body, tail);
+        qn_http_response response;
+        int status =
+            ask("POST", limit_rows[i / 2].target, JSON, "*/*", body.p, &out, &response);
+        bool refused = strstr(qn_buf_slice(&out).p, limit_rows[i / 2].says) != NULL;
+        if (refused != (i % 2 == 1))
+            T_FAIL("%zu units, status %d: %.300s", count, status, qn_buf_slice(&out).p);
+    }
+    qn_buf_deinit(&body);
+    qn_buf_deinit(&out);
+}
+
 static const char *header_of(const qn_http_response *r, const char *name)
 {
     const qn_param *h = qn_header_find(r->headers, r->header_count, name);
@@ -409,7 +461,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_client_gate), cmocka_unit_test(test_elasticsearch),
         cmocka_unit_test(test_ha3),         cmocka_unit_test(test_inference),
-        cmocka_unit_test(test_own),
+        cmocka_unit_test(test_limits),      cmocka_unit_test(test_own),
     };
     return cmocka_run_group_tests_name("server", tests, setup, teardown) +
            test_server_parts();
