@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "io/json.h"
+#include "server/reply_json.h"
 
 #include <math.h>
 #include <string.h>
@@ -182,134 +183,15 @@ void cli_reply_table_all(const cli *c, const quern_reply *reply)
     print_table(c, reply, true);
 }
 
-/* ---- JSON ---------------------------------------------------------------------------- */
-
-static void number_or_null(qn_json_writer *w, const char *key, double v)
-{
-    qn_json_key(w, key);
-    if (isnan(v))
-        qn_json_null(w);
-    else
-        qn_json_double(w, v);
-}
-
-static void rank_or_null(qn_json_writer *w, const char *key, uint32_t rank)
-{
-    qn_json_key(w, key);
-    if (rank == QUERN_RANK_NONE)
-        qn_json_null(w);
-    else
-        qn_json_int(w, rank);
-}
-
-static void write_explanation(qn_json_writer *w, const quern_explanation *e)
-{
-    qn_json_begin_object(w);
-    qn_json_member_double(w, "value", e->value);
-    qn_json_member_str(w, "description", e->description);
-    qn_json_key(w, "details");
-    qn_json_begin_array(w);
-    for (size_t i = 0; i < e->detail_count; i++) write_explanation(w, &e->details[i]);
-    qn_json_end_array(w);
-    qn_json_end_object(w);
-}
-
-static void write_value(qn_json_writer *w, const quern_value *v)
-{
-    switch (v->kind) {
-    case QUERN_VALUE_NULL:
-        qn_json_null(w);
-        break;
-    case QUERN_VALUE_INT:
-        qn_json_int(w, v->integer);
-        break;
-    case QUERN_VALUE_TEXT:
-        qn_json_string(w, (qn_slice){v->text, v->text_size});
-        break;
-    case QUERN_VALUE_DOUBLE:
-    case QUERN_VALUE_SCORE:
-        qn_json_double(w, v->number);
-        break;
-    }
-}
-
-static void write_hit(qn_json_writer *w, const quern_hit *hit)
-{
-    const quern_stage_scores *s = &hit->stages;
-    qn_json_begin_object(w);
-    qn_json_member_slice(w, "id", (qn_slice){hit->id, hit->id_size});
-    number_or_null(w, "score", hit->score);
-    qn_json_key(w, "stages");
-    qn_json_begin_object(w);
-    number_or_null(w, "text", s->text);
-    number_or_null(w, "vector", s->vector);
-    number_or_null(w, "rough", s->rough);
-    number_or_null(w, "fine", s->fine);
-    number_or_null(w, "neural", s->neural);
-    number_or_null(w, "neural_score", s->neural_score);
-    rank_or_null(w, "recall_rank", s->recall_rank);
-    rank_or_null(w, "rough_rank", s->rough_rank);
-    rank_or_null(w, "fine_rank", s->fine_rank);
-    rank_or_null(w, "neural_rank", s->neural_rank);
-    rank_or_null(w, "final_rank", s->final_rank);
-    qn_json_end_object(w);
-    if (hit->sort_value_count > 0) {
-        qn_json_key(w, "sort");
-        qn_json_begin_array(w);
-        for (size_t i = 0; i < hit->sort_value_count; i++)
-            write_value(w, &hit->sort_values[i]);
-        qn_json_end_array(w);
-    }
-    if (hit->source != NULL) {
-        qn_json_key(w, "source");
-        qn_json_raw(w, (qn_slice){hit->source, hit->source_size});
-    }
-    if (hit->explanation != NULL) {
-        qn_json_key(w, "explanation");
-        write_explanation(w, hit->explanation);
-    }
-    if (hit->trace != NULL)
-        qn_json_member_slice(w, "trace", (qn_slice){hit->trace, hit->trace_size});
-    qn_json_end_object(w);
-}
+/* ---- JSON ------------------------------------------------------------------------ */
 
 void cli_reply_json(const cli *c, const quern_reply *reply)
 {
     qn_buf out;
     qn_json_writer w;
-    (void)c;
     qn_buf_init(&out, qn_alloc_heap());
     qn_json_writer_init(&w, &out, true);
-    qn_json_begin_object(&w);
-    qn_json_member_int(&w, "total", (int64_t)reply->total);
-    qn_json_member_bool(&w, "total_is_lower_bound", reply->total_is_lower_bound);
-    qn_json_member_double(&w, "took_ms", reply->took_ms);
-    qn_json_member_bool(&w, "timed_out", reply->timed_out);
-    qn_json_key(&w, "stages");
-    qn_json_begin_array(&w);
-    for (size_t i = 0; i < reply->stage_count; i++) {
-        qn_json_begin_object(&w);
-        qn_json_member_str(&w, "name", reply->stages[i].name);
-        qn_json_member_int(&w, "in", (int64_t)reply->stages[i].in);
-        qn_json_member_int(&w, "out", (int64_t)reply->stages[i].out);
-        qn_json_member_double(&w, "ms", reply->stages[i].ms);
-        qn_json_end_object(&w);
-    }
-    qn_json_end_array(&w);
-    if (reply->reranked) {
-        qn_json_key(&w, "rerank");
-        qn_json_begin_object(&w);
-        qn_json_member_str(&w, "model", reply->rerank_model);
-        qn_json_member_int(&w, "scored", (int64_t)reply->rerank_scored);
-        qn_json_member_int(&w, "of", (int64_t)reply->rerank_of);
-        qn_json_member_bool(&w, "timed_out", reply->rerank_timed_out);
-        qn_json_end_object(&w);
-    }
-    qn_json_key(&w, "hits");
-    qn_json_begin_array(&w);
-    for (size_t i = 0; i < reply->hit_count; i++) write_hit(&w, &reply->hits[i]);
-    qn_json_end_array(&w);
-    qn_json_end_object(&w);
+    qn_reply_json(&w, c->argument_count > 0 ? c->arguments[0] : "", reply);
     (void)printf("%.*s\n", QN_SLICE_ARG(qn_buf_slice(&out)));
     qn_buf_deinit(&out);
 }
