@@ -478,13 +478,29 @@ static qn_status make_required(qn_iter_maker *m, const qn_plan *plan, qn_iter **
     return QN_OK;
 }
 
-static qn_status make_optionals(qn_iter_maker *m, const qn_plan *plan, qn_iter **out)
+/* Will `lead` ask a union of these for a few of its documents only? Then comparing
+ * clauses document by document beats adding up whole windows. */
+static bool is_sparse(QN_NULLABLE const qn_iter *lead, qn_iter *const *children,
+                      size_t n)
 {
-    qn_iter **should;
+    enum { MANY = 16 };
+    uint64_t cost = 0;
+    for (size_t i = 0; i < n; i++) cost += children[i]->cost;
+    return lead != NULL && lead->cost < cost / MANY;
+}
+
+/* The union of a list, beside what leads the walk. */
+static qn_status make_union_of(qn_iter_maker *m, qn_plan_list list, uint32_t at_least,
+                               QN_NULLABLE const qn_iter *lead, qn_iter **out)
+{
+    qn_iter **children;
     size_t n;
-    QN_TRY(make_list(m, plan->should, &should, &n));
-    uint32_t at_least = plan->should_min == 0 ? 1 : plan->should_min;
-    return qn_iter_make_union(m, should, n, at_least, QN_UNION_SUM, 0.0f, out);
+    bool jumps = m->jumps;
+    QN_TRY(make_list(m, list, &children, &n));
+    m->jumps = jumps || is_sparse(lead, children, n);
+    QN_TRY(qn_iter_make_union(m, children, n, at_least, QN_UNION_SUM, 0.0f, out));
+    m->jumps = jumps;
+    return QN_OK;
 }
 
 static qn_status make_dismax(qn_iter_maker *m, const qn_plan *plan, qn_iter **out)
@@ -518,10 +534,10 @@ qn_status qn_iter_make_bool(qn_iter_maker *m, const qn_plan *plan, qn_iter **out
     *out = NULL;
     m->jumps = jumps || plan->must.n + plan->filter.n > 1;
     QN_TRY(make_required(m, plan, &required, &none));
-    m->jumps = jumps || required != NULL;
-    if (plan->should.n > 0 && !none) QN_TRY(make_optionals(m, plan, &optional));
     m->jumps = jumps;
     if (none) return QN_OK;
+    uint32_t at_least = plan->should_min == 0 ? 1 : plan->should_min;
+    QN_TRY(make_union_of(m, plan->should, at_least, required, &optional));
     if (required != NULL)
         QN_TRY(make_mixed(m, plan, required, optional, &kept));
     else if (plan->should.n > 0)
@@ -530,11 +546,7 @@ qn_status qn_iter_make_bool(qn_iter_maker *m, const qn_plan *plan, qn_iter **out
         QN_TRY(qn_iter_make_all(m, 0.0f, &kept));
     *out = kept;
     if (kept == NULL || plan->must_not.n == 0) return QN_OK;
-    qn_iter **dropped, *any;
-    size_t n;
-    m->jumps = true;
-    QN_TRY(make_list(m, plan->must_not, &dropped, &n));
-    QN_TRY(qn_iter_make_union(m, dropped, n, 1, QN_UNION_SUM, 0.0f, &any));
-    m->jumps = jumps;
+    qn_iter *any;
+    QN_TRY(make_union_of(m, plan->must_not, 1, kept, &any));
     return make_without(m, kept, any, out);
 }

@@ -107,10 +107,27 @@ static bool multi_has(const values_iter *v, uint32_t doc)
     return false;
 }
 
+/* Without a branch a value: x - low <= high - low, unsigned. */
+static void test_range(values_iter *v, const int64_t *x, size_t n)
+{
+    uint64_t low = (uint64_t)v->low, span = (uint64_t)v->high - low;
+    for (size_t i = 0; i < n; i += 64) {
+        uint64_t word = 0;
+        size_t end = n - i < 64 ? n - i : 64;
+        for (size_t k = 0; k < end; k++)
+            word |= (uint64_t)((uint64_t)x[i + k] - low <= span) << k;
+        v->bits[i / 64] = word;
+    }
+}
+
 static void test_single(values_iter *v, const uint32_t *docs, size_t n)
 {
     uint64_t missing[LOOK / 64];
-    if (v->test == TEST_I64_RANGE || v->test == TEST_I64_SET) {
+    if (v->test == TEST_I64_RANGE && v->low <= v->high) {
+        int64_t x[LOOK];
+        qn_column_get_i64(&v->column, docs, n, x, missing);
+        test_range(v, x, n);
+    } else if (v->test == TEST_I64_RANGE || v->test == TEST_I64_SET) {
         int64_t x[LOOK];
         qn_column_get_i64(&v->column, docs, n, x, missing);
         for (size_t i = 0; i < n; i++) set_bit(v, i, has_int(v, x[i]));
