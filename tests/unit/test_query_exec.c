@@ -599,19 +599,12 @@ static bool has_vector_leaf(const qn_query *q, qn_arena *arena)
     return found;
 }
 
-/* The best n of a run are the first n of all, sorted. */
-static void check_top(const test_corpus *c, const qn_query *q, qn_exec_options options,
-                      const qn_exec_result *all, qn_arena *arena)
+static void check_best(const qn_exec_result *top, const qn_exec_result *all)
 {
-    qn_exec_result top;
-    qn_error err;
-    options.top_n = 7;
-    T_CALL(qn_query_execute(&c->view, q, &options, arena, &top, &err), &err);
-    T_EQ_I(top.count, all->count < 7 ? all->count : 7);
-    T_EQ_I(top.total, all->total);
-    for (size_t i = 0; i < top.count; i++) {
+    T_EQ_I(top->count, all->count < 7 ? all->count : 7);
+    for (size_t i = 0; i < top->count; i++) {
         size_t better = 0;
-        qn_candidate a = top.candidates[i];
+        qn_candidate a = top->candidates[i];
         for (size_t k = 0; k < all->count; k++) {
             qn_candidate b = all->candidates[k];
             bool earlier =
@@ -620,6 +613,22 @@ static void check_top(const test_corpus *c, const qn_query *q, qn_exec_options o
         }
         T_EQ_I(better, i);
     }
+}
+
+/* The best n of a run are the first n of all, sorted; also when the count may stop. */
+static void check_top(const test_corpus *c, const qn_query *q, qn_exec_options options,
+                      const qn_exec_result *all, qn_arena *arena)
+{
+    qn_exec_result top;
+    qn_error err;
+    options.top_n = 7;
+    T_CALL(qn_query_execute(&c->view, q, &options, arena, &top, &err), &err);
+    T_EQ_I(top.total, all->total);
+    check_best(&top, all);
+    options.total_limit = 1;
+    T_CALL(qn_query_execute(&c->view, q, &options, arena, &top, &err), &err);
+    check_best(&top, all);
+    T_OK(top.total_exact ? top.total == all->total : top.total <= all->total);
 }
 
 static void run_one(const test_corpus *c, uint64_t seed, bool dsl)
@@ -731,6 +740,50 @@ static void test_many_documents(void **state)
         T_EQ_I(at, r.count);
     }
     qn_arena_deinit(&arena);
+    corpus_close(&c);
+    qn_delete(qn_alloc_heap(), d);
+}
+
+/* Unions of words over lists of many blocks: pruned runs give what full runs give, bit by
+ * bit, and do pass documents over. */
+static void test_pruning(void **state)
+{
+    (void)state;
+    enum { N = 20000, WORDS = 5 };
+    qn_rng rng = {11};
+    test_doc *d = qn_new_array(qn_alloc_heap(), N, sizeof *d);
+    for (size_t i = 0; i < N; i++) random_doc(&rng, &d[i], i);
+    test_corpus c;
+    corpus_open(&c, d, N, 2);
+    size_t pruned = 0;
+    for (unsigned run = 0; run < 60; run++) {
+        qn_arena arena;
+        qn_arena_init(&arena, qn_alloc_heap(), 0);
+        tree_maker m = {.rng = {run}, .arena = &arena};
+        qn_query *q = qn_query_new(&arena, QN_QUERY_BOOL, 0);
+        const qn_query *words[WORDS];
+        size_t n = 1 + below(&m.rng, WORDS);
+        for (size_t i = 0; i < n;) {
+            qn_query *w = random_words(&m, QN_QUERY_TERM);
+            w->boost = (float)(1 + below(&m.rng, 4));
+            if (w->field_count == 1 && w->term_count == 1) words[i++] = w;
+        }
+        q->u.boolean = (qn_query_bool){.should = {words, n}, .should_min = 1};
+        qn_exec_options options = {.top_n = 1 + below(&m.rng, 30)};
+        qn_exec_result full, fast;
+        qn_error err;
+        T_CALL(qn_query_execute(&c.view, q, &options, &arena, &full, &err), &err);
+        options.total_limit = 100;
+        T_CALL(qn_query_execute(&c.view, q, &options, &arena, &fast, &err), &err);
+        T_EQ_I(fast.count, full.count);
+        T_OK(memcmp(fast.candidates, full.candidates,
+                    full.count * sizeof *full.candidates) == 0);
+        T_OK(fast.total_exact ? fast.total == full.total : fast.total <= full.total);
+        T_OK(fast.total >= (full.total < 100 ? full.total : 100));
+        pruned += fast.total < full.total;
+        qn_arena_deinit(&arena);
+    }
+    T_OK(pruned > 30);
     corpus_close(&c);
     qn_delete(qn_alloc_heap(), d);
 }
@@ -911,9 +964,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_trees),   cmocka_unit_test(test_many_documents),
-        cmocka_unit_test(test_printed_scores), cmocka_unit_test(test_options),
-        cmocka_unit_test(test_vector_scores),  cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_random_trees), cmocka_unit_test(test_many_documents),
+        cmocka_unit_test(test_pruning),      cmocka_unit_test(test_printed_scores),
+        cmocka_unit_test(test_options),      cmocka_unit_test(test_vector_scores),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* query/collect.h -- what becomes of matches: counted, filtered, and the best kept.
+ * Private to this module.
+ *
+ * Lifetime   kept candidates are in the allocator until qn_collector_deinit(). */
+#ifndef QN_QUERY_COLLECT_H
+#define QN_QUERY_COLLECT_H
+
+#include "base/vec.h"
+#include "query/exec.h"
+
+enum { QN_COLLECT_RUN = 256 }; /* documents filtered and kept together */
+
+typedef struct qn_collector {
+    const qn_exec_options *options;
+    qn_alloc *alloc;
+    qn_error *err;
+    uint64_t total;
+    float max_score;
+
+    /* Private to collect.c. */
+    QN_VEC(qn_candidate)
+    kept; /* top_n 0: all, in order; else a heap, the worst first */
+    uint32_t segment;
+    uint32_t docs[QN_COLLECT_RUN];
+    float scores[QN_COLLECT_RUN];
+    size_t n;
+} qn_collector;
+
+void qn_collector_init(qn_collector *c, const qn_exec_options *options, qn_alloc *alloc,
+                       qn_error *err);
+void qn_collector_deinit(qn_collector *c);
+/* Matches come in document order within a segment; deleted ones are the caller's to
+ * leave out. */
+void qn_collector_begin(qn_collector *c, size_t segment);
+QN_MUST_CHECK qn_status qn_collector_flush(qn_collector *c);
+QN_MUST_CHECK qn_status qn_collector_finish(qn_collector *c, qn_arena *arena,
+                                            qn_exec_result *out);
+
+static inline qn_status qn_collector_add(qn_collector *c, uint32_t doc, float score)
+{
+    c->docs[c->n] = doc;
+    c->scores[c->n] = score;
+    return ++c->n == QN_COLLECT_RUN ? qn_collector_flush(c) : QN_OK;
+}
+
+/* Only a greater score can still get into the best n; false when any can. To be asked
+ * after a flush. */
+bool qn_collector_floor(const qn_collector *c, float *floor);
+
+#endif
