@@ -58,9 +58,9 @@ static qn_status read_dsl(qn_search *s, qn_error *err)
     const qn_request *r = NULL;
     const qn_json *body = NULL;
     if (qn_slice_trim(s->text).n != 0) {
-        if (s->text.n > QN_QUERY_BYTES_MAX)
+        if (s->text.n > QN_QUERY_BODY_MAX)
             return qn_fail(err, QN_ELIMIT, "a search body of %zu bytes, at most %d",
-                           s->text.n, QN_QUERY_BYTES_MAX);
+                           s->text.n, QN_QUERY_BODY_MAX);
         QN_TRY(qn_json_parse(s->arena, s->text, &body, err));
     }
     QN_TRY(qn_dsl_parse(s->arena, &s->env, s->text, body, NULL, &r, err));

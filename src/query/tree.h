@@ -31,7 +31,8 @@
 /* Limits, each tested at the value and one past it. Over one of them:
  * QN_ELIMIT. */
 enum {
-    QN_QUERY_BYTES_MAX = 1 << 20,    /* of a request string or a search body */
+    QN_QUERY_BYTES_MAX = 1 << 20,    /* of an HA3 request string */
+    QN_QUERY_BODY_MAX = 1 << 24,     /* of a search body */
     QN_QUERY_DEPTH_MAX = 64,         /* nested groups */
     QN_QUERY_CLAUSES_MAX = 1024,     /* leaves of the whole tree */
     QN_QUERY_SET_MAX = 65536,        /* values of one SET or IDS */

@@ -246,8 +246,8 @@ static void test_limits(void **state)
     T_EQ_I(run_repeated(knn, more, 15, "]}", "", 0), QN_OK);
     T_EQ_I(run_repeated(knn, more, 16, "]}", "", 0), QN_ELIMIT);
     T_ROW("bytes");
-    T_EQ_I(run_repeated("{}", " ", QN_QUERY_BYTES_MAX - 2, "", "", 0), QN_OK);
-    T_EQ_I(run_repeated("{}", " ", QN_QUERY_BYTES_MAX - 1, "", "", 0), QN_ELIMIT);
+    T_EQ_I(run_repeated("{}", " ", QN_QUERY_BODY_MAX - 2, "", "", 0), QN_OK);
+    T_EQ_I(run_repeated("{}", " ", QN_QUERY_BODY_MAX - 1, "", "", 0), QN_ELIMIT);
     T_ROW("sort keys");
     T_EQ_I(run_repeated("{\"sort\":[\"_doc\"", ",\"_doc\"", 31, "]}", "", 0), QN_OK);
     T_EQ_I(run_repeated("{\"sort\":[\"_doc\"", ",\"_doc\"", 32, "]}", "", 0),
@@ -355,6 +355,59 @@ static void test_dates(void **state)
     }
 }
 
+/* ---- one tree for both dialects ------------------------------------------------------ */
+
+static const struct {
+    const char *ha3, *dsl;
+} equals[] = {
+    {"title:'red car'",
+     "{\"match\":{\"title\":{\"query\":\"red car\",\"operator\":\"and\"}}}"},
+    {"title:red|car", "{\"match\":{\"title\":\"red car\"}}"},
+    {"title:\"red car\"", "{\"match_phrase\":{\"title\":\"red car\"}}"},
+    {"default:car", "{\"match\":{\"default\":\"car\"}}"},
+    {"body:'the dogs'", "{\"match\":{\"body\":\"the dogs\"}}"},
+    {"tag:'Red Car'", "{\"term\":{\"tag\":\"Red Car\"}}"},
+    {"year:2010", "{\"term\":{\"year\":2010}}"},
+    {"year:[2000,2010)", "{\"range\":{\"year\":{\"gte\":2000,\"lt\":2010}}}"},
+    {"price:(1,5]", "{\"range\":{\"price\":{\"gt\":1,\"lte\":5}}}"},
+    {"id:k1", "{\"ids\":{\"values\":[\"k1\"]}}"},
+    {"vector:'1,2&n=5'", "{\"knn\":{\"field\":\"vector\",\"query_vector\":[1,2],\"k\":"
+                         "5,\"num_candidates\":5}}"},
+    {"title:a AND tag:b", "{\"bool\":{\"must\":[{\"match\":{\"title\":\"a\"}},{"
+                          "\"term\":{\"tag\":\"b\"}}]}}"},
+    {"title:a OR tag:b", "{\"bool\":{\"should\":[{\"match\":{\"title\":\"a\"}},{"
+                         "\"term\":{\"tag\":\"b\"}}]}}"},
+    {"title:a ANDNOT tag:b", "{\"bool\":{\"must\":{\"match\":{\"title\":\"a\"}},\"must_"
+                             "not\":{\"term\":{\"tag\":\"b\"}}}}"},
+    {"title:a RANK tag:b", "{\"bool\":{\"must\":{\"match\":{\"title\":\"a\"}},"
+                           "\"should\":{\"term\":{\"tag\":\"b\"}}}}"},
+    {"title:(a||b||c)^2",
+     "{\"match\":{\"title\":{\"query\":\"a b c\",\"minimum_should_match\":2}}}"},
+};
+
+static void test_same_tree(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof equals / sizeof *equals; i++) {
+        T_ROW(equals[i].ha3);
+        body_run r;
+        T_CALL(run(&r, "{}"), &r.err);
+        const qn_ha3_query_options options = {.default_index = {"", 0}};
+        const qn_query *q;
+        qn_buf ha3 = {.alloc = qn_alloc_heap()}, dsl = {.alloc = qn_alloc_heap()};
+        T_CALL(qn_ha3_parse_query(&r.arena, &r.env, qn_slice_of(equals[i].ha3),
+                                  &options, &q, &r.err),
+               &r.err);
+        qn_query_dump(q, &ha3);
+        T_CALL(parse_object(&r.arena, &r.env, qn_slice_of(equals[i].dsl), &dsl, &r.err),
+               &r.err);
+        T_EQ_S(ha3.p, dsl.p);
+        qn_buf_deinit(&ha3);
+        qn_buf_deinit(&dsl);
+        end(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_members),        cmocka_unit_test(test_refused_bodies),
         cmocka_unit_test(test_limits),         cmocka_unit_test(test_tree_depth),
         cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_dates),
+        cmocka_unit_test(test_same_tree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,11 +5,11 @@
 static qn_status new_parser(qn_arena *arena, const qn_query_env *env, qn_slice text,
                             qn_error *err, qn_dsl *d)
 {
-    if (text.n > QN_QUERY_BYTES_MAX)
+    if (text.n > QN_QUERY_BODY_MAX)
         return qn_fail(err, QN_ELIMIT,
                        "a search body of %zu bytes, at most %d are "
                        "allowed",
-                       text.n, QN_QUERY_BYTES_MAX);
+                       text.n, QN_QUERY_BODY_MAX);
     *d = (qn_dsl){
         .make = {arena, env, err}, .text = text, .size = QN_REQUEST_SIZE_DEFAULT};
     return QN_OK;
