@@ -277,7 +277,7 @@ typedef struct quern_stage_scores {
 typedef struct quern_hit {
     const char *id;
     size_t id_size;
-    const char *source; /* JSON as written; after source filtering by the DSL */
+    const char *source; /* JSON as written, after source filtering; NULL: not asked */
     size_t source_size;
     double score;                   /* in the scale of the dialect that asked */
     const quern_value *sort_values; /* one per sort key asked for; HA3: at least RANK */

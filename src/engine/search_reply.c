@@ -86,7 +86,7 @@ static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit
     qn_slice id = {0}, source = {0};
     QN_TRY(qn_segment_id(live->segment, d->doc, &id, err));
     if (!qn_search__wants_source(s)) {
-        source = QN_SLICE_LIT("");
+        source = (qn_slice){NULL, 0};
     } else {
         QN_TRY(qn_segment_source(live->segment, d->doc, scratch, &source, NULL, err));
         QN_TRY(qn_search__source(s, source, &source, err));
