@@ -237,6 +237,8 @@ static qn_status take_scalar(walk *w, const qn_field *f, const qn_json *v)
     return take_piece(w, f, v, text);
 }
 
+#define UNIT_LENGTH_SLACK 1e-4 /* of the squared length, as Elasticsearch has it */
+
 /* ---- vectors ---------------------------------------------------------------------------
  */
 
@@ -315,6 +317,12 @@ static qn_status take_vector(walk *w, const qn_field *f, const qn_json *v)
             w, f, v,
             "The [cosine] similarity does not support vectors with zero "
             "magnitude");
+    bool unit =
+        f->metric == QN_METRIC_DOT && !f->any_length && f->element == QN_ELEMENT_F32;
+    if (unit && fabs(square - 1) > UNIT_LENGTH_SLACK)
+        return does_not_fit(w, f, v,
+                            "The [dot_product] similarity can only be used with "
+                            "unit-length vectors");
     return push(w, (qn_doc_value){.field = f, .vector = out});
 }
 

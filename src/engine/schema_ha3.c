@@ -204,6 +204,7 @@ static qn_status parse_distance(qn_table_schema *s, qn_field *f, const qn_json *
         if (v == NULL || v->kind != QN_JSON_STRING) break;
         if (!qn_slice_eq_nocase(v->string, rows[i].name)) continue;
         f->metric = rows[i].metric;
+        f->any_length = f->metric == QN_METRIC_DOT;
         return QN_OK;
     }
     return qn_fail_at(err, QN_ESCHEMA, place(s, v == NULL ? node : v),

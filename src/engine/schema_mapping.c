@@ -252,11 +252,12 @@ static qn_status fill_vector(qn_table_schema *s, const property *p, qn_field *f,
     static const struct {
         const char *name;
         qn_vector_metric metric;
+        bool any_length;
     } metrics[] = {
-        {"cosine", QN_METRIC_COSINE},
-        {"dot_product", QN_METRIC_DOT},
-        {"max_inner_product", QN_METRIC_DOT},
-        {"l2_norm", QN_METRIC_L2},
+        {"cosine", QN_METRIC_COSINE, false},
+        {"dot_product", QN_METRIC_DOT, false},
+        {"max_inner_product", QN_METRIC_DOT, true},
+        {"l2_norm", QN_METRIC_L2, false},
     };
     uint64_t at = place(s, p->mapping);
     QN_TRY(want_count(s, p, "dims", 1, QN_VECTOR_DIMS_MAX, &f->dims, err));
@@ -277,6 +278,7 @@ static qn_status fill_vector(qn_table_schema *s, const property *p, qn_field *f,
                           "max_inner_product, l2_norm",
                           QN_SLICE_ARG(v), QN_SLICE_ARG(p->name));
     f->metric = metrics[m].metric;
+    f->any_length = metrics[m].any_length;
     if (want_text(p, "element_type", "float", &v) == NULL ||
         !(qn_slice_eq_str(v, "float") || qn_slice_eq_str(v, "byte")))
         return qn_fail_at(err, QN_EUNSUPPORTED, at,

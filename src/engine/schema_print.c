@@ -11,7 +11,7 @@ static const char *metric_name(const qn_field *f)
     case QN_METRIC_L2:
         return "l2_norm";
     case QN_METRIC_DOT:
-        return "max_inner_product";
+        return f->any_length ? "max_inner_product" : "dot_product";
     case QN_METRIC_COSINE:
         break;
     }

@@ -64,6 +64,8 @@ typedef struct qn_field {
     /* VECTOR */
     uint32_t dims;
     qn_vector_metric metric;
+    bool any_length; /* DOT of vectors of any length (max_inner_product, InnerProduct);
+                      * else their length is 1 */
     qn_vector_element element;
     QN_NULLABLE const char
         *model; /* embeds `model_paths` when a document gives no vector */

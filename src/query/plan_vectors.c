@@ -21,6 +21,8 @@ static bool nearer(const qn_field *f, float a, float b)
 float qn_vector_score(const qn_field *field, float metric)
 {
     if (field->metric == QN_METRIC_L2) return 1.0f / (1.0f + metric);
+    if (field->metric == QN_METRIC_DOT && field->any_length)
+        return metric < 0.0f ? 1.0f / (1.0f - metric) : metric + 1.0f;
     if (field->metric == QN_METRIC_DOT && field->element == QN_ELEMENT_I8)
         return 0.5f + metric / (float)(field->dims * 32768.0);
     float score = (1.0f + metric) / 2.0f;

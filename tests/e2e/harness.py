@@ -210,9 +210,11 @@ class Server:
         return reply
 
     def push(self, table, documents, command="add"):
-        """Pushes [{field: value}] as Alibaba's clients do, visible at once."""
+        """Pushes [{field: value}] as Alibaba's clients do, visible at once; the first field is
+        the primary key."""
         body = [{"cmd": command, "fields": d} for d in documents]
-        status, reply = self.request("POST", f"/update/{table}/actions/bulk", body)
+        headers = {"X-Opensearch-Swift-PK-Field": next(iter(documents[0]))}
+        status, reply = self.request("POST", f"/update/{table}/actions/bulk", body, headers)
         assert status == 200, (status, reply)
         status, reply = self.request("POST", f"/{table}/_refresh")
         assert status == 200, (status, reply)

@@ -927,6 +927,10 @@ static void test_vector_scores(void **state)
     T_OK(qn_vector_score(&f, 0.5f) == 0.75f);
     f.metric = QN_METRIC_DOT;
     T_OK(qn_vector_score(&f, -3.0f) == 0.0f);
+    f.any_length = true;
+    T_OK(qn_vector_score(&f, -3.0f) == 0.25f);
+    T_OK(qn_vector_score(&f, 5.0f) == 6.0f);
+    f.any_length = false;
     f.element = QN_ELEMENT_I8;
     T_OK(qn_vector_score(&f, 131072.0f) == 1.5f);
 }
