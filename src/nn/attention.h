@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 /* Floats of scratch for sequences of up to `keys` tokens. */
-size_t qn_attention_scratch(size_t keys, size_t d);
+size_t qn_attention_scratch(size_t keys);
 
 /* Q: queries x d, K and V: keys x d, all with leading dimension ld;
  * out: queries x d with leading dimension ldo. */

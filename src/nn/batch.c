@@ -113,12 +113,14 @@ bool qn_nn__batch_full(const qn_nn_scratch *s)
     return s->tokens >= QN_BATCH_TOKENS;
 }
 
-/* One eighth of the news enters the average: a slow moment does not decide. */
+/* A quarter of bad news enters the average and half of good news: a slow moment does not
+ * decide, and is soon forgotten. */
 static void learn_speed(qn_model *m, int64_t ns, size_t tokens)
 {
     long long sample = (long long)(ns * 1000 / (int64_t)tokens) + 1;
     long long known = atomic_load_explicit(&m->token_ps, memory_order_relaxed);
-    long long next = known == 0 ? sample : known + (sample - known) / 8;
+    long long next =
+        known == 0 ? sample : known + (sample - known) / (sample > known ? 4 : 2);
     atomic_store_explicit(&m->token_ps, next, memory_order_relaxed);
 }
 

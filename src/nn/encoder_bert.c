@@ -280,8 +280,7 @@ static size_t lay_out(qn_bert_scratch *s, const qn_bert *b, float *base)
     s->rows = carve(base, &at, CHUNK * H);
     s->wide = carve(base, &at, CHUNK * F);
     size_t longest = s->tokens < b->config.positions ? s->tokens : b->config.positions;
-    s->scores = carve(
-        base, &at, qn_attention_scratch(longest, b->config.hidden / b->config.heads));
+    s->scores = carve(base, &at, qn_attention_scratch(longest));
     s->gemm = carve(base, &at, gemm_floats);
     return at;
 }

@@ -60,6 +60,21 @@ static size_t share_of(const job *j)
     return left / j->workers + 1;
 }
 
+/* What the batch will take on this thread by the measured speed, and an eighth more. */
+static int64_t time_needed(const job *j, const qn_nn_scratch *s)
+{
+    int64_t ns = (int64_t)s->tokens * atomic_load(&j->model->token_ps) / 1000;
+    return ns + ns / 8;
+}
+
+/* Near the deadline batches are small: if the last one is caught by it, little is lost. */
+static bool enough_for_now(const job *j, const qn_nn_scratch *s)
+{
+    if (qn_nn__batch_full(s)) return true;
+    return j->hurried && s->sequences > 0 &&
+           time_needed(j, s) > qn_deadline_left_ns(j->deadline) / 4;
+}
+
 /* Tokenizes document i into the batch. */
 static qn_status add_doc(job *j, qn_nn_scratch *s, size_t i, qn_error *err)
 {
@@ -84,11 +99,11 @@ out:
     return st;
 }
 
-/* Takes documents until the batch is full or the share is used up. */
+/* Takes documents until there are enough or the share is used up. */
 static qn_status fill(job *j, qn_nn_scratch *s, qn_error *err)
 {
     size_t share = share_of(j);
-    while (s->sequences < share && !qn_nn__batch_full(s)) {
+    while (s->sequences < share && !enough_for_now(j, s)) {
         if (atomic_load(&j->late) || atomic_load(&j->failure.stop)) break;
         if (qn_deadline_passed(j->deadline)) {
             atomic_store(&j->late, true);
@@ -108,16 +123,16 @@ static void trim(job *j, qn_nn_scratch *s)
 {
     if (!j->hurried) return;
     int64_t left = qn_deadline_left_ns(j->deadline);
-    int64_t token_ps = atomic_load(&j->model->token_ps);
     while (s->sequences > 0) {
-        int64_t need = (int64_t)s->tokens * token_ps / 1000;
-        need += need / 8;
+        int64_t need = time_needed(j, s);
         bool first = s->sequences == 1 && s->item[0] == 0;
         if (need <= left || (first && need / 4 <= left)) return;
         atomic_store(&j->late, true);
         s->tokens = s->starts[--s->sequences];
-        if (first) /* forget a little, or one bad moment could last for ever */
-            atomic_store(&j->model->token_ps, token_ps - token_ps / 8);
+        if (!first) continue;
+        /* Forget a little, or one bad moment could last for ever. */
+        long long token_ps = atomic_load(&j->model->token_ps);
+        atomic_store(&j->model->token_ps, token_ps - token_ps / 8);
     }
 }
 
