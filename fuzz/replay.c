@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MUTATIONS_PER_FILE = 200, FILE_MAX_BYTES = 1 << 20, TIME_MAX_MS = 4000 };
+enum { MUTATIONS_PER_FILE = 200, FILE_MAX_BYTES = 1 << 20, TIME_MAX_MS = 2000 };
 
 typedef struct replay {
     const char *folder;

@@ -23,14 +23,41 @@ const qn_status_info *qn_status_describe(qn_status code)
     return internal;
 }
 
-static void fill(qn_error *err, qn_status code, const char *file, uint64_t at,
-                 const char *fmt, va_list args)
+/* Bytes of the UTF-8 sequence at p; 0 when there is none. The 0 at the end of the text
+ * is no continuation, so nothing after it is read. */
+static size_t utf8_length(const unsigned char *p)
+{
+    if (p[0] < 0x80) return 1;
+    size_t n = p[0] >= 0xF0 ? 4 : p[0] >= 0xE0 ? 3 : 2;
+    if (p[0] < 0xC2 || p[0] > 0xF4) return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xC0) != 0x80) return 0;
+    bool wrong = (p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
+                 (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F);
+    return wrong ? 0 : n;
+}
+
+/* A message may quote any bytes, and may have been cut inside a character; replies that
+ * carry it are UTF-8. */
+static void make_utf8(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p != '\0';) {
+        size_t n = utf8_length(p);
+        if (n == 0) *p = '?';
+        p += n == 0 ? 1 : n;
+    }
+}
+
+__attribute__((format(printf, 5, 0))) static void fill(qn_error *err, qn_status code,
+                                                       const char *file, uint64_t at,
+                                                       const char *fmt, va_list args)
 {
     if (err == NULL) return;
     err->code = code;
     err->at = at;
     (void)snprintf(err->file, sizeof err->file, "%s", file);
     (void)vsnprintf(err->text, sizeof err->text, fmt, args);
+    make_utf8(err->text);
 }
 
 qn_status qn_fail(qn_error *err, qn_status code, const char *fmt, ...)

@@ -408,7 +408,8 @@ static void *watch(void *arg)
 
 /* ---- the server -------------------------------------------------------------- */
 
-static void log_from_library(void *arg, const char *fmt, va_list args)
+__attribute__((format(printf, 2, 0))) static void
+log_from_library(void *arg, const char *fmt, va_list args)
 {
     (void)arg;
     char text[512];

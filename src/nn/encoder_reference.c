@@ -96,7 +96,7 @@ static void attention(const qn_bert_config *c, const double *Q, const double *K,
     size_t H = c->hidden, d = H / c->heads;
     for (size_t h = 0; h < c->heads; h++)
         for (size_t i = 0; i < n; i++) {
-            double most = -INFINITY, sum = 0.0;
+            double most = -(double)INFINITY, sum = 0.0;
             for (size_t j = 0; j < n; j++) {
                 score[j] = 0.0;
                 for (size_t k = h * d; k < (h + 1) * d; k++)

@@ -155,7 +155,7 @@ static void fill_row(const run *r, qn_rank_row *row, uint32_t at, uint32_t rank)
     d->vector = (double)pool->vector[at];
     d->recall = (double)pool->recall[at];
     d->rough = r->rough == NULL ? (double)NAN : (double)r->rough[at];
-    d->fine = d->neural = d->stage_score = NAN;
+    d->fine = d->neural = d->stage_score = (double)NAN;
     d->fine_rank = d->neural_rank = d->final_rank = UINT32_MAX;
     d->rough_rank = r->rough == NULL ? UINT32_MAX : rank;
     d->recall_rank = rank;
@@ -233,7 +233,7 @@ static size_t segment_end(const grouped *g, size_t begin)
 
 static qn_rank_spread spread_of(const double *values, size_t n)
 {
-    qn_rank_spread s = {0, 0, INFINITY};
+    qn_rank_spread s = {0, 0, (double)INFINITY};
     size_t known = 0;
     for (size_t i = 0; i < n; i++) {
         if (isnan(values[i])) continue;
@@ -589,7 +589,7 @@ static qn_status finish(run *r)
         qn_arena_array(r->arena, r->warning_count + 1, sizeof *warnings);
     if (docs == NULL || values == NULL || stages == NULL || warnings == NULL)
         return qn_fail(r->err, QN_ENOMEM, "out of memory for the result");
-    out->max_score = NAN;
+    out->max_score = (double)NAN;
     for (size_t i = 0; i < r->row_count; i++) {
         docs[i] = r->rows[i].r;
         if (!(out->max_score >= docs[i].score)) out->max_score = docs[i].score;

@@ -25,6 +25,10 @@ static qn_status set_text(const qn_server_option *row, char *to, qn_slice v,
     if (v.n >= QN_SERVER_OPTION_TEXT_MAX)
         return qn_fail(err, QN_EUSAGE, "the value of %s is longer than %d bytes",
                        row->name, QN_SERVER_OPTION_TEXT_MAX - 1);
+    for (size_t i = 0; i < v.n; i++)
+        if ((unsigned char)v.p[i] < ' ')
+            return qn_fail(err, QN_EUSAGE, "the value of %s has a control character",
+                           row->name);
     if (v.n > 0) memcpy(to, v.p, v.n);
     to[v.n] = '\0';
     return QN_OK;
