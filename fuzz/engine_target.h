@@ -21,7 +21,7 @@ static void target_end(void)
     if (getpid() != target_owner) return;
     quern_close(target_engine);
     target_engine = NULL;
-    (void)qn_dir_remove(target_dir, NULL);
+    qn_assert(qn_dir_remove(target_dir, NULL) == QN_OK);
 }
 
 /* The folder; made once. */

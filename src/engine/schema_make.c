@@ -55,6 +55,12 @@ qn_status qn_schema__add_field(qn_table_schema *s, qn_slice name, qn_field_type 
         return qn_fail_at(err, QN_ELIMIT, at,
                           "a field's name has %zu bytes, at most %d are allowed",
                           name.n, QN_SCHEMA_NAME_MAX);
+    size_t depth = 1;
+    for (size_t i = 0; i < name.n; i++) depth += name.p[i] == '.';
+    if (depth > QN_SCHEMA_DEPTH_MAX)
+        return qn_fail_at(err, QN_ELIMIT, at,
+                          "Limit of mapping depth [%d] has been exceeded",
+                          QN_SCHEMA_DEPTH_MAX);
     if (s->schema.field_count >= QN_SCHEMA_FIELDS_MAX)
         return qn_fail_at(err, QN_ELIMIT, at,
                           "Limit of total fields [%d] has been exceeded",
