@@ -168,7 +168,7 @@ QN_MUST_CHECK qn_status qn_table__mark_deleted(qn_table *t, const qn_place *plac
 QN_MUST_CHECK qn_status qn_table__feed(qn_table *t, qn_slice id, const qn_document *doc,
                                        qn_slice source, const qn_made_vector *made,
                                        size_t made_count, int64_t seq_no,
-                                       int64_t version, qn_arena *arena, qn_error *err);
+                                       int64_t version, qn_error *err);
 /* Applies what is in the log. */
 QN_MUST_CHECK qn_status qn_table__replay(qn_table *t, const qn_oplog_op *op,
                                          qn_arena *arena, qn_error *err);

@@ -330,8 +330,7 @@ static qn_status copy_document(qn_table *t, const qn_live_segment *live, uint32_
     int64_t seq_no = 0, version = 0;
     qn_column_get_i64(&live->seq_no, &doc, 1, &seq_no, NULL);
     qn_column_get_i64(&live->version, &doc, 1, &version, NULL);
-    return qn_table__feed(t, id, &d, source, made, made_count, seq_no, version, arena,
-                          err);
+    return qn_table__feed(t, id, &d, source, made, made_count, seq_no, version, err);
 }
 
 static qn_status copy_segment(qn_table *t, const qn_table_segment *s, qn_error *err)

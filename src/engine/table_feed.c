@@ -182,8 +182,7 @@ static qn_status make_room(qn_table *t, qn_error *err)
 
 qn_status qn_table__feed(qn_table *t, qn_slice id, const qn_document *d,
                          qn_slice source, const qn_made_vector *made, size_t made_count,
-                         int64_t seq_no, int64_t version, qn_arena *arena,
-                         qn_error *err)
+                         int64_t seq_no, int64_t version, qn_error *err)
 {
     QN_TRY(make_room(t, err));
     uint32_t doc = 0;
@@ -191,7 +190,12 @@ qn_status qn_table__feed(qn_table *t, qn_slice id, const qn_document *d,
     qn_assert(doc == t->docs.n);
     t->docs.p[t->docs.n++] = (qn_doc_state){seq_no, version};
     t->changed = true;
-    qn_status st = feed_all(t, doc, d, source, made, made_count, arena, err);
+    /* An arena of its own: token lists are large, and memory used a moment ago is
+     * still in the cache. */
+    qn_arena words;
+    qn_arena_init(&words, t->engine->alloc, 0);
+    qn_status st = feed_all(t, doc, d, source, made, made_count, &words, err);
+    qn_arena_deinit(&words);
     if (st != QN_OK &&
         !qn_delete_bits_set(t->engine->alloc, &t->builder_deleted, doc)) {
         /* A half document that cannot even be hidden: no more writes, no image. */

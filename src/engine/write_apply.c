@@ -103,7 +103,7 @@ static qn_status store(qn_table *t, qn_write_op *w, qn_slice source,
     t->seq_no_next++;
     t->unflushed = true;
     QN_TRY(qn_table__feed(t, w->id, &d, source, w->made, w->made_count, op.seq_no,
-                          op.version, arena, err));
+                          op.version, err));
     if (old->found) QN_TRY(qn_table__mark_deleted(t, old, err));
     w->result->created = !old->found;
     w->result->seq_no = op.seq_no;
@@ -254,7 +254,7 @@ static qn_status replay_index(qn_table *t, const qn_oplog_op *op, qn_arena *aren
     QN_TRY(settle_key(t, op->id, root, &d, arena, err));
     QN_TRY(qn_table__find(t, op->id, &old, err));
     QN_TRY(qn_table__feed(t, op->id, &d, op->source, op->vectors, op->vector_count,
-                          op->seq_no, op->version, arena, err));
+                          op->seq_no, op->version, err));
     return old.found ? qn_table__mark_deleted(t, &old, err) : QN_OK;
 }
 

@@ -26,6 +26,7 @@ int main(void)
         cmocka_unit_test(test_practice_values),
         cmocka_unit_test(test_rerank_size),
         cmocka_unit_test(test_eval),
+        cmocka_unit_test(test_search_totals),
         cmocka_unit_test(test_threads),
     };
     T_ROW("engine");

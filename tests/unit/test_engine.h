@@ -23,6 +23,7 @@ void test_practice_titles(void **state);
 void test_practice_values(void **state);
 void test_rerank_size(void **state);
 void test_eval(void **state);
+void test_search_totals(void **state);
 void test_threads(void **state);
 
 #endif

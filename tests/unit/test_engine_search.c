@@ -296,6 +296,69 @@ void test_search_explain(void **state)
     fixture_end(&f);
 }
 
+static const struct {
+    const char *name;
+    quern_query_kind kind;
+    const char *text;
+    bool count_only;
+    uint64_t total;
+    size_t hits;
+} counted[] = {
+    {"dsl size 0", QUERN_QUERY_DSL,
+     "{\"size\":0,\"query\":{\"match\":{\"title\":\"black\"}}}", false, 3, 0},
+    {"dsl count", QUERN_QUERY_DSL, "{\"query\":{\"match\":{\"title\":\"black\"}}}",
+     true, 3, 0},
+    {"dsl page past the end", QUERN_QUERY_DSL,
+     "{\"from\":50,\"query\":{\"match\":{\"title\":\"black\"}}}", false, 3, 0},
+    {"ha3 hit 0", QUERN_QUERY_HA3, "config=start:0,hit:0&&query=title:'black'", false,
+     3, 0},
+    {"ha3 none", QUERN_QUERY_HA3, "query=title:'nothing'", false, 0, 0},
+    {"words count", QUERN_QUERY_WORDS, "black", true, 4, 0},
+    {"words of no letters", QUERN_QUERY_WORDS, "?!", false, 0, 0},
+};
+
+void test_search_totals(void **state)
+{
+    (void)state;
+    fixture f;
+    T_ROW("films");
+    make_films(&f, true);
+    for (size_t i = 0; i < sizeof counted / sizeof *counted; i++) {
+        T_ROW(counted[i].name);
+        quern_search_options s = QUERN_SEARCH_OPTIONS_INIT;
+        quern_reply *reply = NULL;
+        s.kind = counted[i].kind;
+        s.query = counted[i].text;
+        s.query_size = strlen(counted[i].text);
+        s.count_only = counted[i].count_only;
+        T_CALL(quern_search(f.q, "films", &s, &reply, &f.err), &f.err);
+        T_EQ_I(reply->total, counted[i].total);
+        T_EQ_I(reply->hit_count, counted[i].hits);
+        T_OK(isnan(reply->max_score) || counted[i].total > 0);
+        quern_reply_free(reply);
+    }
+    T_ROW("cancelled");
+    quern_cancel cancel = true;
+    quern_search_options s = QUERN_SEARCH_OPTIONS_INIT;
+    quern_reply *reply = NULL;
+    s.query = "black";
+    s.query_size = 5;
+    s.cancel = &cancel;
+    T_EQ_I(quern_search(f.q, "films", &s, &reply, &f.err), QN_ECANCELLED);
+    T_OK(reply == NULL);
+    T_ROW("a table's own pipeline");
+    fixture_table(
+        &f, "own",
+        "{\"mappings\":{\"properties\":{\"a\":{\"type\":\"text\"},\"b\":{\"type\":"
+        "\"text\"}}},\"quern\":{\"pipeline\":\"only-b\",\"pipelines\":{\"only-b\":{"
+        "\"recall\":{\"text\":{\"fields\":[\"b\"]}}}}}}");
+    put(&f, "own", "1", "{\"a\":\"x\",\"b\":\"y\"}");
+    put(&f, "own", "2", "{\"a\":\"y\",\"b\":\"x\"}");
+    refreshed(&f, "own");
+    T_EQ_S(ids_of(&f, "own", QUERN_QUERY_WORDS, "x"), "2");
+    fixture_end(&f);
+}
+
 /* ---- the practice guides' cases ---------------------------------------------------------------
  */
 
