@@ -36,6 +36,7 @@ static const struct {
     {"field_length", QN_SLOT_FIELD_LENGTH, SHAPE_FIELD, QN_EXPR_INT32},
     {"query_min_slide_window", QN_SLOT_WINDOW, SHAPE_FIELD, QN_EXPR_FLOAT},
     {"proxima_score", QN_SLOT_PROXIMA, SHAPE_OWN, QN_EXPR_FLOAT},
+    {"tag_match", QN_SLOT_TAG_MATCH, SHAPE_OWN, QN_EXPR_DOUBLE},
     {"first_phase_score", QN_SLOT_FIRST_PHASE, SHAPE_NONE, QN_EXPR_FLOAT},
     {"text_score", QN_SLOT_TEXT_SCORE, SHAPE_NONE, QN_EXPR_FLOAT},
     {"text_z", QN_SLOT_TEXT_Z, SHAPE_NONE, QN_EXPR_DOUBLE},
@@ -185,6 +186,8 @@ static qn_status resolve_own(qn_binding *b, qn_slot *slot, const qn_expr_arg *ar
         slot->flag = n == 1 && qn_slice_eq_str(args[0].text, "sum");
         QN_TRY(alloc_fields(b, slot, QN_SLOT_FIELDS_MAX, err));
         return add_asked_fields(b, slot, err);
+    case QN_SLOT_TAG_MATCH:
+        return qn_slot_tags_make(b, slot, args, n, err);
     default: /* QN_SLOT_PROXIMA */
         QN_TRY(find_index(b, &args[0], QN_INDEX_VECTOR, &slot->index, err));
         slot->field =
@@ -450,6 +453,8 @@ qn_status qn_binding_feature(qn_binding *b, qn_slot *slot, const uint32_t *docs,
         for (size_t i = 0; i < n; i++) out[i] = proxima_value(b, slot, docs[i]);
         return QN_OK;
     }
+    if (slot->kind == QN_SLOT_TAG_MATCH)
+        return qn_slot_tags_values(b, slot, docs, n, out, err);
     if (slot->kind == QN_SLOT_BM25) {
         for (size_t i = 0; i < n; i++)
             QN_TRY(qn_slot_bm25_value(b, slot, docs[i], &out[i], err));

@@ -24,6 +24,7 @@ typedef enum qn_slot_kind {
     QN_SLOT_FIELD_LENGTH,
     QN_SLOT_WINDOW,
     QN_SLOT_PROXIMA,
+    QN_SLOT_TAG_MATCH,
     QN_SLOT_FIRST_PHASE,
     QN_SLOT_TEXT_SCORE,
     QN_SLOT_TEXT_Z,
@@ -50,7 +51,7 @@ typedef struct qn_slot {
     qn_slot_kind kind;
     qn_expr_type type;
     bool multi;
-    const qn_field *field; /* COLUMN, PROXIMA, VECTOR_* */
+    const qn_field *field; /* COLUMN, PROXIMA, TAG_MATCH, VECTOR_* */
     const qn_index_def *index;
     qn_slot_field *fields; /* text features */
     size_t field_count;
@@ -61,6 +62,7 @@ typedef struct qn_slot {
     double fallback; /* PROXIMA */
     qn_rank_key *nested;
     struct qn_slot_bm25 *bm25;
+    struct qn_slot_tags *tags;
 
     /* Where the walks stand: reopened for another segment or a document further back. */
     size_t walk_segment; /* SIZE_MAX: nowhere */
@@ -118,5 +120,14 @@ QN_MUST_CHECK qn_status qn_slot_walks(qn_binding *b, qn_slot *slot, uint32_t doc
 QN_MUST_CHECK qn_status qn_slot_bm25_make(qn_binding *b, qn_slot *slot, qn_error *err);
 QN_MUST_CHECK qn_status qn_slot_bm25_value(qn_binding *b, qn_slot *slot, uint32_t doc,
                                            double *out, qn_error *err);
+
+/* ---- bind_tags.c ----------------------------------------------------------------------- */
+
+QN_MUST_CHECK qn_status qn_slot_tags_make(qn_binding *b, qn_slot *slot,
+                                          const qn_expr_arg *args, size_t n,
+                                          qn_error *err);
+QN_MUST_CHECK qn_status qn_slot_tags_values(qn_binding *b, const qn_slot *slot,
+                                            const uint32_t *docs, size_t n, double *out,
+                                            qn_error *err);
 
 #endif

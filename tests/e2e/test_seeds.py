@@ -272,6 +272,36 @@ class Functions(unittest.TestCase):
         for _ in range(20):
             self.assertTrue(0 <= float(self.value("random()")) - 10000 <= 1)
 
+    def test_tag_match(self):
+        pairs = "query_tags:5=0.6:1=0.3:77,cats:1:3,none:"
+        for formula, want in (("tag_match(query_tags, tags, mul, sum, false, true, 100)", 0.45),
+                              ("tag_match(query_tags, tags, mul, max)", 0.3),
+                              ("tag_match(query_tags, tags, sum, min)", 0.8),
+                              ("tag_match(query_tags, tags, query_value, sum)", 0.9),
+                              ("tag_match(query_tags, tags, doc_value, avg)", 0.5),
+                              ("tag_match(query_tags, tags, 2, sum)", 4),
+                              ("tag_match(query_tags, tags, query_value, first_match)", 0.3),
+                              ("tag_match(cats, tags, mul, sum)", 0.6),
+                              ("tag_match(query_tags, tags, mul, sum, false, true, 1)", 0.15),
+                              ("tag_match(query_tags, tags, sum, max, true, true)", 1),
+                              ("tag_match(cats, tags, sum, max, false, false)", 2),
+                              ("tag_match(no_such_key, tags, mul, sum)", 0)):
+            with self.subTest(formula=formula):
+                self.assertAlmostEqual(float(self.value(formula, kvpairs=pairs)),
+                                       float(rank(want)), delta=2e-7)
+        for formula in ("tag_match(query_tags, tags, mul, mul)", "tag_match(query_tags, text, mul, sum)",
+                        "tag_match(query_tags, tags, nonsense, sum)", "tag_match(query_tags, tags, mul, sum, 7)",
+                        "tag_match(query_tags, tags)"):
+            status, reply = self.server.query(clauses("kind:'k'", formula=formula, kvpairs=pairs), "f")
+            self.assertTrue(reply["errors"], formula)
+        for clause, found in (('tag_match("query_tags", tags, "mul", "sum", "false", "true", 100)>0.4', 1),
+                              ('tag_match("query_tags", tags, "mul", "sum")>0.5', 0)):
+            items = self.server.items(clauses("kind:'k'", filter=clause, kvpairs=pairs), "f")
+            self.assertEqual(len(items), found, clause)
+        items = self.server.items(clauses("kind:'k'", sort='-tag_match("query_tags", tags, "mul", "sum")',
+                                          kvpairs=pairs), "f")
+        self.assertAlmostEqual(float(items[0]["sortExprValues"][0]), 0.45)
+
     def test_kvpairs_value(self):
         self.assertEqual(self.value("kvpairs_value(w,DOUBLE)*2", kvpairs="w:1.25"), rank(2.5))
         self.assertEqual(self.value("kvpairs_value(w,INT)", kvpairs="w:3"), rank(3))
