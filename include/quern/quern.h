@@ -74,6 +74,9 @@ typedef struct quern_options {
      * again). Default: after. */
     bool async_commit;
     const char *default_table; /* of requests that name none; NULL: the only table */
+    /* A key of an HA3 sort clause without a sign is ascending, as Alibaba's v3 API has
+     * it. Default: descending, as the Retrieval Engine has it. */
+    bool ha3_sort_ascending;
 } quern_options;
 #define QUERN_OPTIONS_INIT                                                             \
     {                                                                                  \

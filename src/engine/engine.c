@@ -405,6 +405,7 @@ qn_status quern_open(const quern_options *options, quern **out, qn_error *err)
     q->lock.fd = -1;
     q->read_only = o.read_only;
     q->async_commit = o.async_commit;
+    q->ha3_sort_ascending = o.ha3_sort_ascending;
     q->memory_budget =
         o.memory_budget_bytes == 0 ? memory_default : o.memory_budget_bytes;
     (void)pthread_mutex_init(&q->tables_lock, NULL);

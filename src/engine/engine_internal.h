@@ -19,7 +19,7 @@ typedef struct qn_table_entry {
 struct quern {
     qn_alloc *alloc;
     char *data_dir, *tables_dir, *default_table;
-    bool read_only, async_commit;
+    bool read_only, async_commit, ha3_sort_ascending;
     uint64_t memory_budget;
     const qn_kernels *kernels;
     qn_analyzers *analyzers;

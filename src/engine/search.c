@@ -259,6 +259,7 @@ static qn_status begin(quern *q, const char *table, const quern_search_options *
     s->arena = &b->arena;
     s->env = (qn_query_env){
         .schema = s->snapshot->view.schema,
+        .sort_ascending = s->q->ha3_sort_ascending,
         .analyzers = q->analyzers,
         .now_ms = s->now_ms,
         .embed = embed_query,

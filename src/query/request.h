@@ -36,6 +36,7 @@ typedef struct qn_query_env {
     const qn_schema *schema;
     const struct qn_analyzers *analyzers;
     int64_t now_ms; /* the request's "now", for dates */
+    bool sort_ascending; /* HA3: what a sort key without a sign means */
 
     /* Turns text into a vector, for query_vector_builder and text aimed at a
      * vector index; `model` may be NULL: the field's own. NULL: such queries are

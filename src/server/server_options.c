@@ -195,4 +195,5 @@ void qn_server_options_apply(const qn_server_options *o, quern_options *out)
     out->kernels = or_null(o->kernels);
     out->async_commit = o->async_commit;
     out->default_table = or_null(o->default_table);
+    out->ha3_sort_ascending = o->ha3_sort_ascending;
 }

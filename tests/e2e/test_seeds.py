@@ -399,6 +399,16 @@ class TwoStages(unittest.TestCase):
         rows = self.rows("rerank_size:2000", sort="-age;+RANK", formula="price")
         self.assertEqual([n for n, _ in rows], sorted(self.order, key=lambda n: (-(n % 7), n)))
 
+    def test_a_key_without_a_sign(self):
+        """The vendor's two pages differ; an option of serve takes the other one's side."""
+        rows = self.rows("rerank_size:2000", sort="age;-RANK", formula="price")
+        self.assertEqual([n for n, _ in rows], sorted(self.order, key=lambda n: (-(n % 7), -n)))
+        with Server(arguments=["--ha3-sort-ascending"]) as server:
+            server.create("t", engine_schema("t", {"id": "STRING", "kind": "STRING", "age": "INT32"}))
+            server.push("t", [{"id": str(n), "kind": "k", "age": n} for n in (20, 13, 40)])
+            items = server.items(clauses("kind:'k'", sort="age;-RANK", formula="1"), "t")
+            self.assertEqual([i["sortExprValues"] for i in items], [[a, rank(1)] for a in ("13", "20", "40")])
+
     def test_values_read_as_on_the_page(self):
         rows = self.rows("rerank_size:2000", query="name:'word13 thing'", sort="n;-RANK",
                          formula="text_relevance(name)", first_formula="static_bm25()")

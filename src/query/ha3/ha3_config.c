@@ -134,7 +134,8 @@ qn_status qn_ha3__parse_clusters(qn_ha3_request *r, qn_slice names, char separat
 }
 
 /* ---- sort ---------------------------------------------------------------------------
- * sort = ["+"|"-"] key { ";" ["+"|"-"] key }; without a sign descending. */
+ * sort = ["+"|"-"] key { ";" ["+"|"-"] key }; without a sign descending,
+ * or ascending where the environment says so. */
 
 /* The next key: up to a `;` outside double quotes. */
 static qn_slice next_key(qn_slice *rest)
@@ -165,7 +166,7 @@ static bool same_text(qn_slice a, qn_slice b)
 
 static void read_sort_key(qn_ha3_request *r, qn_slice text, qn_sort_key *key)
 {
-    *key = (qn_sort_key){.descending = true};
+    *key = (qn_sort_key){.descending = !r->env->sort_ascending};
     if (text.p[0] == '+' || text.p[0] == '-') {
         key->signed_key = true;
         key->descending = text.p[0] == '-';
