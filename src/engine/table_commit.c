@@ -7,6 +7,11 @@
 
 static const char segment_magic[8] = QN_SEGMENT_MAGIC;
 
+enum {
+    MERGE_SEGMENTS = 10, /* so many small ones at the end are joined */
+    MERGE_DOCS = 100000, /* into one of at most so many documents */
+};
+
 /* ---- images and files -------------------------------------------------------------------
  */
 
@@ -184,20 +189,20 @@ void qn_table__reset_builder(qn_table *t)
     qn_map_clear(&t->tombstones);
 }
 
-/* Commits segments [first, n) of the table, and `added` behind them when not NULL. */
-static qn_status commit(qn_table *t, size_t first, const qn_live_segment *added,
+/* Commits the first `kept` segments of the table, and `added` behind them when not
+ * NULL. */
+static qn_status commit(qn_table *t, size_t kept, const qn_live_segment *added,
                         const qn_delete_bits *added_deleted, qn_error *err)
 {
     qn_alloc *a = t->engine->alloc;
-    size_t kept = t->segments.n - first;
     qn_manifest_segment *list = qn_new_array(a, kept + 2, sizeof *list);
     if (list == NULL) return qn_fail(err, QN_ENOMEM, "manifest of %s", t->name);
     uint64_t **padded = qn_new_array(a, kept + 2, sizeof *padded);
     qn_status st = padded == NULL ? qn_fail(err, QN_ENOMEM, "manifest") : QN_OK;
     for (size_t i = 0; i < kept + (added != NULL) && st == QN_OK; i++) {
-        const qn_live_segment *live = i < kept ? t->segments.p[first + i].live : added;
+        const qn_live_segment *live = i < kept ? t->segments.p[i].live : added;
         const qn_delete_bits *bits =
-            i < kept ? &t->segments.p[first + i].deleted : added_deleted;
+            i < kept ? &t->segments.p[i].deleted : added_deleted;
         list[i] = (qn_manifest_segment){.id = live->id, .doc_count = live->doc_count};
         if (bits->count == 0) continue;
         size_t words = qn_bitset_words(live->doc_count);
@@ -232,15 +237,13 @@ static qn_status commit(qn_table *t, size_t first, const qn_live_segment *added,
     return st;
 }
 
-static void drop_segments(qn_table *t, size_t count)
+static void drop_segments(qn_table *t, size_t kept)
 {
-    for (size_t i = 0; i < count; i++) {
-        qn_live_segment_release(t->segments.p[i].live);
-        qn_delete(t->engine->alloc, t->segments.p[i].deleted.words);
+    while (t->segments.n > kept) {
+        qn_table_segment *last = &t->segments.p[--t->segments.n];
+        qn_live_segment_release(last->live);
+        qn_delete(t->engine->alloc, last->deleted.words);
     }
-    memmove(t->segments.p, t->segments.p + count,
-            (t->segments.n - count) * sizeof *t->segments.p);
-    t->segments.n -= count;
 }
 
 /* After the manifest: the builder's documents are a segment now. */
@@ -259,8 +262,9 @@ static qn_status adopt(qn_table *t, qn_live_segment *live, qn_error *err)
     return qn_wal_roll(t->wal, t->lsn_next, err);
 }
 
-/* Writes the builder as a segment, commits [first, n) and it, drops those before. */
-static qn_status flush_from(qn_table *t, size_t first, qn_error *err)
+/* Writes the builder as a segment and commits it behind the first `kept`; the others
+ * are dropped. */
+static qn_status flush_behind(qn_table *t, size_t kept, qn_error *err)
 {
     uint32_t docs = t->builder == NULL ? 0 : qn_segment_builder_doc_count(t->builder);
     bool any = docs > t->builder_deleted.count;
@@ -268,29 +272,17 @@ static qn_status flush_from(qn_table *t, size_t first, qn_error *err)
     if (!qn_vec_grow(t->engine->alloc, &t->segments))
         return qn_fail(err, QN_ENOMEM, "flush of %s", t->name);
     if (any) QN_TRY(write_segment(t, t->segment_id_next++, &live, err));
-    qn_status st = commit(t, first, live, &t->builder_deleted, err);
+    qn_status st = commit(t, kept, live, &t->builder_deleted, err);
     if (st != QN_OK) {
         /* The next commit sweeps the file. */
         qn_live_segment_release(live);
         return st;
     }
-    drop_segments(t, first);
+    drop_segments(t, kept);
     return adopt(t, live, err);
 }
 
-qn_status qn_table__flush(qn_table *t, qn_error *err)
-{
-    if (!t->unflushed) return QN_OK;
-    if (t->broken != QN_OK) {
-        if (err != NULL) *err = t->broken_error;
-        return t->broken;
-    }
-    /* What is committed must not depend on a log that was never synced. */
-    QN_TRY(qn_wal_sync(t->wal, err));
-    return flush_from(t, 0, err);
-}
-
-/* ---- optimize -------------------------------------------------------------------------------
+/* ---- merging -------------------------------------------------------------------------------
  */
 
 static qn_status copy_vectors(qn_table *t, const qn_live_segment *live, uint32_t doc,
@@ -349,8 +341,48 @@ static qn_status copy_segment(qn_table *t, const qn_table_segment *s, qn_error *
     return st;
 }
 
-/* All live documents are added again, in order, and become one segment. Until the
- * manifest names it, the old segments are the truth, and a failure changes nothing. */
+/* The live documents of all segments from `first` on are added again, in order, and
+ * become one. Until the manifest names it the old ones are the truth, and a failure
+ * changes nothing. The builder is empty before. */
+static qn_status merge_from(qn_table *t, size_t first, qn_error *err)
+{
+    qn_status st = QN_OK;
+    for (size_t i = first; i < t->segments.n && st == QN_OK; i++)
+        st = copy_segment(t, &t->segments.p[i], err);
+    if (st == QN_OK) st = flush_behind(t, first, err);
+    if (st != QN_OK) qn_table__reset_builder(t);
+    t->changed = true;
+    return st;
+}
+
+/* Small segments at the end are joined, so that many small flushes do not make a table
+ * of many small segments. Bounded, since writes wait. */
+static qn_status merge_tail(qn_table *t, qn_error *err)
+{
+    size_t first = t->segments.n;
+    uint64_t docs = 0;
+    while (first > 0 && docs + t->segments.p[first - 1].live->doc_count <= MERGE_DOCS)
+        docs += t->segments.p[--first].live->doc_count;
+    return t->segments.n - first < MERGE_SEGMENTS ? QN_OK : merge_from(t, first, err);
+}
+
+qn_status qn_table__flush(qn_table *t, qn_error *err)
+{
+    if (!t->unflushed) return QN_OK;
+    if (t->broken != QN_OK) {
+        if (err != NULL) *err = t->broken_error;
+        return t->broken;
+    }
+    /* What is committed must not depend on a log that was never synced. */
+    QN_TRY(qn_wal_sync(t->wal, err));
+    QN_TRY(flush_behind(t, t->segments.n, err));
+    qn_error why;
+    if (merge_tail(t, &why) != QN_OK) /* what was to be durable is */
+        qn_log(QN_LOG_WARN, "engine", "table %s: its segments stay apart: %s", t->name,
+               why.text);
+    return QN_OK;
+}
+
 qn_status qn_table__optimize(qn_table *t, qn_error *err)
 {
     t->unflushed = true;
@@ -359,17 +391,5 @@ qn_status qn_table__optimize(qn_table *t, qn_error *err)
     for (size_t i = 0; i < t->segments.n; i++)
         deleted += t->segments.p[i].deleted.count;
     if (t->segments.n == 0 || (t->segments.n == 1 && deleted == 0)) return QN_OK;
-    size_t count = t->segments.n;
-    for (size_t i = 0; i < count; i++) {
-        qn_status st = copy_segment(t, &t->segments.p[i], err);
-        if (st == QN_OK) continue;
-        qn_table__reset_builder(t);
-        return st;
-    }
-    qn_status st = flush_from(t, count, err);
-    if (st != QN_OK) {
-        qn_table__reset_builder(t);
-        t->changed = true;
-    }
-    return st;
+    return merge_from(t, 0, err);
 }

@@ -12,6 +12,7 @@ int main(void)
         cmocka_unit_test(test_dynamic_fields_last),
         cmocka_unit_test(test_recovery),
         cmocka_unit_test(test_flush_and_optimize),
+        cmocka_unit_test(test_small_segments),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_torn_log),
         cmocka_unit_test(test_folder_is_locked),

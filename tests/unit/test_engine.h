@@ -9,6 +9,7 @@ void test_ids(void **state);
 void test_dynamic_fields_last(void **state);
 void test_recovery(void **state);
 void test_flush_and_optimize(void **state);
+void test_small_segments(void **state);
 void test_damage(void **state);
 void test_torn_log(void **state);
 void test_folder_is_locked(void **state);

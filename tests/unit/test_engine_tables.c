@@ -300,6 +300,37 @@ void test_flush_and_optimize(void **state)
     fixture_end(&f);
 }
 
+/* Many small flushes do not make many segments, and nothing is lost on the way. */
+void test_small_segments(void **state)
+{
+    (void)state;
+    fixture f;
+    T_ROW("small segments");
+    fixture_begin(&f);
+    fixture_table(&f, "t", MAPPING);
+    char id[16], source[64];
+    int most = 0;
+    for (int i = 0; i < 35; i++) {
+        (void)snprintf(id, sizeof id, "%d", i);
+        (void)snprintf(source, sizeof source, "{\"t\":\"word\",\"n\":%d,\"v\":[%d,0]}",
+                       i, i);
+        put(&f, "t", id, source);
+        if (i % 5 == 4)
+            T_EQ_I(write_one(&f, "t", op_of(QUERN_OP_DELETE, id, NULL), NULL), QN_OK);
+        T_CALL(quern_flush(f.q, "t", &f.err), &f.err);
+        int n = files_with(&f, "seg-", NULL, 0);
+        if (n > most) most = n;
+    }
+    T_OK(most < 10);
+    T_EQ_I(count_of(&f, "t"), 28);
+    fixture_reopen(&f);
+    T_EQ_I(count_of(&f, "t"), 28);
+    T_EQ_S(source_of(&f, "t", "0"), "{\"t\":\"word\",\"n\":0,\"v\":[0,0]}");
+    T_EQ_S(source_of(&f, "t", "33"), "{\"t\":\"word\",\"n\":33,\"v\":[33,0]}");
+    T_EQ_S(source_of(&f, "t", "34"), "");
+    fixture_end(&f);
+}
+
 static void change_byte(const char *path, off_t at)
 {
     int fd = open(path, O_RDWR);
