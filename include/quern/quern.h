@@ -290,6 +290,9 @@ typedef struct quern_hit {
     const char *trace;                    /* per-hit trace text (rank_trace), or NULL */
     size_t trace_size;
     int64_t seq_no, version;
+    /* HA3's attribute clause: a JSON object; NULL: there was none. */
+    const char *attributes;
+    size_t attributes_size;
 } quern_hit;
 
 typedef struct quern_stage_report {

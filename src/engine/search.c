@@ -214,6 +214,7 @@ qn_status qn_search__run(qn_search *s, qn_error *err)
         s->deadline =
             qn_deadline_in_ms((int64_t)s->request.timeout_ms, s->options.cancel);
     fill_input(s);
+    QN_TRY(qn_search__check_attributes(s, err));
     QN_TRY(qn_search__neural_text(s, &s->neural.query, err));
     if (s->request.filter.n != 0) {
         qn_status st = qn_rank_filter_open(&s->input, s->arena, s->request.filter,

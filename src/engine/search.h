@@ -90,4 +90,10 @@ bool qn_search__wants_source(const qn_search *s);
 QN_MUST_CHECK qn_status qn_search__source(const qn_search *s, qn_slice source,
                                           qn_slice *out, qn_error *err);
 
+/* HA3's attribute clause: names nothing but attributes; the values of one document as a
+ * JSON object (p NULL: no such clause). */
+QN_MUST_CHECK qn_status qn_search__check_attributes(const qn_search *s, qn_error *err);
+QN_MUST_CHECK qn_status qn_search__attributes(const qn_search *s, const qn_ranked *d,
+                                              qn_slice *out, qn_error *err);
+
 #endif

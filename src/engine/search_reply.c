@@ -95,6 +95,10 @@ static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit
     hit->id_size = id.n;
     hit->source = source.p;
     hit->source_size = source.n;
+    qn_slice attributes = {0};
+    QN_TRY(qn_search__attributes(s, d, &attributes, err));
+    hit->attributes = attributes.p;
+    hit->attributes_size = attributes.n;
     hit->score = d->score;
     hit->stages = scores_of(d);
     hit->trace = d->trace.n == 0 ? NULL : text_of(s, d->trace);

@@ -29,7 +29,12 @@ static void write_item(qn_call *c, const quern_reply *r, const quern_hit *h)
     qn_ha3_fields(c, r, h, write_field, c);
     qn_json_end_object(w);
     empty_object(w, "properties");
-    empty_object(w, "attributes");
+    if (h->attributes == NULL) {
+        empty_object(w, "attributes");
+    } else {
+        qn_json_key(w, "attributes");
+        qn_json_raw(w, (qn_slice){h->attributes, h->attributes_size});
+    }
     empty_object(w, "variableValues");
     qn_json_key(w, "sortExprValues");
     qn_json_begin_array(w);

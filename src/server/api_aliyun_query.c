@@ -6,6 +6,7 @@
 #include "server/server_internal.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* What a '+' in the URL means: clients that encode everything write blanks as '+' and
  * signs as %2B; a URL written by hand has its '=' as they are, and "sort=+price" is a sign. */
@@ -60,7 +61,7 @@ static qn_status run(qn_call *c, qn_slice request, qn_error *err)
     o.query_size = request.n;
     o.cancel = c->request->cancelled;
     QN_TRY(qn_server_search(c, c->table, &o, &reply, err));
-    if (qn_ha3_format_of(request) == QN_HA3_JSON)
+    if (reply->format != NULL && strstr(reply->format, "json") != NULL)
         qn_ha3_write_json(c, reply);
     else
         qn_ha3_write_xml(c, reply, c->table);

@@ -170,6 +170,7 @@ static qn_slice config_value(qn_slice clause, const char *key)
 qn_ha3_format qn_ha3_format_of(qn_slice request)
 {
     qn_slice rest = request;
+    bool json = false;
     while (rest.n > 0) {
         size_t end = 0;
         while (end < rest.n &&
@@ -178,12 +179,14 @@ qn_ha3_format qn_ha3_format_of(qn_slice request)
         qn_slice clause = qn_slice_trim((qn_slice){rest.p, end});
         size_t used = end < rest.n ? end + 2 : end;
         rest = (qn_slice){rest.p + used, rest.n - used};
-        if (!qn_slice_starts_with(clause, "config=")) continue;
+        const char *equals = clause.n == 0 ? NULL : memchr(clause.p, '=', clause.n);
+        size_t n = equals == NULL ? 0 : (size_t)(equals - clause.p);
+        if (!qn_slice_eq_str(qn_slice_trim((qn_slice){clause.p, n}), "config"))
+            continue;
         qn_slice format =
-            config_value((qn_slice){clause.p + 7, clause.n - 7}, "format");
-        bool json = qn_slice_eq_nocase(format, "json") ||
-                    qn_slice_eq_nocase(format, "fulljson");
-        return json ? QN_HA3_JSON : QN_HA3_XML;
+            config_value((qn_slice){equals + 1, clause.n - n - 1}, "format");
+        json = qn_slice_eq_nocase(format, "json") ||
+               qn_slice_eq_nocase(format, "fulljson");
     }
-    return QN_HA3_XML;
+    return json ? QN_HA3_JSON : QN_HA3_XML;
 }

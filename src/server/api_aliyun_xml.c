@@ -27,6 +27,34 @@ static void write_field(void *ctx, qn_slice name, qn_slice value)
     add_tag(b, "</", name, ">\n");
 }
 
+static void write_value(qn_buf *b, const qn_json *v)
+{
+    qn_ha3_xml_text(b, v->kind == QN_JSON_STRING ? v->string : v->raw);
+}
+
+/* <attribute> <name>v1 v2</name> </attribute>, where there is an attribute clause. */
+static void write_attributes(qn_call *c, const quern_hit *h)
+{
+    qn_buf *b = &c->out->body;
+    const qn_json *root = NULL;
+    if (h->attributes == NULL ||
+        qn_json_parse(c->arena, (qn_slice){h->attributes, h->attributes_size}, &root,
+                      NULL) != QN_OK)
+        return;
+    qn_buf_add_str(b, "\t\t<attribute>\n");
+    for (const qn_json *m = qn_json_items(root); m != NULL; m = m->next) {
+        bool list = m->kind == QN_JSON_ARRAY;
+        add_tag(b, "\t\t\t<", m->key, ">");
+        if (!list) write_value(b, m);
+        for (const qn_json *v = list ? m->first : NULL; v != NULL; v = v->next) {
+            if (v != m->first) qn_buf_add_char(b, ' ');
+            write_value(b, v);
+        }
+        add_tag(b, "</", m->key, ">\n");
+    }
+    qn_buf_add_str(b, "\t\t</attribute>\n");
+}
+
 static void write_hit(qn_call *c, const quern_reply *r, const quern_hit *h,
                       const char *table)
 {
@@ -36,8 +64,9 @@ static void write_hit(qn_call *c, const quern_reply *r, const quern_hit *h,
     qn_buf_printf(b, ".default\" hash_id=\"0\" docid=\"%" PRId64 "\">\n", h->seq_no);
     qn_buf_add_str(b, "\t\t<fields>\n");
     qn_ha3_fields(c, r, h, write_field, b);
-    qn_buf_add_str(b, "\t\t</fields>\n\t\t<property>\n\t\t</property>\n"
-                      "\t\t<sortExprValues>");
+    qn_buf_add_str(b, "\t\t</fields>\n\t\t<property>\n\t\t</property>\n");
+    write_attributes(c, h);
+    qn_buf_add_str(b, "\t\t<sortExprValues>");
     qn_buf text = {.alloc = b->alloc};
     for (size_t i = 0; i < h->sort_value_count; i++) {
         if (i > 0) qn_buf_add_str(&text, "; ");

@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 import unittest
+import urllib.parse
+import xml.etree.ElementTree
 
 import cohere
 
@@ -307,6 +309,86 @@ class OneTable(unittest.TestCase):
             self.assertTrue(near(math.prod(parts), node["value"], 1e-5), node)
         for part in node["details"]:
             self.check_tree(part)
+
+
+class Ha3Forms(unittest.TestCase):
+    """One request in its several forms; what a reply says beside the fields."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server().__enter__()
+        cls.server.create("h", engine_schema("h", {
+            "id": "STRING", "title": "TEXT:standard", "year": "INT32", "price": "DOUBLE", "ratio": "FLOAT",
+            "tags": "STRING*", "counts": "INT64*"}))
+        cls.server.push("h", [
+            {"id": "a", "title": "red <car> & more", "year": "2001", "price": 1.5, "ratio": 0.1, "tags": ["x", "y"],
+             "counts": [3, 1, 2]},
+            {"id": "b", "title": "blue car", "year": 2002, "price": "2.5", "tags": "x\x1dz", "counts": "4\x1d5"},
+            {"id": "c", "title": "grey car ]]> end"}])
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__()
+
+    def test_attributes_are_typed(self):
+        items = self.server.items(clauses("title:'car'", sort="+id", attribute="year,price,ratio,tags,counts,double",
+                                          virtual_attribute="double:year*2"))
+        self.assertEqual([i["attributes"] for i in items], [
+            {"year": 2001, "price": 1.5, "ratio": 0.1, "tags": ["x", "y"], "counts": [3, 1, 2], "double": 4002},
+            {"year": 2002, "price": 2.5, "ratio": 0, "tags": ["x", "z"], "counts": [4, 5], "double": 4004},
+            {"year": 0, "price": 0, "ratio": 0, "tags": [], "counts": [], "double": 0}])
+        self.assertEqual([i["fields"].get("year") for i in items], ["2001", "2002", None])
+        for wrong in ("title", "yeer", "year,nothing"):
+            reply = self.server.query(clauses("title:'car'", attribute=wrong))[1]
+            self.assertEqual(reply["errors"][0]["code"], 2000, reply)
+
+    def test_what_is_missing_sorts_as_zero(self):
+        for key, want in (("+year", ["c", "a", "b"]), ("-year", ["b", "a", "c"]), ("+price;+id", ["c", "a", "b"])):
+            items = self.server.items(clauses("title:'car'", sort=key))
+            self.assertEqual([i["fields"]["id"] for i in items], want, key)
+        self.assertEqual(items[0]["sortExprValues"], ["0", "c"])
+
+    def test_xml_says_the_same(self):
+        request = clauses("title:'car'", "rank_trace:INFO", sort="-year;-RANK", attribute="year,tags", formula="price")
+        items = self.server.items(request)
+        status, headers, text = self.server.raw("GET", "/query?query=" + urllib.parse.quote(
+            request.replace("format:json", "format:xml")))
+        self.assertEqual(status, 200)
+        self.assertTrue(headers["Content-Type"].startswith("text/xml"))
+        root = xml.etree.ElementTree.fromstring(text.encode())
+        self.assertEqual(root.find("SortExprMeta").text, "-year;-RANK")
+        self.assertEqual(root.find("Error/ErrorCode").text, "0")
+        hits = root.findall("hits/hit")
+        self.assertEqual(root.find("hits").get("totalhits"), "3")
+        for hit, item in zip(hits, items):
+            fields = {f.tag: f.text or "" for f in hit.find("fields")}
+            self.assertEqual({k: v.replace("]]&gt;", "]]>") for k, v in fields.items()}, item["fields"])
+            self.assertEqual(hit.find("sortExprValues").text, "; ".join(item["sortExprValues"]))
+            self.assertEqual(hit.find("attribute/year").text, str(item["attributes"]["year"]))
+            self.assertEqual((hit.find("attribute/tags").text or "").split(), item["attributes"]["tags"])
+            self.assertEqual(hit.find("trace_info").text, item["tracerInfo"])
+
+    def test_forms_of_one_request(self):
+        plain = self.server.items("query=title:'car'&&config=format:json&&sort=+year")
+        for request in (" query = title:'car' && config = format:json &&\n sort = +year ",
+                        "sort=+year&&config=format:json&&query=title:'car'",
+                        "config=format:xml&&query=title:'boat'&&sort=+year&&query=title:'car'&&config=format:json",
+                        "query=title:'car'&&config=format:json,cluster:h&&sort=+year",
+                        "cluster=general&&query=title:'car'&&config=format:json,colour:red&&sort=+year"):
+            self.assertEqual(self.server.items(request), plain, request)
+        request = "query=title:'car'&&config=format:json&&sort=+year"
+        for method, path, body in (("POST", "/query", {"assemblyQuery": request}), ("POST", "/query?table=h", {"assemblyQuery": request}),
+                                   ("GET", "/query?query=" + urllib.parse.quote(request, safe="=:'+"), None)):
+            status, reply = self.server.request(method, path, body)
+            self.assertEqual((status, reply["result"]["items"]), (200, plain), path)
+
+    def test_pages_and_fields(self):
+        items = self.server.items(clauses("title:'car'", "start:1,hit:1", sort="+id", kvpairs="fetch_fields:id;price"))
+        self.assertEqual([i["fields"] for i in items], [{"id": "b", "price": "2.5"}])
+        status, reply = self.server.query(clauses("title:'car'", "hit:0"))
+        self.assertEqual((reply["result"]["numHits"], reply["result"]["totalHits"]), (0, 3))
+        items = self.server.items(clauses("title:'car'", "no_summary:yes"))
+        self.assertEqual([i["fields"] for i in items], [{}, {}, {}])
 
 
 class Inference(unittest.TestCase):

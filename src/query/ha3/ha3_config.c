@@ -180,6 +180,10 @@ static void read_sort_key(qn_ha3_request *r, qn_slice text, qn_sort_key *key)
         key->kind = QN_SORT_SCORE;
     else
         key->kind = key->field != NULL ? QN_SORT_FIELD : QN_SORT_EXPR;
+    if (key->kind != QN_SORT_FIELD) return;
+    /* An attribute without a value reads as 0 or "", here as in formulas. */
+    key->missing = QN_MISSING_VALUE;
+    if (key->field->type != QN_FIELD_KEYWORD) key->missing_text = QN_SLICE_LIT("0");
 }
 
 qn_status qn_ha3__parse_sort(qn_ha3_request *r, qn_slice clause)
