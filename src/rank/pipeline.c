@@ -463,7 +463,6 @@ static qn_status ask_model(run *r, const qn_stage *stage, size_t n,
     for (size_t i = 0; i < n; i++) {
         if (!scored[i]) continue;
         r->rows[i].r.neural = (double)logits[i];
-        r->rows[i].r.neural_rank = (uint32_t)i;
         (*scored_count)++;
     }
     return QN_OK;
@@ -515,7 +514,10 @@ static qn_status run_neural(run *r, const qn_stage *stage)
     r->out->neural_scored = scored;
     r->out->neural_of = n;
     report(r, "neural", n, scored, started);
-    return order_rows(r, scored);
+    QN_TRY(order_rows(r, scored));
+    /* Those that were reached stand in front now. */
+    for (size_t i = 0; i < scored; i++) r->rows[i].r.neural_rank = (uint32_t)i;
+    return QN_OK;
 }
 
 /* ---- the end ------------------------------------------------------------------------------ */

@@ -289,6 +289,7 @@ static void check_rerank(fixture *f)
     T_EQ_I(r->rerank_scored, r->rerank_of);
     T_EQ_I(r->rerank_of, 100);
     for (size_t i = 0; i < 10; i++) {
+        T_EQ_I(r->hits[i].stages.neural_rank, i);
         T_OK(i == 0 || r->hits[i].stages.neural <= r->hits[i - 1].stages.neural);
     }
     T_EQ_S(r->rerank_model, "reranker-minilm-l6");
