@@ -1,6 +1,7 @@
 # Every switch of the build, and the flags that all of our code is compiled with.
 set(QUERN_SANITIZE "" CACHE STRING "empty, 'address' (with undefined) or 'thread'")
 option(QUERN_WERROR "warnings of compilers that we know are errors" OFF)
+option(QUERN_TESTS "build the tests" ON)
 option(QUERN_COVERAGE "instrument for coverage" OFF)
 option(QUERN_FUZZ "libFuzzer targets (clang only)" OFF)
 option(QUERN_ONEDNN "check and measure our matrix products against oneDNN when it is installed" ON)
