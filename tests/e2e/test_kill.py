@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 during ingest at a random point, again and again on one data folder: every
-document that was acknowledged is there afterwards, with what was written last."""
+document that was acknowledged is there afterwards, with what was written last, searches
+find exactly what is there, and no byte on disk is damaged."""
 import http.client
 import json
 import os
@@ -11,7 +12,7 @@ import tempfile
 import threading
 import time
 
-from harness import Server
+from harness import Server, run
 
 ROUNDS = int(os.environ.get("QUERN_KILL_ROUNDS", "50"))
 SEED = int(os.environ.get("QUERN_SEED", str(int(time.time()))))
@@ -50,7 +51,8 @@ class Writer(threading.Thread):
             self.unsure = batch
             try:
                 if self.rng.random() < 0.05:
-                    self.server.request("POST", "/t/_flush")
+                    verb = "_forcemerge" if self.rng.random() < 0.4 else "_flush"
+                    self.server.request("POST", f"/t/{verb}")
                 status, reply = self.server.request("POST", path, "\n".join(lines) + "\n")
             except (OSError, http.client.HTTPException):
                 return  # the server is gone
@@ -80,6 +82,14 @@ def check(server, truth, unsure, rng, everything):
     if reply["count"] != live:
         print(f"count {reply['count']}, want {live}", file=sys.stderr)
         lost += 1
+    for word in rng.sample(range(97), 5):
+        want = sorted(n for n, v in truth.items() if v is not None and v % 97 == word)
+        status, reply = server.request("POST", "/t/_search", {
+            "query": {"match": {"word": f"w{word}"}}, "size": 10000, "_source": ["n"]})
+        got = sorted(h["_id"] for h in reply["hits"]["hits"] if h["_source"]["n"] == truth[h["_id"]])
+        if got != want[:10000] and len(want) < 10000:
+            print(f"w{word}: found {len(got)}, want {len(want)}", file=sys.stderr)
+            lost += 1
     return lost
 
 
@@ -102,6 +112,8 @@ def main():
             lost += check(server, truth, writer.unsure, rng, number == ROUNDS - 1)
         code = server.stop()
         assert code == 0, f"the server ended with {code}"
+        code, out, err = run("table", "check", "t", data=data)
+        assert code == 0, (out, err)
     finally:
         shutil.rmtree(data, ignore_errors=True)
     print(f"{len(truth)} documents written, lost or wrong: {lost}")
