@@ -223,7 +223,9 @@ typedef struct quern_search_options {
     int64_t from, hits;
     bool explain;       /* an explanation per hit */
     int64_t timeout_ms; /* 0: the query's own, else 60000 */
-    const char *rerank; /* model for a neural stage after everything else; NULL: none */
+    /* Model for a neural stage after everything else, in place of one that the pipeline
+     * ends with; NULL: none of the caller's own. */
+    const char *rerank;
     unsigned rerank_window;   /* how many of the best it scores; 0: 100 */
     int64_t rerank_budget_ms; /* 0: what is left of the timeout */
     const quern_cancel *cancel;

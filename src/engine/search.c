@@ -95,10 +95,12 @@ static size_t depth_of(const qn_search *s)
     return depth == 0 ? 1 : depth;
 }
 
-/* The caller's own rerank, after everything else. */
+/* The caller's own rerank, after everything else: the pipeline's makes room for it. */
 static qn_status add_rerank(qn_search *s, qn_error *err)
 {
     if (s->options.rerank == NULL) return QN_OK;
+    while (s->stage_count > 0 && s->stages[s->stage_count - 1].kind == QN_STAGE_NEURAL)
+        s->stage_count--;
     if (s->stage_count == QN_RANK_STAGES_MAX)
         return qn_fail(err, QN_ELIMIT, "a pipeline has at most %d stages",
                        QN_RANK_STAGES_MAX);
