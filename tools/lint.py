@@ -61,6 +61,11 @@ def main():
     sources = [p for p in tracked("*.c") + tracked("*.h") + tracked("*.cpp")]
     for path in sources:
         check_source(path)
+    for path in tracked("*.py"):
+        try:
+            compile(path.read_text(), str(path), "exec")
+        except SyntaxError as wrong:
+            report(path, wrong.lineno or 1, f"no Python: {wrong.msg}")
     names = collections.defaultdict(list)
     for path in sources:
         names[path.name].append(path)

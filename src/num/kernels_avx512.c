@@ -209,7 +209,7 @@ float qn_num__center_avx512(float *x, size_t n)
     const __m512 vmiddle = _mm512_set1_ps(middle);
     for (i = 0; i + 16 <= n; i += 16)
         _mm512_storeu_ps(x + i, _mm512_sub_ps(_mm512_loadu_ps(x + i), vmiddle));
-    _mm512_mask_storeu_ps(
-        x + i, mask, _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, x + i), vmiddle));
+    _mm512_mask_storeu_ps(x + i, mask,
+                          _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, x + i), vmiddle));
     return middle;
 }

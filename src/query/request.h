@@ -35,7 +35,7 @@ typedef enum qn_dialect { QN_DIALECT_HA3, QN_DIALECT_DSL } qn_dialect;
 typedef struct qn_query_env {
     const qn_schema *schema;
     const struct qn_analyzers *analyzers;
-    int64_t now_ms; /* the request's "now", for dates */
+    int64_t now_ms;      /* the request's "now", for dates */
     bool sort_ascending; /* HA3: what a sort key without a sign means */
 
     /* Turns text into a vector, for query_vector_builder and text aimed at a
