@@ -249,7 +249,9 @@ class Server:
 
     def __exit__(self, *_):
         try:
-            self.stop()
+            code = self.stop()
+            if code not in (0, -signal.SIGKILL):  # sanitizers and crashes say it here
+                raise RuntimeError(f"the server ended with {code}: {self.output()[-4000:]}")
         finally:
             self.log.close()
             pathlib.Path(self.log.name).unlink(missing_ok=True)
