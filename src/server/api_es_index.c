@@ -5,6 +5,7 @@
 #include "server/api_es.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static qn_status acknowledge(qn_call *c, const char *table)
 {
@@ -38,6 +39,53 @@ qn_status qn_es_index_drop(qn_call *c, qn_error *err)
     return acknowledge(c, NULL);
 }
 
+/* A setting is shown as text, whatever it was given as. */
+static void write_setting(qn_json_writer *w, const qn_json *v)
+{
+    qn_slice key = v->key;
+    if (qn_slice_starts_with(key, "index.")) key = (qn_slice){key.p + 6, key.n - 6};
+    qn_json_key_slice(w, key);
+    bool plain =
+        v->kind == QN_JSON_INT || v->kind == QN_JSON_DOUBLE || v->kind == QN_JSON_BOOL;
+    if (plain)
+        qn_json_string(w, v->raw);
+    else
+        qn_json_raw(w, v->raw);
+}
+
+/* {"index": {...}}: the settings as given, with or without their "index", and what
+ * every index tells. */
+static void write_settings(qn_call *c, const qn_json *facts)
+{
+    static const char *const defaults[][2] = {{"number_of_shards", "1"},
+                                              {"number_of_replicas", "0"}};
+    qn_json_writer *w = &c->w;
+    const qn_json *given = qn_json_get(facts, "settings");
+    const qn_json *inner = qn_json_get(given, "index"),
+                  *uuid = qn_json_get(facts, "uuid"),
+                  *created = qn_json_get(facts, "created_ms");
+    bool seen[2] = {false, false};
+    qn_json_begin_object(w);
+    qn_json_key(w, "index");
+    qn_json_begin_object(w);
+    const qn_json *lists[] = {given, inner};
+    for (size_t k = 0; k < 2; k++) {
+        for (const qn_json *m = qn_json_items(lists[k]); m != NULL; m = m->next) {
+            if (m == inner) continue;
+            write_setting(w, m);
+            for (size_t i = 0; i < 2; i++)
+                seen[i] |= qn_slice_ends_with(m->key, defaults[i][0]);
+        }
+    }
+    for (size_t i = 0; i < 2; i++)
+        if (!seen[i]) qn_json_member_str(w, defaults[i][0], defaults[i][1]);
+    qn_json_member_str(w, "provided_name", c->table);
+    if (uuid != NULL) qn_json_member_slice(w, "uuid", uuid->string);
+    if (created != NULL) qn_json_member_slice(w, "creation_date", created->raw);
+    qn_json_end_object(w);
+    qn_json_end_object(w);
+}
+
 /* {"<table>": {<the named parts of quern_table_show>}} */
 static qn_status show(qn_call *c, const char *const *parts, qn_error *err)
 {
@@ -57,6 +105,10 @@ static qn_status show(qn_call *c, const char *const *parts, qn_error *err)
         for (size_t i = 0; parts[i] != NULL; i++) {
             const qn_json *part = qn_json_get(facts, parts[i]);
             qn_json_key(w, parts[i]);
+            if (strcmp(parts[i], "settings") == 0) {
+                write_settings(c, facts);
+                continue;
+            }
             qn_json_raw(w, part == NULL || part->kind != QN_JSON_OBJECT
                                ? QN_SLICE_LIT("{}")
                                : part->raw);

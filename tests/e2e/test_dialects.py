@@ -271,6 +271,8 @@ class OneTable(unittest.TestCase):
         for table in self.metrics:
             for path in (f"/{table}", f"/{table}/_mapping", f"/{table}/_settings", f"/{table}/_stats", f"/_cat/indices/{table}"):
                 self.assertEqual(self.server.request("GET", path)[0], 200, path)
+            settings = self.server.request("GET", f"/{table}/_settings")[1][table]["settings"]["index"]
+            self.assertEqual((settings["number_of_shards"], settings["provided_name"]), ("1", table))
             mapped = self.server.request("GET", f"/{table}/_mapping")[1][table]["mappings"]["properties"]
             self.assertEqual(mapped["title"]["type"], "text")
             self.assertEqual(mapped["vector"]["dims"], DIMS)
