@@ -201,6 +201,22 @@ class Documents(Case):
                 self.assertIn(field, json.dumps(reply))
                 self.assertEqual(self.server.request("GET", "/t/_doc/9")[0], 404)
 
+    def test_documents_over_a_limit(self):
+        self.server.create("loose", {"mappings": {"properties": {"k": {"type": "keyword"}, "n": {"type": "long"}}}})
+        deep = {"a": 1}
+        for _ in range(30):
+            deep = {"a": deep}
+        rows = [({"n": [1] * 1000001}, "1000000"), ({"new": "x", "n": "soon"}, "[n]"), ({"k": "x" * 32767}, "32766"),
+                ({f"f{i}": 1 for i in range(1001)}, "1000"), (deep, "20")]
+        for document, said in rows:
+            status, reply = self.server.request("PUT", "/loose/_doc/1", document)
+            self.assertEqual(status, 400, str(reply)[:300])
+            self.assertIn(said, json.dumps(reply))
+            self.assertEqual(self.server.request("GET", "/loose/_doc/1")[0], 404)
+        self.assertEqual(self.server.request("PUT", "/loose/_doc/1", {"k": "x" * 32766})[0], 201)
+        self.assertEqual(list(self.server.request("GET", "/loose/_mapping")[1]["loose"]["mappings"]["properties"]), ["k", "n"])
+        self.assertEqual(self.server.request("DELETE", "/loose")[0], 200)
+
     def test_unknown_field_of_a_strict_table(self):
         reply = self.refused(400, "strict_dynamic_mapping_exception", "strict.*titel|titel.*strict", "PUT", "/t/_doc/9",
                              {"titel": "x"})
