@@ -57,7 +57,7 @@ QN_MUST_CHECK qn_status qn_rank_formula_trace(qn_rank_formula *f, size_t segment
 /* Warnings collected while compiling (2112: a text field that the query does not ask). */
 size_t qn_rank_formula_warnings(const qn_rank_formula *f, qn_error *out, size_t most);
 
-/* HA3's tie-break inside the fine sort (aliyun-opensearch.md 1.2): query_match_ratio and the
+/* HA3's tie-break inside the fine sort: query_match_ratio and the
  * best field_match_ratio over the queried indexes, for documents of one segment. */
 QN_MUST_CHECK qn_status qn_rank_tie_values(const qn_rank_input *in, qn_arena *arena,
                                            size_t segment, const uint32_t *docs,

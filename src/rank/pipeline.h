@@ -13,7 +13,7 @@
  *
  * Scores of the two dialect families (qn_rank_scale):
  *   QN_RANK_HA3    10000 + x for x of the last formula that scored the document, rough capped
- *                  at 20000, added in double to the float x (aliyun-opensearch.md 1.11, 2.4)
+ *                  at 20000, added in double to the float x
  *   QN_RANK_PLAIN  x itself; without a formula the fused score of recall
  *
  * Lifetime   results and texts live in the request's arena; the snapshot is borrowed.
@@ -166,7 +166,7 @@ QN_MUST_CHECK qn_status qn_rank_run(const qn_rank_input *in, qn_arena *arena,
                                     qn_rank_result *out, qn_error *err);
 
 /* The stages that an HA3 request implies: rough from first_formula, fine from formula, sizes
- * and defaults of aliyun-opensearch.md 2.4 and 2.5. Without a formula the rough sort is
+ * and the defaults of Alibaba OpenSearch. Without a formula the rough sort is
  * `static_bm25()*10`. A sort clause without RANK needs no stage at all. */
 QN_MUST_CHECK qn_status qn_rank_stages_ha3(const qn_request *request, qn_arena *arena,
                                            const qn_stage **stages, size_t *count,
