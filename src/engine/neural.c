@@ -53,13 +53,14 @@ typedef struct pending {
 } pending;
 
 /* What identifies a model's scores. */
-static qn_status identity(quern *q, const qn_model *model, qn_arena *arena,
+static qn_status identity(const qn_neural_job *job, const qn_model *model,
                           qn_slice *out, qn_error *err)
 {
     const qn_model_info *info = qn_model_describe(model);
-    char *p = qn_arena_printf(
-        arena, "%s|%s|%llu|%s", qn_models_path_of(q->models, model), info->source_hash,
-        (unsigned long long)info->file_bytes, qn_model_dtype_name(info->dtype));
+    char *p = qn_arena_printf(job->arena, "%s|%s|%llu|%s|%u",
+                              qn_models_path_of(job->q->models, model),
+                              info->source_hash, (unsigned long long)info->file_bytes,
+                              qn_model_dtype_name(info->dtype), job->tokens_max);
     if (p == NULL) return qn_fail(err, QN_ENOMEM, "rerank");
     *out = qn_slice_of(p);
     return QN_OK;
@@ -109,7 +110,7 @@ qn_status qn_neural_score(void *ctx, const char *model_name, const uint32_t *seg
     qn_slice name = {0};
     QN_TRY(qn_models_get(job->q->models, model_name, QN_MODEL_RERANK, &model, err));
     job->model_name = qn_model_describe(model)->name;
-    QN_TRY(identity(job->q, model, job->arena, &name, err));
+    QN_TRY(identity(job, model, &name, err));
     pending p = {
         .texts = qn_arena_array(job->arena, n + 1, sizeof *p.texts),
         .keys = qn_arena_array(job->arena, n + 1, sizeof *p.keys),
@@ -120,7 +121,9 @@ qn_status qn_neural_score(void *ctx, const char *model_name, const uint32_t *seg
         return qn_fail(err, QN_ENOMEM, "rerank");
     QN_TRY(look_up(job, name, segments, docs, n, logits, scored, &p, err));
     if (p.n == 0) return QN_OK;
-    qn_rerank_options options = {.deadline = deadline, .pool = job->q->neural_pool};
+    qn_rerank_options options = {.deadline = deadline,
+                                 .max_tokens = job->tokens_max,
+                                 .pool = job->q->neural_pool};
     QN_TRY(qn_rerank_run(model, job->query, p.texts, p.n, &options, out, NULL, err));
     for (size_t i = 0; i < p.n; i++) {
         scored[p.places[i]] = out[i].scored;

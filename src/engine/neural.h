@@ -20,6 +20,7 @@ typedef struct qn_neural_job {
     qn_slice query;
     const qn_slice *fields; /* dotted paths; none: every text field of the table */
     size_t field_count;
+    uint32_t tokens_max; /* of a pair; 0: what the model takes */
     qn_arena *arena;
     const char *model_name; /* out: which model answered; NULL until one did */
 } qn_neural_job;

@@ -182,6 +182,7 @@ static void fill_input(qn_search *s)
         .snapshot = s->snapshot,
         .fields = s->neural_fields,
         .field_count = s->neural_field_count,
+        .tokens_max = s->neural_tokens,
         .arena = s->arena,
     };
     s->input = (qn_rank_input){

@@ -56,6 +56,7 @@ typedef struct qn_search {
     qn_rank_scale scale;
     const qn_slice *neural_fields;
     size_t neural_field_count;
+    uint32_t neural_tokens;
 
     size_t from, size, wanted;
     qn_rank_input input;

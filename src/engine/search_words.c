@@ -233,5 +233,6 @@ qn_status qn_search__words(qn_search *s, qn_error *err)
         s->stages[s->stage_count++] = p->stages[i];
     s->neural_fields = p->neural_fields;
     s->neural_field_count = p->neural_field_count;
+    s->neural_tokens = p->neural_tokens;
     return QN_OK;
 }

@@ -202,6 +202,8 @@ typedef struct qn_pipeline {
     const qn_slice
         *neural_fields; /* whose text the model reads; none: every TEXT field */
     size_t neural_field_count;
+    uint32_t
+        neural_tokens; /* of query and document together; 0: what the model takes */
 } qn_pipeline;
 
 /* `text`: a JSON object, or a built-in name: bm25, vector, hybrid, each also with +rerank.

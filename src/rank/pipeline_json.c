@@ -258,13 +258,26 @@ static qn_status neural_fields(reader *r, const qn_json *v, void *into)
     return read_names(r, v, &r->p->neural_fields, &r->p->neural_field_count);
 }
 
+static qn_status neural_tokens(reader *r, const qn_json *v, void *into)
+{
+    size_t n = 0;
+    (void)into;
+    QN_TRY(read_count(r, v, 65536, &n));
+    r->p->neural_tokens = (uint32_t)n;
+    return QN_OK;
+}
+
 static qn_status stage(reader *r, const qn_json *v, void *into)
 {
     static const member plain[] = {
         {"formula", stage_formula}, {"keep", stage_keep}, {NULL, NULL}};
-    static const member neural[] = {{"formula", stage_formula},  {"keep", stage_keep},
-                                    {"budget_ms", stage_budget}, {"model", stage_model},
-                                    {"fields", neural_fields},   {NULL, NULL}};
+    static const member neural[] = {{"formula", stage_formula},
+                                    {"keep", stage_keep},
+                                    {"budget_ms", stage_budget},
+                                    {"model", stage_model},
+                                    {"fields", neural_fields},
+                                    {"max_tokens", neural_tokens},
+                                    {NULL, NULL}};
     qn_stage s = {.kind = QN_STAGE_NEURAL};
     (void)into;
     if (qn_slice_eq_str(v->key, "rough")) s.kind = QN_STAGE_ROUGH;
