@@ -539,6 +539,7 @@ const char *qn_http_server_url(const qn_http_server *s)
 
 size_t qn_http_server_in_flight(const qn_http_server *s)
 {
+    if (s == NULL) return 0;
     qn_http_server *locked = (qn_http_server *)(uintptr_t)s;
     (void)pthread_mutex_lock(&locked->lock);
     size_t n = s->in_flight;

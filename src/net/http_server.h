@@ -43,6 +43,6 @@ uint16_t qn_http_server_port(const qn_http_server *s);
 /* "http://127.0.0.1:9200" */
 const char *qn_http_server_url(const qn_http_server *s);
 /* Requests that wait or run now. */
-size_t qn_http_server_in_flight(const qn_http_server *s);
+size_t qn_http_server_in_flight(QN_NULLABLE const qn_http_server *s);
 
 #endif
