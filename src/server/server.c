@@ -173,7 +173,9 @@ qn_status qn_server_create(quern *q, const qn_server_options *options, qn_server
         .handler = qn_server_handle,
         .ctx = s,
     };
-    qn_status st = qn_http_server_create(a, &http, &s->http, err);
+    qn_http_server *listener = NULL;
+    qn_status st = qn_http_server_create(a, &http, &listener, err);
+    atomic_store(&s->http, listener);
     if (st != QN_OK) {
         qn_server_destroy(s);
         return st;

@@ -14,7 +14,8 @@ struct qn_server {
     qn_server_options options;
     qn_metrics metrics;
     int64_t started_ms;
-    qn_http_server *http;
+    /* Set once the listener runs; its first requests may come before that. */
+    _Atomic(qn_http_server *) http;
 };
 
 extern const qn_route qn_routes[];
