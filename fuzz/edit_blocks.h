@@ -45,7 +45,9 @@ static qn_blockfile *edit_blocks(const qn_blockfile *sound, const char magic[8],
     qn_error err = {0};
     qn_blockfile_writer *w = NULL;
     qn_blockfile *out = NULL;
-    if (qn_blockfile_writer_create(a, NULL, magic, 0, &w, &err) != QN_OK) return NULL;
+    uint32_t version = qn_blockfile_version(sound);
+    if (qn_blockfile_writer_create(a, NULL, magic, version, &w, &err) != QN_OK)
+        return NULL;
     size_t count = qn_blockfile_count(sound);
     for (size_t i = 0; i < count; i++) {
         uint32_t kind = 0, id = 0;
@@ -67,8 +69,8 @@ static qn_blockfile *edit_blocks(const qn_blockfile *sound, const char magic[8],
     size_t size = 0;
     uint8_t *image = qn_blockfile_writer_take(w, &size);
     qn_blockfile_writer_destroy(w);
-    qn_assert(qn_blockfile_open_memory(a, image, size, true, "fuzz", magic, 0, &out,
-                                       &err) == QN_OK);
+    qn_assert(qn_blockfile_open_memory(a, image, size, true, "fuzz", magic, version,
+                                       &out, &err) == QN_OK);
     return out;
 }
 

@@ -55,15 +55,16 @@ static const qn_blockfile *sound_image(void)
     qn_blockfile_writer *w = NULL;
     must(qn_segment_builder_create(a, 1, &b, &err));
     for (uint32_t d = 0; d < DOCS; d++) add_doc(b, d);
-    must(qn_blockfile_writer_create(a, NULL, QN_SEGMENT_MAGIC, 0, &w, &err));
+    must(qn_blockfile_writer_create(a, NULL, QN_SEGMENT_MAGIC, QN_SEGMENT_VERSION, &w,
+                                    &err));
     must(qn_segment_builder_write(b, w, &err));
     must(qn_blockfile_finish(w, false, &err));
     size_t n = 0;
     uint8_t *image = qn_blockfile_writer_take(w, &n);
     qn_blockfile_writer_destroy(w);
     qn_segment_builder_destroy(b);
-    must(qn_blockfile_open_memory(a, image, n, true, "sound", QN_SEGMENT_MAGIC, 0,
-                                  &file, &err));
+    must(qn_blockfile_open_memory(a, image, n, true, "sound", QN_SEGMENT_MAGIC,
+                                  QN_SEGMENT_VERSION, &file, &err));
     return file;
 }
 

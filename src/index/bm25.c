@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "index/bm25.h"
 
+#include "num/kernels.h"
+
 #include <math.h>
 
 /* Lengths below 24 are themselves; from 24 on the rest is a float of three mantissa
  * bits and an implicit one, rounded down, as SmallFloat.intToByte4 packs it. */
 enum { NORM_EXACT = 24 };
+
+void qn_bm25_scores(const qn_kernels *kernels, const qn_bm25_term *t,
+                    const uint32_t *freqs, const uint8_t *norms, size_t n, float *out)
+{
+    (void)kernels;
+    for (size_t i = 0; i < n; i++) out[i] = qn_bm25_score(t, (float)freqs[i], norms[i]);
+}
 
 uint8_t qn_bm25_norm(uint32_t length)
 {

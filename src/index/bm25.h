@@ -62,6 +62,11 @@ static inline float qn_bm25_score(const qn_bm25_term *t, float freq, uint8_t nor
     return t->weight - t->weight / (1.0f + freq * t->inverse[norm]);
 }
 
+/* The same of n documents at once, to the same bits. */
+struct qn_kernels;
+void qn_bm25_scores(const struct qn_kernels *kernels, const qn_bm25_term *t,
+                    const uint32_t *freqs, const uint8_t *norms, size_t n, float *out);
+
 uint8_t qn_bm25_norm(uint32_t length);
 /* The length that scores with this norm: at most the true one. */
 uint32_t qn_bm25_norm_length(uint8_t norm);

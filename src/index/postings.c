@@ -169,6 +169,7 @@ static qn_status enter_block(qn_postings *p, uint32_t block, qn_error *err)
     }
     p->block = block;
     p->pos_slot = 0;
+    p->has_block_norms = false;
     set_slot(p, 0);
     return QN_OK;
 }
@@ -229,6 +230,8 @@ qn_status qn_postings__init(qn_postings *p, const postings_source *s,
         .has_freqs = s->has_freqs,
         .file = s->file,
         .base = s->postings.p,
+        .norms_of = s->norms,
+        .kernels = s->kernels,
         .pos_count = term->total_term_freq,
         .pos_chunk = UINT64_MAX,
         .arena = arena,
@@ -247,7 +250,10 @@ qn_status qn_postings__init(qn_postings *p, const postings_source *s,
         return corrupt(p, (const uint8_t *)p->base, "no such document", err);
     p->docs[0] = term->doc;
     p->freqs[0] = (uint32_t)term->total_term_freq;
-    p->bound = (qn_postings_bound){.freq = p->freqs[0], .norm = s->single_norm};
+    p->bound = (qn_postings_bound){
+        .freq = p->freqs[0],
+        .norm = s->norms == NULL ? 1 : s->norms[term->doc],
+    };
     p->filled = 1;
     set_slot(p, 0);
     return QN_OK;
@@ -332,6 +338,54 @@ void qn_postings_rest(const qn_postings *p, const uint32_t **docs,
     *n = p->filled - p->slot;
 }
 
+void qn_postings_rest_docs(const qn_postings *p, const uint32_t **docs, size_t *n)
+{
+    *docs = p->docs + p->slot;
+    *n = p->filled - p->slot;
+}
+
+qn_status qn_postings_rest3(qn_postings *p, const uint32_t **docs,
+                            const uint32_t **freqs, const uint8_t **norms, size_t *n,
+                            qn_error *err)
+{
+    (void)err;
+    if (!p->has_block_norms) {
+        for (size_t i = 0; i < p->filled; i++)
+            p->norms[i] = p->norms_of == NULL ? 1 : p->norms_of[p->docs[i]];
+        p->has_block_norms = true;
+    }
+    *docs = p->docs + p->slot;
+    *freqs = p->freqs + p->slot;
+    *norms = p->norms + p->slot;
+    *n = p->filled - p->slot;
+    return QN_OK;
+}
+
+qn_status qn_postings_freq(qn_postings *p, uint32_t *freq, qn_error *err)
+{
+    (void)err;
+    *freq = p->freqs[p->slot];
+    return QN_OK;
+}
+
+qn_status qn_postings_or_bits(qn_postings *p, uint32_t base, uint32_t limit,
+                              uint64_t *bits, qn_error *err)
+{
+    while (p->doc < limit) {
+        uint32_t i = p->slot;
+        for (; i < p->filled && p->docs[i] < limit; i++)
+            qn_bitset_add(bits, p->docs[i] - base);
+        if (i < p->filled) {
+            set_slot(p, i);
+            return QN_OK;
+        }
+        QN_TRY(qn_postings_next_block(p, err));
+    }
+    return QN_OK;
+}
+
+/* ---- bounds ahead ----------------------------------------------------------------- */
+
 void qn_postings_peek(const qn_postings *p, uint32_t target, uint32_t *last,
                       qn_postings_bound *bound)
 {
@@ -342,6 +396,55 @@ void qn_postings_peek(const qn_postings *p, uint32_t target, uint32_t *last,
     if (block == p->block_count) return;
     *last = skip_last(p, block);
     *bound = skip_bound(p, block);
+}
+
+void qn_postings_block_ahead(qn_postings *p, uint32_t target, qn_postings_range *out)
+{
+    *out = (qn_postings_range){.n = p->doc != QN_DOC_END};
+    qn_postings_peek(p, target, &out->last, &out->pairs[0]);
+}
+
+void qn_postings_super_ahead(qn_postings *p, uint32_t target, qn_postings_range *out)
+{
+    qn_postings_block_ahead(p, target, out);
+}
+
+float qn_postings_range_score(const qn_postings_range *r, const qn_bm25_term *t)
+{
+    float best = 0;
+    for (uint32_t i = 0; i < r->n; i++) {
+        const qn_postings_bound *b = &r->pairs[i];
+        float score = b->freq == UINT32_MAX ? t->weight
+                                            : qn_bm25_score(t, (float)b->freq, b->norm);
+        if (score > best) best = score;
+    }
+    return best;
+}
+
+float qn_postings_bound_between(qn_postings *p, uint32_t base, uint32_t limit,
+                                const qn_bm25_term *t)
+{
+    float best = 0;
+    uint32_t at = p->doc > base ? p->doc : base;
+    while (at < limit) {
+        qn_postings_range r;
+        qn_postings_block_ahead(p, at, &r);
+        float score = qn_postings_range_score(&r, t);
+        if (score > best) best = score;
+        if (r.last == QN_DOC_END) break;
+        at = r.last + 1;
+    }
+    return best;
+}
+
+qn_status qn_postings_best(qn_postings *p, qn_arena *arena, qn_postings_top *out,
+                           qn_error *err)
+{
+    (void)p;
+    (void)arena;
+    (void)err;
+    *out = (qn_postings_top){0};
+    return QN_OK;
 }
 
 /* ---- positions --------------------------------------------------------------------

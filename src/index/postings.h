@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* index/postings.h -- walk one term's posting list in ascending document order.
  *
- * On disk a list is full blocks of 128 documents (ids delta-coded and bit-packed, then
- * their frequencies), closed by a varint tail of 0..127; a table in front gives each
- * block's last document, so seek() touches only the blocks it lands in. Positions are a
- * stream of their own, read only when asked for. Bytes: docs/formats/segment.md.
+ * On disk a list is full blocks of 128 documents, then a tail of 0..127; tables in front
+ * give each block's last document and its bounds, and those of super-blocks of 32
+ * blocks, so that seek() touches only the blocks it lands in. Positions are a stream of
+ * their own, read only when asked for. Bytes: docs/formats/segment.md.
+ *
+ * One document at a time:
  *
  *     qn_postings p;
  *     QN_TRY(qn_segment_postings(seg, &term, arena, &p, err));
@@ -13,8 +15,17 @@
  *         QN_TRY(qn_postings_next(&p, err));
  *     }
  *
+ * A block at a time, for scorers:
+ *
+ *     QN_TRY(qn_segment_postings_open(seg, &term, QN_POSTINGS_LAZY, NULL, &p, err));
+ *     while (p.doc != QN_DOC_END) {
+ *         QN_TRY(qn_postings_rest3(&p, &docs, &freqs, &norms, &n, err));
+ *         qn_bm25_scores(p.kernels, &bm25, freqs, norms, n, scores);
+ *         QN_TRY(qn_postings_next_block(&p, err));
+ *     }
+ *
  * Lifetime   a cursor borrows the segment: valid until the segment is closed. It lives
- *            in the caller's memory and needs no close.
+ *            in the caller's memory and needs no close; it must not be copied.
  * Threads    one cursor, one thread. Any number of cursors per segment.
  * Errors     a block is validated when first decoded, so next() and seek() can return
  *            QN_ECORRUPT long after the cursor was made. */
@@ -22,8 +33,17 @@
 #define QN_INDEX_POSTINGS_H
 
 #include "base/arena.h"
+#include "index/bm25.h"
 
-enum { QN_POSTINGS_BLOCK = 128 };
+enum {
+    QN_POSTINGS_BLOCK = 128,
+    QN_POSTINGS_SUPER = 32, /* blocks of a super-block: 4096 documents of the list */
+    QN_POSTINGS_PAIRS = 6,  /* bounds of a range at most */
+
+    /* How a cursor is opened. Lazy: frequencies are decoded only when rest3() or
+     * qn_postings_freq() asks for them, and p->freq is void. */
+    QN_POSTINGS_LAZY = 1,
+};
 struct qn_blockfile;
 #define QN_DOC_END UINT32_MAX /* past the last document; above every document id */
 
@@ -34,12 +54,28 @@ typedef struct qn_postings_bound {
     uint8_t norm;  /* of the shortest document; 1 in fields without norms */
 } qn_postings_bound;
 
+/* A closer bound of a run of the list: each of its documents is dominated by one of the
+ * pairs (has at most its frequency and at least its length). */
+typedef struct qn_postings_range {
+    uint32_t
+        last;   /* last document of the run; QN_DOC_END: nothing from the target on */
+    uint32_t n; /* pairs; 0 when there is nothing */
+    qn_postings_bound pairs[QN_POSTINGS_PAIRS];
+} qn_postings_range;
+
+/* One of a list's best documents. */
+typedef struct qn_postings_entry {
+    uint32_t doc, freq;
+    uint8_t norm;
+} qn_postings_entry;
+
 typedef struct qn_postings {
     uint32_t doc;  /* current document, or QN_DOC_END */
     uint32_t freq; /* occurrences of the term in `doc`, >= 1; 1 in keyword fields */
     uint32_t doc_count; /* documents in the whole list */
     bool has_positions;
-    qn_postings_bound bound; /* over the whole list */
+    qn_postings_bound bound;          /* over the whole list */
+    const struct qn_kernels *kernels; /* what the segment was opened with */
 
     /* Private to postings.c. */
     uint32_t slot, filled;       /* place in the decoded block, documents in it */
@@ -58,6 +94,9 @@ typedef struct qn_postings {
     qn_arena *arena;
     uint32_t *many; /* positions of a document with more than 128 */
     size_t many_capacity;
+    const uint8_t *norms_of; /* by document; NULL: none, all count as 1 */
+    bool has_block_norms;    /* `norms` is that of the block */
+    uint8_t norms[QN_POSTINGS_BLOCK];
     uint32_t docs[QN_POSTINGS_BLOCK], freqs[QN_POSTINGS_BLOCK];
     uint32_t chunk[QN_POSTINGS_BLOCK], few[QN_POSTINGS_BLOCK];
 } qn_postings;
@@ -77,18 +116,70 @@ QN_MUST_CHECK qn_status qn_postings_positions(qn_postings *p,
                                               const uint32_t **positions, size_t *n,
                                               qn_error *err);
 
+/* Of the current document, in lazy cursors too; not at the end. */
+QN_MUST_CHECK qn_status qn_postings_freq(qn_postings *p, uint32_t *freq, qn_error *err);
+/* Its length byte, 1 in fields without norms. */
+static inline uint8_t qn_postings_norm(const qn_postings *p)
+{
+    return p->norms_of == NULL ? 1 : p->norms_of[p->doc];
+}
+
 /* ---- a block at a time, for scorers ------------------------------------------ */
 
 /* The decoded documents from the current one on: docs[0] is p->doc. n is 0 at the end.
- */
+ * The arrays are the cursor's: valid until it moves. */
+void qn_postings_rest_docs(const qn_postings *p, const uint32_t **docs, size_t *n);
+/* With frequencies (all 1 in keyword fields); not for lazy cursors. */
 void qn_postings_rest(const qn_postings *p, const uint32_t **docs,
                       const uint32_t **freqs, size_t *n);
+/* With frequencies and length bytes, for any cursor. */
+QN_MUST_CHECK qn_status qn_postings_rest3(qn_postings *p, const uint32_t **docs,
+                                          const uint32_t **freqs, const uint8_t **norms,
+                                          size_t *n, qn_error *err);
 /* Decodes the following block and moves to its first document, or to QN_DOC_END. */
 QN_MUST_CHECK qn_status qn_postings_next_block(qn_postings *p, qn_error *err);
-/* Without decoding: moves the *shallow* position to the block that would hold `target`
- * (>= the current document) and gives that block's last document and bound; *last is
- * QN_DOC_END when the list ends before. The cursor itself does not move. */
+/* Sets bit (document - base) for every document of the list from the current one on that
+ * is in [base, limit), and moves to the first one >= limit. Needs p->doc >= base; `bits`
+ * has (limit - base) bits or more. Blocks stored as bitmaps are ORed by words. */
+QN_MUST_CHECK qn_status qn_postings_or_bits(qn_postings *p, uint32_t base,
+                                            uint32_t limit, uint64_t *bits,
+                                            qn_error *err);
+
+/* ---- bounds ahead, without decoding and without moving -------------------------- */
+
+/* Moves the *shallow* position to the block that would hold `target` (>= the current
+ * document) and gives that block's last document and bound; *last is QN_DOC_END when
+ * the list ends before. The cursor itself does not move. */
 void qn_postings_peek(const qn_postings *p, uint32_t target, uint32_t *last,
                       qn_postings_bound *bound);
+/* The same with closer bounds: of the block that would hold `target`, and of the
+ * super-block (which runs to its own last document). Targets need not ascend, though
+ * that is fastest. */
+void qn_postings_block_ahead(qn_postings *p, uint32_t target, qn_postings_range *out);
+void qn_postings_super_ahead(qn_postings *p, uint32_t target, qn_postings_range *out);
+/* No score in the range is greater (0 for an empty one). */
+float qn_postings_range_score(const qn_postings_range *r, const qn_bm25_term *t);
+/* No score of the list's documents in [base, limit) is greater; 0 when there is none for
+ * certain. Looks at super-blocks where they lie inside, at blocks elsewhere. */
+float qn_postings_bound_between(qn_postings *p, uint32_t base, uint32_t limit,
+                                const qn_bm25_term *t);
+
+/* ---- the best documents of a frequent term -------------------------------------- */
+
+/* Some of the list's documents, the best first under the statistics that the segment was
+ * written with, and what bounds all others: each document left out is dominated by a
+ * pair of `left_out` (its frequency, its norm) and is not below that pair's `doc`.
+ *
+ * So when the k-th best of the entries under today's statistics (score, then lower
+ * document) comes before every pair of `left_out` (score, then `doc`), the k best of the
+ * entries are the k best of the list; else the caller walks the list. Deleted documents
+ * are the caller's to skip. *n is 0 where no such list is stored: rare terms, and fields
+ * without frequencies. */
+typedef struct qn_postings_top {
+    const qn_postings_entry *entries, *left_out; /* in the arena */
+    size_t n, left_out_n;
+} qn_postings_top;
+QN_MUST_CHECK qn_status qn_postings_best(qn_postings *p, qn_arena *arena,
+                                         qn_postings_top *out, qn_error *err);
 
 #endif

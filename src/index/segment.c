@@ -94,6 +94,15 @@ static qn_status read_fields(qn_segment *seg, qn_error *err)
     return QN_OK;
 }
 
+static qn_status check_version(const qn_blockfile *file, qn_error *err)
+{
+    if (qn_blockfile_version(file) == QN_SEGMENT_VERSION) return QN_OK;
+    return qn_fail_file(err, QN_EVERSION, qn_blockfile_name(file), QN_AT_NONE,
+                        "%s is of an unreleased format (version %" PRIu32
+                        "): ingest again",
+                        qn_blockfile_name(file), qn_blockfile_version(file));
+}
+
 qn_status qn_segment_open(qn_alloc *a, qn_blockfile *file, qn_segment **out,
                           qn_error *err)
 {
@@ -102,7 +111,9 @@ qn_status qn_segment_open(qn_alloc *a, qn_blockfile *file, qn_segment **out,
     if (seg == NULL) return qn_fail(err, QN_ENOMEM, "a segment");
     seg->alloc = a;
     seg->file = file;
-    qn_status st = read_fields(seg, err);
+    seg->kernels = qn_kernels_best();
+    qn_status st = check_version(file, err);
+    if (st == QN_OK) st = read_fields(seg, err);
     if (st != QN_OK) {
         seg->file = NULL; /* still the caller's */
         qn_segment_close(seg);
@@ -193,13 +204,21 @@ qn_status qn_segment_norms(const qn_segment *seg, uint32_t field, const uint8_t 
 qn_status qn_segment_postings(const qn_segment *seg, const qn_term *term,
                               qn_arena *arena, qn_postings *out, qn_error *err)
 {
+    return qn_segment_postings_open(seg, term, 0, arena, out, err);
+}
+
+qn_status qn_segment_postings_open(const qn_segment *seg, const qn_term *term,
+                                   unsigned flags, qn_arena *arena, qn_postings *out,
+                                   qn_error *err)
+{
     postings_source s = {
         .file = seg->file,
         .field = term->field,
         .doc_limit = seg->doc_count,
         .postings = {"", 0},
         .positions = {"", 0},
-        .single_norm = 1,
+        .lazy = flags & QN_POSTINGS_LAZY,
+        .kernels = seg->kernels,
     };
     if (term->doc_freq == 0) return qn_postings__init(out, &s, term, arena, err);
     const segment_field *f = find_field(seg, term->field);
@@ -211,11 +230,7 @@ qn_status qn_segment_postings(const qn_segment *seg, const qn_term *term,
     if (s.has_freqs)
         QN_TRY(qn_segment__block(seg->file, QN_BLOCK_POSITIONS, term->field,
                                  &s.positions, err));
-    if (f->pub.has_norms && term->doc_freq == 1 && term->doc < seg->doc_count) {
-        const uint8_t *norms = NULL;
-        QN_TRY(qn_segment_norms(seg, term->field, &norms, err));
-        s.single_norm = norms[term->doc];
-    }
+    QN_TRY(qn_segment_norms(seg, term->field, &s.norms, err));
     return qn_postings__init(out, &s, term, arena, err);
 }
 

@@ -21,7 +21,7 @@
 
 #define QN_SEGMENT_MAGIC "QNSEG\0\0"
 enum {
-    QN_SEGMENT_VERSION = 0,
+    QN_SEGMENT_VERSION = 1,      /* 0 was never released: refused */
     QN_SEGMENT_ID_MAX = 512,     /* bytes of a document id */
     QN_SEGMENT_TERM_MAX = 32766, /* bytes of a term */
 };
@@ -104,6 +104,11 @@ QN_MUST_CHECK qn_status qn_segment_term(const qn_segment *seg, uint32_t field,
 QN_MUST_CHECK qn_status qn_segment_postings(const qn_segment *seg, const qn_term *term,
                                             QN_NULLABLE qn_arena *arena,
                                             qn_postings *out, qn_error *err);
+/* The same with flags: 0 or QN_POSTINGS_LAZY. */
+QN_MUST_CHECK qn_status qn_segment_postings_open(const qn_segment *seg,
+                                                 const qn_term *term, unsigned flags,
+                                                 QN_NULLABLE qn_arena *arena,
+                                                 qn_postings *out, qn_error *err);
 /* One length byte a document (index/bm25.h), 0 where it has no token of the field; NULL
  * for fields without norms. */
 QN_MUST_CHECK qn_status qn_segment_norms(const qn_segment *seg, uint32_t field,

@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "base/vec.h"
 #include "index/segment.h"
+#include "num/kernels.h"
 
 #include <stdatomic.h>
 
@@ -21,6 +22,7 @@ struct qn_segment {
     qn_blockfile *file;
     uint32_t doc_count;
     uint64_t id_seed;
+    const qn_kernels *kernels;
     size_t field_count;
     segment_field *fields; /* ascending id */
 };
@@ -76,8 +78,9 @@ typedef struct postings_source {
     const qn_blockfile *file;
     uint32_t field, doc_limit;
     qn_slice postings, positions; /* whole blocks */
-    bool has_freqs;
-    uint8_t single_norm; /* norm of a list of one document */
+    bool has_freqs, lazy;
+    const uint8_t *norms; /* by document; NULL: none */
+    const qn_kernels *kernels;
 } postings_source;
 
 QN_MUST_CHECK qn_status qn_postings__init(qn_postings *p, const postings_source *s,
