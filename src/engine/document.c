@@ -213,6 +213,7 @@ static qn_status take_piece(walk *w, const qn_field *f, const qn_json *v, qn_sli
     case QN_FIELD_DATE:
         return take_date(w, f, v, text);
     case QN_FIELD_VECTOR:
+    case QN_FIELD_GEO:
         break;
     }
     return does_not_fit(w, f, v, "not a vector");

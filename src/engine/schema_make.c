@@ -138,6 +138,7 @@ qn_status qn_schema__add_own_index(qn_table_schema *s, const qn_field *f, qn_err
     case QN_FIELD_FLOAT:
     case QN_FIELD_DOUBLE:
     case QN_FIELD_DATE:
+    case QN_FIELD_GEO:
         if (!f->column) return QN_OK;
         break;
     }

@@ -1,52 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "index/column.h"
 
+#include "index/column_pack.h"
 #include "index/segment_internal.h"
 
-#include <math.h>
+enum { RUN = 256 }; /* documents whose places are found together */
 
 /* ---- opening ----------------------------------------------------------------------
  */
 
 static bool is_column_type(uint8_t type)
 {
-    return type >= QN_FIELD_KEYWORD && type <= QN_FIELD_DATE;
-}
-
-static bool is_width(const qn_column *c)
-{
-    if (c->type == QN_FIELD_FLOAT) return c->width == 4;
-    if (c->type == QN_FIELD_DOUBLE) return c->width == 8;
-    if (c->width == 8) return c->type != QN_FIELD_KEYWORD;
-    return c->width == 0 || c->width == 1 || c->width == 2 || c->width == 4;
-}
-
-/* Takes `size` bytes off the block, and the zeros up to the next multiple of 8. */
-static const uint8_t *take(qn_slice *rest, uint64_t size)
-{
-    uint64_t padded = qn_align_up(size, 8);
-    if (padded < size || padded > rest->n ||
-        !qn_segment__zero(rest->p + size, (size_t)(padded - size)))
-        return NULL;
-    const uint8_t *p = (const uint8_t *)rest->p;
-    rest->p += padded;
-    rest->n -= padded;
-    return p;
+    return (type >= QN_FIELD_KEYWORD && type <= QN_FIELD_DATE) || type == QN_FIELD_GEO;
 }
 
 static bool read_header(qn_column *c, qn_slice *rest, uint32_t doc_count,
                         uint64_t *dict_bytes)
 {
-    const uint8_t *p = take(rest, SEGMENT_HEADER);
-    if (p == NULL || !is_column_type(p[0]) || p[1] != 0 ||
-        p[2] > (COLUMN_MULTI | COLUMN_MISSING) ||
+    const uint8_t *p = qn_packed__take(rest, SEGMENT_HEADER);
+    if (p == NULL || !is_column_type(p[0]) || p[1] != COLUMN_CODEC ||
+        p[2] > (COLUMN_MULTI | COLUMN_MISSING | COLUMN_RANKED) || p[3] != 0 ||
         !qn_segment__zero((const char *)p + 36, 4) ||
         !qn_segment__zero((const char *)p + 48, SEGMENT_HEADER - 48))
         return false;
     c->type = (qn_field_type)p[0];
     c->multi = p[2] & COLUMN_MULTI;
     c->has_missing = p[2] & COLUMN_MISSING;
-    c->width = p[3];
+    c->ranked = p[2] & COLUMN_RANKED;
     c->doc_count = qn_load32(p + 4);
     c->value_count = qn_load64(p + 8);
     c->min.i64 = (int64_t)qn_load64(p + 16);
@@ -54,27 +34,35 @@ static bool read_header(qn_column *c, qn_slice *rest, uint32_t doc_count,
     c->dict_count = qn_load32(p + 32);
     *dict_bytes = qn_load64(p + 40);
     bool keyword = c->type == QN_FIELD_KEYWORD;
-    return is_width(c) && c->doc_count == doc_count && c->value_count <= UINT32_MAX &&
+    return c->doc_count == doc_count && c->value_count <= UINT32_MAX &&
            *dict_bytes <= UINT32_MAX && (keyword ? c->dict_count > 0 : true) &&
            (keyword || (c->dict_count == 0 && *dict_bytes == 0)) &&
-           (c->multi || c->value_count <= doc_count);
+           (c->multi || c->value_count <= doc_count) &&
+           (!c->ranked || (c->has_missing && !c->multi));
 }
 
 static bool lay_sections(qn_column *c, qn_slice *rest, uint64_t dict_bytes)
 {
+    size_t words = qn_bitset_words(c->doc_count);
     if (c->has_missing && !c->multi) {
-        c->present = take(rest, (uint64_t)qn_bitset_words(c->doc_count) * 8);
+        c->present = qn_packed__take(rest, (uint64_t)words * 8);
         if (c->present == NULL) return false;
     }
-    if (c->multi) {
-        c->offsets = take(rest, ((uint64_t)c->doc_count + 1) * 4);
-        if (c->offsets == NULL) return false;
+    if (c->ranked) {
+        uint64_t blocks = ((uint64_t)c->doc_count + QN_COLUMN_BLOCK) / QN_COLUMN_BLOCK;
+        c->ranks = qn_packed__take(rest, blocks * 4);
+        if (c->ranks == NULL) return false;
     }
-    c->values = take(rest, (c->multi ? c->value_count : c->doc_count) * c->width);
-    if (c->values == NULL) return false;
+    if (c->multi && !qn_packed__lay(&c->places, (uint64_t)c->doc_count + 1, rest))
+        return false;
+    uint64_t count = c->multi || c->ranked ? c->value_count : c->doc_count;
+    if (!qn_packed__lay(&c->values, count, rest)) return false;
+    if (c->type == QN_FIELD_GEO && !qn_packed__lay(&c->longitudes, count, rest))
+        return false;
     if (c->type == QN_FIELD_KEYWORD) {
-        c->dict_offsets = take(rest, ((uint64_t)c->dict_count + 1) * 4);
-        c->dict_bytes = c->dict_offsets == NULL ? NULL : take(rest, dict_bytes);
+        if (!qn_packed__lay(&c->dict_places, (uint64_t)c->dict_count + 1, rest))
+            return false;
+        c->dict_bytes = qn_packed__take(rest, dict_bytes);
         if (c->dict_bytes == NULL) return false;
     }
     return rest->n == 0;
@@ -89,23 +77,36 @@ static bool present(const qn_column *c, uint32_t doc)
 /* ---- validating whole --------------------------------------------------------------
  */
 
-static bool offsets_rise(const uint8_t *offsets, uint32_t count, uint64_t end)
+static bool places_rise(const qn_packed *p, uint64_t end)
 {
-    uint32_t before = 0;
-    if (qn_load32(offsets) != 0) return false;
-    for (uint32_t i = 1; i <= count; i++) {
-        uint32_t at = qn_load32(offsets + (size_t)i * 4);
-        if (at < before) return false;
-        before = at;
+    int64_t before = 0, run[PACK_BLOCK];
+    for (uint64_t at = 0; at < p->count; at += PACK_BLOCK) {
+        size_t n = p->count - at < PACK_BLOCK ? (size_t)(p->count - at) : PACK_BLOCK;
+        qn_packed__run(p, at, n, run);
+        if (at == 0 && run[0] != 0) return false;
+        for (size_t i = 0; i < n; i++) {
+            if (run[i] < before) return false;
+            before = run[i];
+        }
     }
-    return before == end;
+    return (uint64_t)before == end;
 }
 
 static bool ordinals_fit(const qn_column *c)
 {
-    uint64_t n = c->multi ? c->value_count : c->doc_count;
-    for (uint64_t i = 0; i < n; i++)
-        if (qn_column_value_ord(c, i) >= c->dict_count) return false;
+    int64_t run[PACK_BLOCK];
+    const qn_packed *p = &c->values;
+    for (uint64_t at = 0; at < p->count; at += PACK_BLOCK) {
+        size_t n = p->count - at < PACK_BLOCK ? (size_t)(p->count - at) : PACK_BLOCK;
+        bool bad = false;
+        qn_packed__run(p, at, n, run);
+        for (size_t i = 0; i < n; i++) bad |= (uint64_t)run[i] >= c->dict_count;
+        /* Only what no document has may be anything. */
+        for (size_t i = 0; bad && i < n; i++)
+            if ((uint64_t)run[i] >= c->dict_count &&
+                (c->multi || c->ranked || present(c, (uint32_t)(at + i))))
+                return false;
+    }
     return true;
 }
 
@@ -117,21 +118,42 @@ static bool dict_sorted(const qn_column *c)
     return true;
 }
 
-static bool present_count_fits(const qn_column *c)
+/* Also that no bit stands behind the last document, and that the ranks are right. */
+static bool present_fits(const qn_column *c)
 {
+    if (c->present == NULL) return c->multi || c->value_count == c->doc_count;
     uint64_t n = 0;
-    for (uint32_t doc = 0; doc < c->doc_count; doc++) n += qn_column_has(c, doc);
-    return (c->multi || n == c->value_count) && c->has_missing == (n < c->doc_count);
+    for (uint32_t word = 0; word < qn_bitset_words(c->doc_count); word++) {
+        uint64_t bits = qn_load64(c->present + (size_t)word * 8);
+        uint32_t left = c->doc_count - word * 64;
+        if (left < 64 && bits >> left != 0) return false;
+        if (c->ranked && word % (QN_COLUMN_BLOCK / 64) == 0 &&
+            qn_load32(c->ranks + (size_t)(word / (QN_COLUMN_BLOCK / 64)) * 4) != n)
+            return false;
+        n += (uint64_t)__builtin_popcountll(bits);
+    }
+    if (c->ranked && c->doc_count % QN_COLUMN_BLOCK == 0 &&
+        qn_load32(c->ranks + (size_t)(c->doc_count / QN_COLUMN_BLOCK) * 4) != n)
+        return false;
+    return n == c->value_count && n < c->doc_count;
+}
+
+static bool missing_fits(const qn_column *c)
+{
+    if (!c->multi) return true;
+    bool missing = false;
+    for (uint32_t doc = 0; doc < c->doc_count && !missing; doc++)
+        missing = !qn_column_has(c, doc);
+    return missing == c->has_missing;
 }
 
 /* Everything that a read relies on, so that reads need not look again. */
 static bool all_values_fit(const qn_column *c, uint64_t dict_bytes)
 {
-    if (c->multi && !offsets_rise(c->offsets, c->doc_count, c->value_count))
-        return false;
-    if (!present_count_fits(c)) return false;
+    if (c->multi && !places_rise(&c->places, c->value_count)) return false;
+    if (!present_fits(c) || !missing_fits(c)) return false;
     if (c->type != QN_FIELD_KEYWORD) return true;
-    return offsets_rise(c->dict_offsets, c->dict_count, dict_bytes) && dict_sorted(c) &&
+    return places_rise(&c->dict_places, dict_bytes) && dict_sorted(c) &&
            ordinals_fit(c);
 }
 
@@ -151,69 +173,147 @@ qn_status qn_column__init(qn_column *c, const qn_blockfile *f, uint32_t field,
     return QN_OK;
 }
 
-/* ---- reading ------------------------------------------------------------------------
+/* ---- places -------------------------------------------------------------------------
  */
 
-static uint64_t load_value(const qn_column *c, uint64_t place)
+/* Present documents before `doc`. */
+static uint64_t rank_of(const qn_column *c, uint32_t doc)
 {
-    switch (c->width) {
-    case 1:
-        return c->values[place];
-    case 2:
-        return qn_load16(c->values + place * 2);
-    case 4:
-        return qn_load32(c->values + place * 4);
-    case 8:
-        return qn_load64(c->values + place * 8);
-    default:
-        return 0;
-    }
+    uint64_t n = qn_load32(c->ranks + (size_t)(doc / QN_COLUMN_BLOCK) * 4);
+    uint32_t word = doc / QN_COLUMN_BLOCK * (QN_COLUMN_BLOCK / 64);
+    for (; word < doc / 64; word++)
+        n += (uint64_t)__builtin_popcountll(qn_load64(c->present + (size_t)word * 8));
+    if (doc % 64 == 0) return n;
+    uint64_t bits = qn_load64(c->present + (size_t)word * 8);
+    return n + (uint64_t)__builtin_popcountll(bits << (64 - doc % 64));
 }
 
-int64_t qn_column_value_i64(const qn_column *c, uint64_t place)
+/* Where the values of `doc` begin; `doc` may be doc_count. */
+uint64_t qn_column__place(const qn_column *c, uint32_t doc)
 {
-    return (int64_t)((uint64_t)c->min.i64 + load_value(c, place));
-}
-
-double qn_column_value_f64(const qn_column *c, uint64_t place)
-{
-    uint64_t bits = load_value(c, place);
-    if (c->type == QN_FIELD_FLOAT) return (double)qn_bits_float((uint32_t)bits);
-    if (c->type != QN_FIELD_DOUBLE) return (double)qn_column_value_i64(c, place);
-    double d;
-    memcpy(&d, &bits, sizeof d);
-    return d;
-}
-
-uint32_t qn_column_value_ord(const qn_column *c, uint64_t place)
-{
-    return (uint32_t)load_value(c, place);
+    if (c->multi) return (uint64_t)qn_packed__get(&c->places, doc);
+    return c->ranked ? rank_of(c, doc) : doc;
 }
 
 void qn_column_range(const qn_column *c, uint32_t doc, uint64_t *begin, uint64_t *limit)
 {
-    if (c->multi) {
-        *begin = qn_load32(c->offsets + (size_t)doc * 4);
-        *limit = qn_load32(c->offsets + (size_t)doc * 4 + 4);
-    } else {
-        *begin = doc;
-        *limit = (uint64_t)doc + present(c, doc);
-    }
+    *begin = qn_column__place(c, doc);
+    *limit = c->multi ? (uint64_t)qn_packed__get(&c->places, (uint64_t)doc + 1)
+                      : *begin + present(c, doc);
 }
 
 bool qn_column_has(const qn_column *c, uint32_t doc)
 {
+    if (!c->multi) return present(c, doc);
     uint64_t begin = 0, limit = 0;
     qn_column_range(c, doc, &begin, &limit);
     return begin < limit;
 }
 
-/* The place of a document's first value; false when it has none. */
-static inline bool first_place(const qn_column *c, uint32_t doc, uint64_t *place)
+/* ---- single values ------------------------------------------------------------------
+ */
+
+static double f64_of_bits(uint64_t bits)
 {
-    uint64_t limit = 0;
-    qn_column_range(c, doc, place, &limit);
-    return *place < limit;
+    double d;
+    memcpy(&d, &bits, sizeof d);
+    return d;
+}
+
+/* Sign and magnitude become two's complement, and back: its own inverse. */
+static int64_t fold64(int64_t bits)
+{
+    return bits < 0 ? bits ^ INT64_MAX : bits;
+}
+
+static int32_t fold32(int32_t bits)
+{
+    return bits < 0 ? bits ^ INT32_MAX : bits;
+}
+
+int64_t qn_column_key_f64(qn_field_type type, double v)
+{
+    if (type == QN_FIELD_FLOAT) return fold32((int32_t)qn_float_bits((float)v));
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    return fold64((int64_t)bits);
+}
+
+double qn_column_f64_of_key(qn_field_type type, int64_t key)
+{
+    if (type == QN_FIELD_FLOAT)
+        return (double)qn_bits_float((uint32_t)fold32((int32_t)key));
+    return f64_of_bits((uint64_t)fold64(key));
+}
+
+int64_t qn_column_value_key(const qn_column *c, uint64_t place)
+{
+    return qn_packed__get(&c->values, place);
+}
+
+int64_t qn_column_value_i64(const qn_column *c, uint64_t place)
+{
+    return qn_packed__get(&c->values, place);
+}
+
+double qn_column_value_f64(const qn_column *c, uint64_t place)
+{
+    int64_t key = qn_packed__get(&c->values, place);
+    return qn_column__is_float(c->type) ? qn_column_f64_of_key(c->type, key)
+                                        : (double)key;
+}
+
+uint32_t qn_column_value_ord(const qn_column *c, uint64_t place)
+{
+    return (uint32_t)qn_packed__get(&c->values, place);
+}
+
+uint64_t qn_column_value_bits(const qn_column *c, uint64_t place)
+{
+    uint64_t key = (uint64_t)qn_packed__get(&c->values, place);
+    if (c->type == QN_FIELD_GEO)
+        return key << 32 | (uint32_t)qn_packed__get(&c->longitudes, place);
+    if (!qn_column__is_float(c->type)) return key;
+    double v = qn_column_f64_of_key(c->type, (int64_t)key);
+    memcpy(&key, &v, sizeof key);
+    return key;
+}
+
+/* ---- batches ------------------------------------------------------------------------
+ */
+
+/* Keys at places (or documents: the same where every one stands at its number). The
+ * table is looked at once for as long as places stay in a block. */
+static void load_keys(const qn_packed *p, const uint32_t *places, size_t n,
+                      int64_t *out)
+{
+    uint64_t unit = p->unit;
+    if (p->flat) {
+        const packed_block b = qn_packed__whole(p);
+        for (size_t i = 0; i < n; i++)
+            out[i] = (int64_t)(b.base + unit * qn_packed__raw(&b, places[i]));
+        return;
+    }
+    for (size_t i = 0; i < n;) {
+        uint32_t block = places[i] / PACK_BLOCK;
+        const packed_block b = qn_packed__block(p, block);
+        for (; i < n && places[i] / PACK_BLOCK == block; i++)
+            out[i] =
+                (int64_t)(b.base + unit * qn_packed__raw(&b, places[i] % PACK_BLOCK));
+    }
+}
+
+/* Places of first values and which documents have none; their place is 0. */
+static void find_places(const qn_column *c, const uint32_t *docs, size_t n,
+                        uint32_t *places, uint64_t *missing)
+{
+    memset(missing, 0, qn_bitset_words(n) * sizeof *missing);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t begin = 0, limit = 0;
+        qn_column_range(c, docs[i], &begin, &limit);
+        places[i] = begin < limit ? (uint32_t)begin : 0;
+        if (begin == limit) qn_bitset_add(missing, i);
+    }
 }
 
 static void clear_missing(uint64_t *missing, size_t n)
@@ -221,49 +321,89 @@ static void clear_missing(uint64_t *missing, size_t n)
     if (missing != NULL) memset(missing, 0, qn_bitset_words(n) * sizeof *missing);
 }
 
-void qn_column_get_i64(const qn_column *c, const uint32_t *docs, size_t n, int64_t *out,
-                       uint64_t *missing)
+/* Keys of up to RUN documents; `none` where there is no value. */
+static void load_run(const qn_column *c, const uint32_t *docs, size_t n, int64_t none,
+                     int64_t *out, uint64_t *missing)
+{
+    uint32_t places[RUN];
+    uint64_t gone[RUN / 64];
+    if (c->values.count == 0) {
+        memset(gone, 0xFF, sizeof gone);
+    } else {
+        find_places(c, docs, n, places, gone);
+        load_keys(&c->values, places, n, out);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (qn_bitset_has(gone, i)) out[i] = none;
+    if (missing == NULL) return;
+    for (size_t i = 0; i < n; i++) /* `missing` may end within a word of ours */
+        if (qn_bitset_has(gone, i)) qn_bitset_add(missing, i);
+}
+
+static void get_keys(const qn_column *c, const uint32_t *docs, size_t n, int64_t none,
+                     int64_t *out, uint64_t *missing)
 {
     clear_missing(missing, n);
     if (!c->multi && !c->has_missing) {
-        for (size_t i = 0; i < n; i++) out[i] = qn_column_value_i64(c, docs[i]);
+        load_keys(&c->values, docs, n, out);
         return;
     }
-    for (size_t i = 0; i < n; i++) {
-        uint64_t place = 0;
-        bool there = first_place(c, docs[i], &place);
-        out[i] = there ? qn_column_value_i64(c, place) : 0;
-        if (!there && missing != NULL) qn_bitset_add(missing, i);
-    }
+    for (size_t i = 0; i < n; i += RUN)
+        load_run(c, docs + i, n - i < RUN ? n - i : RUN, none, out + i,
+                 missing == NULL ? NULL : missing + i / 64);
+}
+
+void qn_column_get_i64(const qn_column *c, const uint32_t *docs, size_t n, int64_t *out,
+                       uint64_t *missing)
+{
+    get_keys(c, docs, n, 0, out, missing);
+}
+
+void qn_column_get_keys(const qn_column *c, const uint32_t *docs, size_t n,
+                        int64_t *out, uint64_t *missing)
+{
+    get_keys(c, docs, n, 0, out, missing);
 }
 
 void qn_column_get_f64(const qn_column *c, const uint32_t *docs, size_t n, double *out,
                        uint64_t *missing)
 {
-    clear_missing(missing, n);
-    for (size_t i = 0; i < n; i++) {
-        uint64_t place = 0;
-        bool there = first_place(c, docs[i], &place);
-        out[i] = there ? qn_column_value_f64(c, place) : 0.0;
-        if (!there && missing != NULL) qn_bitset_add(missing, i);
+    int64_t keys[RUN];
+    /* The key 0 stands for 0 in every type. */
+    for (size_t at = 0; at < n; at += RUN) {
+        size_t end = n - at < RUN ? n - at : RUN;
+        get_keys(c, docs + at, end, 0, keys,
+                 missing == NULL ? NULL : missing + at / 64);
+        if (c->type == QN_FIELD_FLOAT)
+            for (size_t i = 0; i < end; i++)
+                out[at + i] = (double)qn_bits_float((uint32_t)fold32((int32_t)keys[i]));
+        else if (c->type == QN_FIELD_DOUBLE)
+            for (size_t i = 0; i < end; i++)
+                out[at + i] = f64_of_bits((uint64_t)fold64(keys[i]));
+        else
+            for (size_t i = 0; i < end; i++) out[at + i] = (double)keys[i];
     }
 }
 
 void qn_column_get_ord(const qn_column *c, const uint32_t *docs, size_t n,
                        uint32_t *out)
 {
-    for (size_t i = 0; i < n; i++) {
-        uint64_t place = 0;
-        out[i] = first_place(c, docs[i], &place) ? qn_column_value_ord(c, place)
-                                                 : QN_ORD_NONE;
+    int64_t keys[RUN];
+    for (size_t at = 0; at < n; at += RUN) {
+        size_t end = n - at < RUN ? n - at : RUN;
+        get_keys(c, docs + at, end, QN_ORD_NONE, keys, NULL);
+        for (size_t i = 0; i < end; i++) out[at + i] = (uint32_t)keys[i];
     }
 }
 
+/* ---- the dictionary -------------------------------------------------------------------
+ */
+
 qn_slice qn_column_bytes(const qn_column *c, uint32_t ord)
 {
-    uint32_t begin = qn_load32(c->dict_offsets + (size_t)ord * 4);
-    uint32_t limit = qn_load32(c->dict_offsets + (size_t)ord * 4 + 4);
-    return (qn_slice){(const char *)c->dict_bytes + begin, limit - begin};
+    uint64_t begin = (uint64_t)qn_packed__get(&c->dict_places, ord);
+    uint64_t limit = (uint64_t)qn_packed__get(&c->dict_places, (uint64_t)ord + 1);
+    return (qn_slice){(const char *)c->dict_bytes + begin, (size_t)(limit - begin)};
 }
 
 uint32_t qn_column_lower_bound(const qn_column *c, qn_slice bytes)

@@ -3,12 +3,18 @@
  * read.
  *
  * A column holds integers (integer types, bool, date), floating-point numbers (float,
- * double) or keywords. Keywords are ordinals into a dictionary sorted by bytes, so
- * comparing ordinals compares values. A document may have no value (missing) or, in a
- * multi-value column, several: these keep the order they arrived in, duplicates too.
+ * double), keywords or points on the earth. Keywords are ordinals into a dictionary
+ * sorted by bytes, so comparing ordinals compares values. A document may have no value
+ * (missing) or, in a multi-value column, several: these keep the order they arrived in,
+ * duplicates too.
  *
- * Values are read in batches: one call for a run of documents, so the width of a stored
- * value is decided once a batch.
+ * Values are bit-packed in blocks of 512 whose least and greatest are known, so that
+ * what looks for a range passes over most blocks (qn_column_match, qn_column_bounds).
+ * Values are read in batches: one call for a run of documents, best ascending.
+ *
+ * KEYS. Filters and sorts compare a column's values as int64 keys: the integer itself, a
+ * keyword's ordinal, or a floating-point number's bits in an order-keeping form
+ * (qn_column_key_f64). A point has two: fixed-point latitude and longitude.
  *
  * Lifetime   a qn_column is a view that borrows the segment; it lives in the caller's
  *            memory and needs no close.
@@ -21,6 +27,18 @@
 
 #include "index/schema.h"
 
+enum { QN_COLUMN_BLOCK = 512 }; /* values bounded together */
+
+/* Packed numbers; private to column_pack.h. */
+typedef struct qn_packed {
+    uint64_t count;
+    int64_t base;
+    uint64_t unit;
+    bool flat;
+    uint8_t bits;
+    const uint8_t *table, *data;
+} qn_packed;
+
 typedef struct qn_column {
     qn_field_type type;
     bool multi;           /* some document has more than one value */
@@ -31,14 +49,18 @@ typedef struct qn_column {
     union {
         int64_t i64;
         double f64;
-    } min, max; /* over all values; both 0 when there is none; NaN is left out */
+    } min, max; /* over all values; both 0 when there is none and for keywords and
+                 * points; NaN is left out */
 
     /* Private to column.c. */
-    uint8_t width;          /* bytes a value: 0, 1, 2, 4 or 8 */
+    bool ranked; /* values stand by rank among the present, not by document */
     const uint8_t *present; /* bit set by document, NULL: all there */
-    const uint8_t *offsets; /* multi: u32[doc_count + 1] */
-    const uint8_t *values;
-    const uint8_t *dict_offsets, *dict_bytes;
+    const uint8_t *ranks;   /* ranked: u32, present documents before each 512 */
+    qn_packed places;       /* multi: doc_count + 1 of them */
+    qn_packed values;       /* keys */
+    qn_packed longitudes;   /* GEO; `values` are latitudes */
+    qn_packed dict_places;
+    const uint8_t *dict_bytes;
 } qn_column;
 
 /* The values of several documents, of a multi-value column the first of each. Where a
@@ -54,6 +76,9 @@ void qn_column_get_f64(const qn_column *c, const uint32_t *docs, size_t n, doubl
 #define QN_ORD_NONE UINT32_MAX
 void qn_column_get_ord(const qn_column *c, const uint32_t *docs, size_t n,
                        uint32_t *out);
+/* Keys of any column but GEO. */
+void qn_column_get_keys(const qn_column *c, const uint32_t *docs, size_t n,
+                        int64_t *out, QN_NULLABLE uint64_t *missing);
 
 bool qn_column_has(const qn_column *c, uint32_t doc);
 
@@ -64,6 +89,9 @@ void qn_column_range(const qn_column *c, uint32_t doc, uint64_t *begin,
 int64_t qn_column_value_i64(const qn_column *c, uint64_t place);
 double qn_column_value_f64(const qn_column *c, uint64_t place);
 uint32_t qn_column_value_ord(const qn_column *c, uint64_t place);
+int64_t qn_column_value_key(const qn_column *c, uint64_t place);
+/* As the builder took it: an int64, the bits of a double, an ordinal, a point's bits. */
+uint64_t qn_column_value_bits(const qn_column *c, uint64_t place);
 
 /* The bytes of an ordinal; valid until the segment is closed. */
 qn_slice qn_column_bytes(const qn_column *c, uint32_t ord);
@@ -71,5 +99,50 @@ qn_slice qn_column_bytes(const qn_column *c, uint32_t ord);
 uint32_t qn_column_find(const qn_column *c, qn_slice bytes);
 /* The first ordinal whose bytes are >= these; dict_count when there is none. */
 uint32_t qn_column_lower_bound(const qn_column *c, qn_slice bytes);
+
+/* ---- keys, blocks ------------------------------------------------------------------ */
+
+/* Ascending as the numbers do; -0 just below 0; NaNs beyond both infinities. `type` is
+ * FLOAT (the number is one) or DOUBLE. */
+int64_t qn_column_key_f64(qn_field_type type, double v);
+double qn_column_f64_of_key(qn_field_type type, int64_t key);
+
+/* Sets the bit (of `bits`, by document) of each document of [begin, limit) that has a
+ * value with low <= key <= high; the others stay. `begin` is a multiple of 512. Not for
+ * GEO. */
+void qn_column_match(const qn_column *c, int64_t low, int64_t high, uint32_t begin,
+                     uint32_t limit, uint64_t *bits);
+/* Bounds of the keys around a document: those of all documents from `doc` to *last lie in
+ * [*min, *max]; *min > *max: none of them has a value. */
+void qn_column_bounds(const qn_column *c, uint32_t doc, uint32_t *last, int64_t *min,
+                      int64_t *max);
+/* Values in the blocks that reach into the range: a quick estimate from above. */
+uint64_t qn_column_estimate(const qn_column *c, int64_t low, int64_t high);
+
+/* ---- points ------------------------------------------------------------------------ */
+
+/* 32 bits an angle, as Lucene keeps them: latitude is floor(degrees * 2^32 / 180),
+ * longitude floor(degrees * 2^32 / 360), 90 and 180 one step below. */
+typedef struct qn_geo_point {
+    double lat, lon; /* degrees */
+} qn_geo_point;
+
+int32_t qn_geo_fix_lat(double lat);
+int32_t qn_geo_fix_lon(double lon);
+double qn_geo_lat(int32_t fixed);
+double qn_geo_lon(int32_t fixed);
+/* The bits that the builder takes: latitude above, longitude below. */
+uint64_t qn_geo_bits(double lat, double lon);
+qn_geo_point qn_geo_of_bits(uint64_t bits);
+/* Metres between two points on a sphere of the earth's mean radius, 6,371,008.7714 m:
+ * the haversine of Lucene's SloppyMath, computed exactly. */
+double qn_geo_distance(qn_geo_point a, qn_geo_point b);
+
+/* Bounds of both, as qn_column_bounds(). */
+typedef struct qn_geo_box {
+    int32_t lat_min, lat_max, lon_min, lon_max; /* fixed, both inside */
+} qn_geo_box;
+void qn_column_geo_bounds(const qn_column *c, uint32_t doc, uint32_t *last,
+                          qn_geo_box *out);
 
 #endif

@@ -51,6 +51,8 @@ const char *qn_field_type_name(qn_field_type type)
         return "date";
     case QN_FIELD_VECTOR:
         return "dense_vector";
+    case QN_FIELD_GEO:
+        return "geo_point";
     }
     return "unknown";
 }

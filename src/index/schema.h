@@ -35,6 +35,7 @@ typedef enum qn_field_type {
     QN_FIELD_DOUBLE,
     QN_FIELD_DATE,   /* int64 milliseconds UTC */
     QN_FIELD_VECTOR, /* `dims` numbers */
+    QN_FIELD_GEO,    /* a latitude and a longitude, in degrees */
 } qn_field_type;
 
 typedef enum qn_vector_metric {

@@ -4,6 +4,8 @@
 #include "index/bm25.h"
 #include "index/segment_builder_internal.h"
 
+#include <math.h>
+
 #include <stdlib.h>
 
 static qn_status no_memory(qn_error *err)
@@ -294,6 +296,20 @@ qn_status qn_segment_builder_f64(qn_segment_builder *b, const qn_field *field,
     uint64_t bits = 0;
     memcpy(&bits, &value, sizeof bits);
     return f->column ? add_value(b, f, doc, bits, err) : QN_OK;
+}
+
+qn_status qn_segment_builder_geo(qn_segment_builder *b, const qn_field *field,
+                                 double lat, double lon, qn_error *err)
+{
+    uint32_t doc = 0;
+    builder_field *f = NULL;
+    QN_TRY(current_doc(b, &doc, err));
+    QN_TRY(find_field(b, field, &f, err));
+    if (f->type != QN_FIELD_GEO)
+        return qn_fail(err, QN_EINVAL, "field %u holds no points", f->id);
+    if (!(fabs(lat) <= 90) || !(fabs(lon) <= 180))
+        return qn_fail(err, QN_EINVAL, "no point on the earth: %g, %g", lat, lon);
+    return f->column ? add_value(b, f, doc, qn_geo_bits(lat, lon), err) : QN_OK;
 }
 
 /* ---- sources ----------------------------------------------------------------------

@@ -75,6 +75,11 @@ QN_MUST_CHECK qn_status qn_segment_builder_i64(qn_segment_builder *b,
 QN_MUST_CHECK qn_status qn_segment_builder_f64(qn_segment_builder *b,
                                                const qn_field *field, double value,
                                                qn_error *err);
+/* A point of a GEO field, in degrees: latitude within 90, longitude within 180 either
+ * side (QN_EINVAL else). */
+QN_MUST_CHECK qn_status qn_segment_builder_geo(qn_segment_builder *b,
+                                               const qn_field *field, double lat,
+                                               double lon, qn_error *err);
 /* Once a document: its source JSON verbatim and bytes that only the caller understands
  * (both may be empty). */
 QN_MUST_CHECK qn_status qn_segment_builder_set_source(qn_segment_builder *b,

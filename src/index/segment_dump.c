@@ -77,10 +77,13 @@ static qn_status dump_column(const qn_segment *seg, const qn_segment_field *f,
 {
     qn_column c;
     QN_TRY(qn_segment_column(seg, f->id, &c, err));
-    qn_buf_printf(out, "  column values=%" PRIu64 " width=%d%s%s", c.value_count,
-                  c.width, c.multi ? " multi" : "", c.has_missing ? " missing" : "");
+    qn_buf_printf(out, "  column values=%" PRIu64 " bits=%d%s%s%s", c.value_count,
+                  c.values.bits, c.values.flat ? "" : " blocks",
+                  c.multi ? " multi" : "", c.has_missing ? " missing" : "");
     if (c.type == QN_FIELD_KEYWORD)
         qn_buf_printf(out, " distinct=%" PRIu32 "\n", c.dict_count);
+    else if (c.type == QN_FIELD_GEO)
+        qn_buf_printf(out, "\n");
     else if (qn_column__is_float(c.type))
         qn_buf_printf(out, " min=%.9g max=%.9g\n", c.min.f64, c.max.f64);
     else

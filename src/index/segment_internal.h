@@ -51,8 +51,10 @@ enum {
     SOURCE_BLOCK_MAX = 1 << 28,
     TERMS_PER_BLOCK = 16,
     SKIP_ENTRY = 16, /* one block of a posting list */
-    COLUMN_MULTI = 1,
+    COLUMN_CODEC = 1,
+    COLUMN_MULTI = 1, /* flags of a column */
     COLUMN_MISSING = 2,
+    COLUMN_RANKED = 4,
 };
 
 /* ---- postings ------------------------------------------------------------------ */
@@ -261,7 +263,7 @@ typedef struct column_values {
     uint32_t doc_count;
     size_t count;           /* of values */
     const uint32_t *docs;   /* ascending; equal ones: several values */
-    const uint64_t *values; /* the bits of an int64 or a double, or an ordinal */
+    const uint64_t *values; /* as qn_column_value_bits() */
     const qn_slice *dict;   /* KEYWORD: in byte order */
     uint32_t dict_count;
 } column_values;
@@ -273,6 +275,8 @@ QN_MUST_CHECK qn_status qn_column__write(const column_values *c, uint32_t field,
 QN_MUST_CHECK qn_status qn_column__init(qn_column *c, const qn_blockfile *f,
                                         uint32_t field, uint32_t doc_count,
                                         bool thorough, qn_error *err);
+/* The place of a document's first value, or where it would be; `doc` up to doc_count. */
+uint64_t qn_column__place(const qn_column *c, uint32_t doc);
 static inline bool qn_column__is_float(qn_field_type type)
 {
     return type == QN_FIELD_FLOAT || type == QN_FIELD_DOUBLE;

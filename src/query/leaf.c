@@ -366,6 +366,10 @@ qn_status qn_leaf_value(qn_leaf_maker *m, const qn_leaf_target *t, qn_slice valu
         return qn_fail_at(m->err, QN_EFIELDTYPE, at,
                           "field [%.*s] holds vectors; it is asked with a vector query",
                           QN_SLICE_ARG(f->name));
+    case QN_FIELD_GEO:
+        return qn_fail_at(m->err, QN_EFIELDTYPE, at,
+                          "field [%.*s] holds points; geo queries ask it",
+                          QN_SLICE_ARG(f->name));
     default:
         return number_leaf(m, t, value, at, out);
     }
@@ -446,7 +450,8 @@ qn_status qn_leaf_range(qn_leaf_maker *m, const qn_leaf_target *t,
                         qn_query **out)
 {
     if (t->kind == QN_INDEX_PRIMARY || t->field_count != 1 ||
-        t->fields[0].field->type == QN_FIELD_VECTOR) {
+        t->fields[0].field->type == QN_FIELD_VECTOR ||
+        t->fields[0].field->type == QN_FIELD_GEO) {
         qn_slice name = qn_leaf_target_name(t);
         return qn_fail_at(m->err, QN_EINDEXKIND, at, "[%.*s] does not support ranges",
                           QN_SLICE_ARG(name));

@@ -79,6 +79,7 @@ static bool column_type(const qn_field *f, qn_expr_type *type)
         return true;
     case QN_FIELD_TEXT:
     case QN_FIELD_VECTOR:
+    case QN_FIELD_GEO:
         return false;
     default:
         *type = integer_type(f);

@@ -11,16 +11,20 @@ static const struct {
     const char *name;
     qn_field_type type;
     int64_t values[ROW_DOCS];
-    int width;
+    int bits;
 } int_rows[] = {
     {"all equal", QN_FIELD_INT64, {7, 7, 7, 7}, 0},
-    {"small range", QN_FIELD_INT64, {1000000, 1000255, 1000001, 1000000}, 1},
-    {"two bytes", QN_FIELD_INT32, {-1, 255, 0, 1}, 2},
-    {"four bytes", QN_FIELD_INT32, {-100000, 100000, 0, 1}, 4},
-    {"whole range", QN_FIELD_INT64, {INT64_MIN, INT64_MAX, 0, -1}, 8},
-    {"some missing", QN_FIELD_INT8, {NONE, 5, NONE, -5}, 1},
+    {"small range", QN_FIELD_INT64, {1000000, 1000255, 1000001, 1000000}, 8},
+    {"nine bits", QN_FIELD_INT32, {-1, 255, 0, 1}, 9},
+    {"18 bits", QN_FIELD_INT32, {-100000, 100000, 0, 1}, 18},
+    {"two hundreds", QN_FIELD_INT64, {-500, 700, 300, 100}, 3},
+    {"whole range", QN_FIELD_INT64, {INT64_MIN, INT64_MAX, 0, -1}, 64},
+    {"57 bits are 64", QN_FIELD_INT64, {0, INT64_C(1) << 56, 0, 1}, 64},
+    {"56 bits", QN_FIELD_INT64, {0, (INT64_C(1) << 56) - 1, 0, 1}, 56},
+    {"some missing", QN_FIELD_INT8, {NONE, 5, NONE, -4}, 4},
+    {"most missing", QN_FIELD_INT64, {NONE, NONE, NONE, 9}, 0},
     {"one value", QN_FIELD_BOOL, {NONE, NONE, NONE, 1}, 0},
-    {"dates", QN_FIELD_DATE, {0, 1700000000000, NONE, 5}, 8},
+    {"dates", QN_FIELD_DATE, {0, 1700000000000, NONE, 5000}, 31},
 };
 
 static void check_ints(const qn_column *c, const int64_t *want)
@@ -58,7 +62,8 @@ void test_column_numbers(void **state)
         qn_segment *seg = t_image(b);
         qn_column c;
         T_CALL(qn_segment_column(seg, f.id, &c, &err), &err);
-        T_EQ_I(c.width, int_rows[r].width);
+        T_OK(c.values.flat);
+        T_EQ_I(c.values.bits, int_rows[r].bits);
         T_EQ_I(c.type, f.type);
         check_ints(&c, int_rows[r].values);
         T_EQ_I(qn_segment_column(seg, 77, &c, &err), QN_ENOTFOUND);

@@ -481,11 +481,11 @@ void test_segment_dump(void **state)
         "field 2 keyword docs=2 terms=2 df=2 ttf=2\n"
         "  \"tag0\" df=1 ttf=1 0\n"
         "  \"tag1\" df=1 ttf=1 1\n"
-        "  column values=2 width=1 distinct=2\n"
+        "  column values=2 bits=1 distinct=2\n"
         "field 3 integer docs=0 terms=0 df=0 ttf=0\n"
-        "  column values=1 width=0 missing min=1991 max=1991\n"
+        "  column values=1 bits=0 missing min=1991 max=1991\n"
         "field 4 float docs=0 terms=0 df=0 ttf=0\n"
-        "  column values=2 width=4 min=0 max=0.5\n";
+        "  column values=2 bits=1 min=0 max=0.5\n";
     T_OK(strncmp(text, "segment image docs=2 bytes=", 27) == 0);
     T_EQ_S(strchr(text, '\n') + 1, want);
     qn_delete(qn_alloc_heap(), text);
