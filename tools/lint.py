@@ -77,6 +77,8 @@ def main():
         parts = folder.relative_to(root).parts
         if parts[0].startswith(".") or "golden" in parts or "corpus" in parts or parts[0] == "docs" and len(parts) > 2:
             continue
+        if parts[:2] == ("bench", "peers") and len(parts) > 2:  # one page describes them all
+            continue
         if parts == ("include",) or parts == ("include", "quern") or parts == ("cmake",):
             continue
         if not (folder / "README.md").exists():

@@ -31,6 +31,21 @@ void qn_arena_deinit(qn_arena *a)
     a->used_bytes = 0;
 }
 
+void qn_arena_reset(qn_arena *a)
+{
+    chunk *kept = a->chunk;
+    if (kept == NULL || kept->capacity != CHUNK_BYTES) {
+        qn_arena_deinit(a);
+        return;
+    }
+    a->chunk = kept->next;
+    qn_arena_deinit(a);
+    memset(kept + 1, 0, kept->used);
+    kept->used = 0;
+    kept->next = NULL;
+    a->chunk = kept;
+}
+
 static chunk *add_chunk(qn_arena *a, size_t size)
 {
     size_t capacity = size > CHUNK_BYTES / 4 ? size : CHUNK_BYTES;

@@ -21,6 +21,8 @@ typedef struct qn_arena {
 
 void qn_arena_init(qn_arena *a, qn_alloc *alloc, size_t limit_bytes);
 void qn_arena_deinit(qn_arena *a);
+/* All pieces are gone; some memory is kept for those to come. */
+void qn_arena_reset(qn_arena *a);
 /* Zeroed. */
 void *qn_arena_new(qn_arena *a, size_t size);
 void *qn_arena_array(qn_arena *a, size_t count, size_t size);

@@ -132,6 +132,14 @@ static void test_arena_and_vec(void **state)
     }
     T_OK(qn_arena_new(&arena, 2 << 20) == NULL);
     T_EQ_S(qn_arena_printf(&arena, "%d-%s", 7, "x"), "7-x");
+    for (size_t i = 0; i < 300; i++) { /* what comes after a reset is zeroed again */
+        qn_arena_reset(&arena);
+        unsigned char *piece = qn_arena_new(&arena, 1000 + i * 100);
+        T_OK(piece[0] == 0 && piece[999 + i * 100] == 0);
+        memset(piece, 0xA5, 1000 + i * 100);
+    }
+    qn_arena_reset(&arena);
+    T_EQ_I(arena.used_bytes, 0);
     qn_arena_deinit(&arena);
     QN_VEC(uint32_t) v = {0};
     for (uint32_t i = 0; i < 1000; i++) T_OK(qn_vec_push(&a, &v, i));
