@@ -140,6 +140,7 @@ qn_status quern_table_drop(quern *q, const char *name, qn_error *err)
     qn_buf_printf(&to, "%s/.drop-%016llx", q->tables_dir,
                   (unsigned long long)qn_clock_seed());
     qn_table *gone = NULL;
+    bool renamed = false;
     (void)pthread_mutex_lock(&q->tables_lock);
     qn_status st = from.failed || to.failed ? qn_fail(err, QN_ENOMEM, "drop") : QN_OK;
     if (st == QN_OK && !find_entry(q, name, &place)) st = no_table(name, err);
@@ -147,11 +148,13 @@ qn_status quern_table_drop(quern *q, const char *name, qn_error *err)
         qn_table *t = q->tables.p[place].table;
         if (t != NULL) (void)pthread_mutex_lock(&t->write);
         st = qn_file_rename(from.p, to.p, err);
-        if (st == QN_OK) st = qn_dir_sync(q->tables_dir, err);
-        if (st == QN_OK && t != NULL) t->dropped = true;
+        renamed = st == QN_OK;
+        if (renamed && t != NULL) t->dropped = true;
         if (t != NULL) (void)pthread_mutex_unlock(&t->write);
     }
-    if (st == QN_OK) {
+    /* Once it has lost its name it takes no writes, whether the disk knows or not. */
+    if (renamed) {
+        st = qn_dir_sync(q->tables_dir, err);
         gone = q->tables.p[place].table;
         qn_delete(q->alloc, q->tables.p[place].name);
         memmove(q->tables.p + place, q->tables.p + place + 1,

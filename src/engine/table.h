@@ -83,6 +83,8 @@ typedef struct qn_table_segment {
 /* Of a document in the builder. */
 typedef struct qn_doc_state {
     int64_t seq_no, version;
+    bool half;       /* its feeding failed: it is hidden, and not what its id names */
+    uint32_t before; /* of a half one: what its id named until then; or QN_DOC_END */
 } qn_doc_state;
 
 typedef struct qn_vector_builder {
@@ -164,7 +166,10 @@ QN_MUST_CHECK qn_status qn_table__source(qn_table *t, const qn_place *place,
                                          qn_error *err);
 QN_MUST_CHECK qn_status qn_table__mark_deleted(qn_table *t, const qn_place *place,
                                                qn_error *err);
-/* Adds a checked document to the builder. On failure it stays there, marked deleted. */
+/* So that marking it cannot fail: before the operation is logged. */
+QN_MUST_CHECK qn_status qn_table__will_delete(qn_table *t, const qn_place *place,
+                                              qn_error *err);
+/* Adds a checked document to the builder. On failure half of it stays there, hidden. */
 QN_MUST_CHECK qn_status qn_table__feed(qn_table *t, qn_slice id, const qn_document *doc,
                                        qn_slice source, const qn_made_vector *made,
                                        size_t made_count, int64_t seq_no,
@@ -174,6 +179,7 @@ QN_MUST_CHECK qn_status qn_table__replay(qn_table *t, const qn_oplog_op *op,
                                          qn_arena *arena, qn_error *err);
 void qn_table__reset_builder(qn_table *t);
 
+bool qn_delete_bits_reserve(qn_alloc *a, qn_delete_bits *b, uint32_t doc);
 bool qn_delete_bits_set(qn_alloc *a, qn_delete_bits *b, uint32_t doc);
 static inline bool qn_delete_bits_has(const qn_delete_bits *b, uint32_t doc)
 {

@@ -151,7 +151,8 @@ qn_status qn_table__refresh(qn_table *t, qn_error *err)
     if (!t->changed && t->current != NULL) return QN_OK;
     int64_t began = qn_clock_mono_ns();
     uint32_t docs = t->builder == NULL ? 0 : qn_segment_builder_doc_count(t->builder);
-    if (docs != 0 && (t->image == NULL || t->image->doc_count != docs)) {
+    bool any = docs > t->builder_deleted.count;
+    if (any && (t->image == NULL || t->image->doc_count != docs)) {
         qn_live_segment *image = NULL;
         QN_TRY(make_image(t, &image, err));
         qn_live_segment_release(t->image);

@@ -21,6 +21,7 @@ qn_status qn_table__find(qn_table *t, qn_slice id, qn_place *out, qn_error *err)
     *out = (qn_place){0};
     if (t->builder != NULL) {
         uint32_t doc = qn_segment_builder_find(t->builder, id);
+        while (doc != QN_DOC_END && t->docs.p[doc].half) doc = t->docs.p[doc].before;
         if (doc != QN_DOC_END) {
             out->found = !qn_delete_bits_has(&t->builder_deleted, doc);
             out->in_builder = true;
@@ -55,11 +56,23 @@ qn_status qn_table__source(qn_table *t, const qn_place *place, qn_buf *scratch,
                              scratch, source, NULL, err);
 }
 
+static qn_delete_bits *bits_of(qn_table *t, const qn_place *place)
+{
+    return place->in_builder ? &t->builder_deleted
+                             : &t->segments.p[place->segment].deleted;
+}
+
+qn_status qn_table__will_delete(qn_table *t, const qn_place *place, qn_error *err)
+{
+    if (!place->found ||
+        qn_delete_bits_reserve(t->engine->alloc, bits_of(t, place), place->doc))
+        return QN_OK;
+    return no_memory(t, err);
+}
+
 qn_status qn_table__mark_deleted(qn_table *t, const qn_place *place, qn_error *err)
 {
-    qn_delete_bits *bits = place->in_builder ? &t->builder_deleted
-                                             : &t->segments.p[place->segment].deleted;
-    if (!qn_delete_bits_set(t->engine->alloc, bits, place->doc))
+    if (!qn_delete_bits_set(t->engine->alloc, bits_of(t, place), place->doc))
         return no_memory(t, err);
     t->changed = true;
     return QN_OK;
@@ -185,10 +198,14 @@ qn_status qn_table__feed(qn_table *t, qn_slice id, const qn_document *d,
                          int64_t seq_no, int64_t version, qn_error *err)
 {
     QN_TRY(make_room(t, err));
-    uint32_t doc = 0;
+    uint32_t doc = qn_segment_builder_doc_count(t->builder);
+    uint32_t before = qn_segment_builder_find(t->builder, id);
+    if (!qn_delete_bits_reserve(t->engine->alloc, &t->builder_deleted, doc))
+        return no_memory(t, err);
     QN_TRY(qn_segment_builder_begin(t->builder, id, &doc, err));
     qn_assert(doc == t->docs.n);
-    t->docs.p[t->docs.n++] = (qn_doc_state){seq_no, version};
+    t->docs.p[t->docs.n++] =
+        (qn_doc_state){.seq_no = seq_no, .version = version, .before = before};
     t->changed = true;
     /* An arena of its own: token lists are large, and memory used a moment ago is
      * still in the cache. */
@@ -196,12 +213,9 @@ qn_status qn_table__feed(qn_table *t, qn_slice id, const qn_document *d,
     qn_arena_init(&words, t->engine->alloc, 0);
     qn_status st = feed_all(t, doc, d, source, made, made_count, &words, err);
     qn_arena_deinit(&words);
-    if (st != QN_OK &&
-        !qn_delete_bits_set(t->engine->alloc, &t->builder_deleted, doc)) {
-        /* A half document that cannot even be hidden: no more writes, no image. */
-        t->broken = QN_ENOMEM;
-        (void)qn_fail(&t->broken_error, QN_ENOMEM,
-                      "table %s ran out of memory and must be reopened", t->name);
+    if (st != QN_OK) {
+        t->docs.p[doc].half = true;
+        (void)qn_delete_bits_set(t->engine->alloc, &t->builder_deleted, doc);
     }
     return st;
 }

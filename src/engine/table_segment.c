@@ -107,17 +107,22 @@ qn_table_snapshot *qn_table_current(qn_table *t)
 /* ---- delete bits ------------------------------------------------------------------------
  */
 
-bool qn_delete_bits_set(qn_alloc *a, qn_delete_bits *b, uint32_t doc)
+bool qn_delete_bits_reserve(qn_alloc *a, qn_delete_bits *b, uint32_t doc)
 {
     size_t need = (size_t)doc / 64 + 1;
-    if (need > b->word_capacity) {
-        size_t wider = b->word_capacity * 2 > need ? b->word_capacity * 2 : need;
-        uint64_t *p = qn_resize(a, b->words, wider * sizeof *p);
-        if (p == NULL) return false;
-        memset(p + b->word_capacity, 0, (wider - b->word_capacity) * sizeof *p);
-        b->words = p;
-        b->word_capacity = wider;
-    }
+    if (need <= b->word_capacity) return true;
+    size_t wider = b->word_capacity * 2 > need ? b->word_capacity * 2 : need;
+    uint64_t *p = qn_resize(a, b->words, wider * sizeof *p);
+    if (p == NULL) return false;
+    memset(p + b->word_capacity, 0, (wider - b->word_capacity) * sizeof *p);
+    b->words = p;
+    b->word_capacity = wider;
+    return true;
+}
+
+bool qn_delete_bits_set(qn_alloc *a, qn_delete_bits *b, uint32_t doc)
+{
+    if (!qn_delete_bits_reserve(a, b, doc)) return false;
     if (!qn_delete_bits_has(b, doc)) {
         qn_bitset_add(b->words, doc);
         b->count++;

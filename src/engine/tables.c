@@ -75,6 +75,7 @@ qn_status quern_count_all(quern *q, const char *name, uint64_t *count, qn_error 
 
 typedef struct kept_document {
     qn_buf scratch;
+    qn_buf source; /* terminated, which a document among others of its pack is not */
     char id[QN_SEGMENT_ID_MAX + 1];
 } kept_document;
 
@@ -87,7 +88,9 @@ static qn_status read_document(qn_table *t, qn_slice id, kept_document *kept,
         return qn_fail(err, QN_ENODOC, "[%.*s]: document missing", QN_SLICE_ARG(id));
     qn_slice source = {0};
     QN_TRY(qn_table__source(t, &place, &kept->scratch, &source, err));
-    out->source = source.p;
+    qn_buf_add_slice(&kept->source, source);
+    if (kept->source.failed) return qn_fail(err, QN_ENOMEM, "document");
+    out->source = kept->source.p;
     out->source_size = source.n;
     out->seq_no = place.seq_no;
     out->version = place.version;
@@ -106,6 +109,7 @@ qn_status quern_get(quern *q, const char *table, const char *id, size_t id_size,
         st = qn_fail(err, QN_ENODOC, "an _id has 1 to %d bytes", QN_SEGMENT_ID_MAX);
     if (st == QN_OK) {
         qn_buf_init(&kept->scratch, q->alloc);
+        qn_buf_init(&kept->source, q->alloc);
         memcpy(kept->id, id, id_size);
         (void)pthread_mutex_lock(&t->write);
         st = read_document(t, (qn_slice){id, id_size}, kept, out, err);
@@ -124,6 +128,7 @@ void quern_document_free(quern_document *doc)
     if (doc == NULL) return;
     kept_document *kept = doc->owner_;
     if (kept != NULL) qn_buf_deinit(&kept->scratch);
+    if (kept != NULL) qn_buf_deinit(&kept->source);
     qn_delete(qn_alloc_heap(), kept);
     *doc = (quern_document){0};
 }
@@ -245,10 +250,17 @@ typedef struct checking {
     qn_alloc *alloc;
     uint64_t files, blocks, damaged;
     qn_json_writer *w;
+    qn_error failure; /* the first thing that kept it from looking */
 } checking;
 
+/* A file that cannot be read now may be sound: only what was read and is wrong is damage.
+ */
 static void note(checking *c, const char *file, const qn_error *e)
 {
+    if (e->code == QN_EIO || e->code == QN_ENOMEM) {
+        if (c->failure.code == QN_OK) c->failure = *e;
+        return;
+    }
     c->damaged++;
     qn_json_begin_object(c->w);
     qn_json_member_str(c->w, "file", e->file[0] != 0 ? e->file : file);
@@ -317,7 +329,8 @@ static qn_status check_folder(quern *q, const char *dir, checking *c, qn_error *
         note(c, dir, &e);
     }
     qn_manifest_deinit(&m);
-    return QN_OK;
+    if (c->failure.code != QN_OK) *err = c->failure;
+    return c->failure.code;
 }
 
 qn_status quern_table_check(quern *q, const char *name, char **json, size_t *json_size,

@@ -82,6 +82,21 @@ static int64_t next_version(const qn_table *t, const qn_write_op *w,
     return qn_map_get(&t->tombstones, w->id, &tomb) ? (int64_t)tomb + 1 : 1;
 }
 
+/* The log has a document that memory could not take in: reading the log again brings
+ * both together. */
+static qn_status log_is_ahead(qn_table *t, qn_status st, const qn_error *why,
+                              qn_error *err)
+{
+    t->broken = QN_EREADONLY;
+    (void)qn_fail(
+        &t->broken_error, QN_EREADONLY,
+        "table %s takes no writes until reopened: its log has a document that "
+        "could not be taken in (%s)",
+        t->name, why->text);
+    if (err != NULL) *err = *why;
+    return st;
+}
+
 /* Old: what is replaced, found or not. */
 static qn_status store(qn_table *t, qn_write_op *w, qn_slice source,
                        const qn_json *root, const qn_place *old, qn_arena *arena,
@@ -89,6 +104,7 @@ static qn_status store(qn_table *t, qn_write_op *w, qn_slice source,
 {
     qn_document d;
     QN_TRY(fit_schema(t, w->id, source, root, &d, arena, err));
+    QN_TRY(qn_table__will_delete(t, old, err));
     qn_oplog_op op = {
         .type = QN_OPLOG_INDEX,
         .seq_no = t->seq_no_next,
@@ -102,8 +118,10 @@ static qn_status store(qn_table *t, qn_write_op *w, qn_slice source,
     t->lsn_next++;
     t->seq_no_next++;
     t->unflushed = true;
-    QN_TRY(qn_table__feed(t, w->id, &d, source, w->made, w->made_count, op.seq_no,
-                          op.version, err));
+    qn_error why = {.at = QN_AT_NONE};
+    qn_status st = qn_table__feed(t, w->id, &d, source, w->made, w->made_count,
+                                  op.seq_no, op.version, &why);
+    if (st != QN_OK) return log_is_ahead(t, st, &why, err);
     if (old->found) QN_TRY(qn_table__mark_deleted(t, old, err));
     w->result->created = !old->found;
     w->result->seq_no = op.seq_no;
@@ -115,6 +133,7 @@ static qn_status erase(qn_table *t, qn_write_op *w, const qn_place *old, qn_erro
 {
     if (!old->found)
         return qn_fail(err, QN_ENODOC, "[%s]: document missing", w->result->id);
+    QN_TRY(qn_table__will_delete(t, old, err));
     qn_oplog_op op = {
         .type = QN_OPLOG_DELETE,
         .seq_no = t->seq_no_next,

@@ -186,7 +186,7 @@ qn_status qn_file_rename(const char *from, const char *to, qn_error *err)
 /* Makes one level. */
 static qn_status make_dir(const char *path, qn_error *err)
 {
-    if (mkdir(path, 0777) == 0) return qn_io__sync_parent(path, err);
+    if (qn_io__mkdir(path)) return qn_io__sync_parent(path, err);
     int saved = errno;
     struct stat st;
     if (saved == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return QN_OK;
@@ -237,7 +237,7 @@ static bool add_entry(qn_alloc *a, dir_entries *list, const char *dir, const cha
 static qn_status read_entries(qn_alloc *a, const char *path, dir_entries *list,
                               qn_error *err)
 {
-    DIR *dir = opendir(path);
+    DIR *dir = qn_io__opendir(path);
     if (dir == NULL) return qn_fail_errno(err, errno, path, "open folder");
     qn_status st = QN_OK;
     for (;;) {

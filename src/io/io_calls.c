@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 qn_io_fault qn_io__fault;
@@ -12,7 +13,8 @@ qn_io_fault qn_io__fault;
 /* true: this call has to fail; errno is set. */
 static bool fault_hits(unsigned call)
 {
-    if ((qn_io__fault.calls & call) == 0) return false;
+    unsigned calls = atomic_load_explicit(&qn_io__fault.calls, memory_order_relaxed);
+    if ((calls & call) == 0) return false;
     long left = atomic_fetch_sub(&qn_io__fault.countdown, 1);
     if (left != 1 && !(qn_io__fault.sticky && left < 1)) return false;
     atomic_fetch_add(&qn_io__fault.delivered, 1);
@@ -22,27 +24,40 @@ static bool fault_hits(unsigned call)
 
 int qn_io__open(const char *path, int flags)
 {
-    if (fault_hits(QN_IO_OPEN)) return -1;
     int fd;
-    do fd = open(path, flags | O_CLOEXEC, 0666);
+    do fd = fault_hits(QN_IO_OPEN) ? -1 : open(path, flags | O_CLOEXEC, 0666);
     while (fd < 0 && errno == EINTR);
     return fd;
 }
 
+/* ---- reading and writing -------------------------------------------------------- */
+
+enum { HERE = -1 }; /* at the file's own position */
+
+static ssize_t read_once(int fd, void *out, size_t n, off_t at)
+{
+    if (fault_hits(QN_IO_READ)) {
+        if (!qn_io__fault.shorten) return -1;
+        n = (n + 1) / 2;
+    }
+    return at == HERE ? read(fd, out, n) : pread(fd, out, n, at);
+}
+
 ssize_t qn_io__read(int fd, void *out, size_t n)
 {
-    if (fault_hits(QN_IO_READ)) return -1;
     ssize_t got;
-    do got = read(fd, out, n);
+    do got = read_once(fd, out, n, HERE);
     while (got < 0 && errno == EINTR);
     return got;
 }
 
-ssize_t qn_io__read_all(int fd, void *out, size_t n)
+static ssize_t read_all(int fd, char *out, size_t n, off_t at)
 {
     size_t filled = 0;
     while (filled < n) {
-        ssize_t got = qn_io__read(fd, (char *)out + filled, n - filled);
+        off_t place = at == HERE ? HERE : at + (off_t)filled;
+        ssize_t got = read_once(fd, out + filled, n - filled, place);
+        if (got < 0 && errno == EINTR) continue;
         if (got < 0) return -1;
         if (got == 0) break;
         filled += (size_t)got;
@@ -50,36 +65,67 @@ ssize_t qn_io__read_all(int fd, void *out, size_t n)
     return (ssize_t)filled;
 }
 
-static bool write_all(int fd, const char *bytes, size_t n)
+ssize_t qn_io__read_all(int fd, void *out, size_t n)
+{
+    return read_all(fd, out, n, HERE);
+}
+
+ssize_t qn_io__read_all_at(int fd, void *out, size_t n, uint64_t at)
+{
+    return read_all(fd, out, n, (off_t)at);
+}
+
+static ssize_t put_bytes(int fd, const void *bytes, size_t n, off_t at)
+{
+    return at == HERE ? write(fd, bytes, n) : pwrite(fd, bytes, n, at);
+}
+
+static ssize_t write_once(int fd, const void *bytes, size_t n, off_t at)
+{
+    if (!fault_hits(QN_IO_WRITE)) return put_bytes(fd, bytes, n, at);
+    if (qn_io__fault.shorten) return put_bytes(fd, bytes, (n + 1) / 2, at);
+    int saved = errno;
+    if (qn_io__fault.torn) (void)put_bytes(fd, bytes, n / 2, at);
+    errno = saved;
+    return -1;
+}
+
+static bool write_all(int fd, const char *bytes, size_t n, off_t at)
 {
     while (n > 0) {
-        ssize_t done = write(fd, bytes, n);
+        ssize_t done = write_once(fd, bytes, n, at);
         if (done < 0 && errno == EINTR) continue;
         if (done < 0) return false;
         bytes += done;
         n -= (size_t)done;
+        if (at != HERE) at += done;
     }
     return true;
 }
 
 bool qn_io__write_all(int fd, const void *bytes, size_t n)
 {
-    if (fault_hits(QN_IO_WRITE)) {
-        int saved = errno;
-        if (qn_io__fault.torn) (void)write_all(fd, bytes, n / 2);
-        errno = saved;
-        return false;
-    }
-    return write_all(fd, bytes, n);
+    return write_all(fd, bytes, n, HERE);
 }
+
+bool qn_io__write_all_at(int fd, const void *bytes, size_t n, uint64_t at)
+{
+    return write_all(fd, bytes, n, (off_t)at);
+}
+
+/* ---- files and folders ------------------------------------------------------------ */
 
 bool qn_io__sync(int fd, bool data_only)
 {
-    if (fault_hits(QN_IO_SYNC)) return false;
-    if (qn_io__fault.skip_sync) return true;
     int rc;
-    do rc = data_only ? fdatasync(fd) : fsync(fd);
-    while (rc != 0 && errno == EINTR);
+    do {
+        if (fault_hits(QN_IO_SYNC))
+            rc = -1;
+        else if (qn_io__fault.skip_sync)
+            rc = 0;
+        else
+            rc = data_only ? fdatasync(fd) : fsync(fd);
+    } while (rc != 0 && errno == EINTR);
     return rc == 0;
 }
 
@@ -90,11 +136,21 @@ bool qn_io__rename(const char *from, const char *to)
 
 bool qn_io__truncate(int fd, uint64_t size)
 {
-    if (fault_hits(QN_IO_TRUNCATE)) return false;
     int rc;
-    do rc = ftruncate(fd, (off_t)size);
+    do rc = fault_hits(QN_IO_TRUNCATE) ? -1 : ftruncate(fd, (off_t)size);
     while (rc != 0 && errno == EINTR);
     return rc == 0;
+}
+
+bool qn_io__allocate(int fd, uint64_t size)
+{
+    int errnum; /* this call returns it */
+    do
+        errnum =
+            fault_hits(QN_IO_ALLOCATE) ? errno : posix_fallocate(fd, 0, (off_t)size);
+    while (errnum == EINTR);
+    errno = errnum;
+    return errnum == 0;
 }
 
 bool qn_io__remove(const char *path)
@@ -102,9 +158,24 @@ bool qn_io__remove(const char *path)
     return !fault_hits(QN_IO_REMOVE) && unlink(path) == 0;
 }
 
+bool qn_io__link(const char *from, const char *to)
+{
+    return !fault_hits(QN_IO_LINK) && link(from, to) == 0;
+}
+
+bool qn_io__mkdir(const char *path)
+{
+    return !fault_hits(QN_IO_MKDIR) && mkdir(path, 0777) == 0;
+}
+
 void *qn_io__map(int fd, size_t n)
 {
     if (fault_hits(QN_IO_MAP)) return NULL;
     void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0);
     return p == MAP_FAILED ? NULL : p;
+}
+
+DIR *qn_io__opendir(const char *path)
+{
+    return fault_hits(QN_IO_LIST) ? NULL : opendir(path);
 }
