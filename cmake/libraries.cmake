@@ -13,22 +13,21 @@ if(QUERN_TESTS)
 endif()
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 
-find_path(FRISO_INCLUDE friso/friso.h REQUIRED)
-find_library(FRISO_LIBRARY friso REQUIRED)
-add_library(quern_friso INTERFACE)
-target_include_directories(quern_friso SYSTEM INTERFACE ${FRISO_INCLUDE})
-target_link_libraries(quern_friso INTERFACE ${FRISO_LIBRARY})
-
 # Found by hand: Debian's dnnl-config.cmake demands OpenCL headers, which we do not use.
 if(QUERN_ONEDNN)
   find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.h)
   find_library(DNNL_LIBRARY dnnl)
   if(DNNL_INCLUDE AND DNNL_LIBRARY)
+    file(STRINGS ${DNNL_INCLUDE}/oneapi/dnnl/dnnl_version.h DNNL_MAJOR
+         REGEX "define DNNL_VERSION_MAJOR +2$")
+  endif()
+  # 3.x has another interface; our products stand without a second opinion there.
+  if(DNNL_MAJOR)
     add_library(quern_dnnl INTERFACE)
     target_include_directories(quern_dnnl SYSTEM INTERFACE ${DNNL_INCLUDE})
     target_link_libraries(quern_dnnl INTERFACE ${DNNL_LIBRARY})
   else()
-    message(STATUS "oneDNN not found: no second opinion on matrix products in tests and benchmarks")
+    message(STATUS "oneDNN 2.x not found: no second opinion on matrix products in tests and benchmarks")
     set(QUERN_ONEDNN OFF)
   endif()
 endif()

@@ -20,14 +20,16 @@ MAPPING = {"mappings": {"dynamic": False, "properties": {
 FIELDS = ["title", "text"]
 WORDS = {"text": {"fields": FIELDS}}
 VECTORS = {"vector": {"field": "embedding"}}
+TOKENS = 160  # the reranker was trained on pairs of 128; on whole abstracts (512) it orders worse than BM25
 
 
 def pipelines(reranker, window=100):
-    neural = {"model": reranker, "fields": FIELDS, "keep": window}
+    neural = {"model": reranker, "fields": FIELDS, "keep": window, "max_tokens": TOKENS}
     both = {**WORDS, **VECTORS, "fusion": "rrf"}
     recalls = {"bm25": WORDS, "vector": VECTORS, "hybrid": both}
     made = {name: {"recall": recall} for name, recall in recalls.items()}
     made.update({f"{name}+rerank": {"recall": recall, "neural": neural} for name, recall in recalls.items()})
+    made["blend"] = {"recall": both, "neural": {**neural, "formula": "text_z() + vector_z() + 0.5 * neural_z()"}}
     return made
 
 
@@ -73,11 +75,12 @@ class SciFact(unittest.TestCase):
         self.assertEqual(reply["queries"], 300)
         self.assertAlmostEqual(reply["pipelines"][0]["ndcg@10"], LUCENE_BEST_FIELDS, delta=0.0005)
 
-    def test_every_stage_adds(self):
+    def test_side_by_side(self):
+        """The cross-encoder alone orders these abstracts worse than words do (so it does in
+        transformers); beside words and vectors it adds."""
         ndcg = self.evaluate(pipelines("reranker-minilm-l6"))
-        self.assertGreater(ndcg["hybrid"], max(ndcg["bm25"], ndcg["vector"]) - 0.005)
-        for name in ("bm25", "vector"):
-            self.assertGreater(ndcg[f"{name}+rerank"], ndcg[name] - 0.03)
+        self.assertGreater(ndcg["hybrid"], max(ndcg["bm25"], ndcg["vector"]))
+        self.assertGreater(ndcg["blend"], ndcg["hybrid"])
 
     def test_int8_is_as_good_as_f32(self):
         code, _, err = run("model", "import", SHARED / "data/models/reranker-minilm-l6", "--name", "reranker-f32",
