@@ -98,7 +98,7 @@ qn_status qn_postings__encode(const postings_list *l, qn_buf *out, qn_error *err
         size_t first = b * QN_POSTINGS_BLOCK;
         put_block(l, first, out);
         if (out->failed) return qn_fail(err, QN_ENOMEM, "postings");
-        for (size_t i = 0; i < QN_POSTINGS_BLOCK && l->deltas != NULL; i++)
+        for (size_t i = 0; i < QN_POSTINGS_BLOCK && l->freqs != NULL; i++)
             positions += l->freqs[first + i];
         if (out->n - data > UINT32_MAX)
             return qn_fail(err, QN_ELIMIT, "a posting list is over 4 GB");

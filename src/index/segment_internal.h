@@ -64,8 +64,10 @@ enum {
 typedef struct postings_list {
     uint32_t doc_count;
     uint64_t pos_count;
-    const uint32_t *docs, *freqs, *deltas; /* freqs and deltas NULL: none kept */
-    const uint8_t *norms;                  /* by document; NULL: none */
+    /* freqs NULL: a keyword, without positions. Postings are encoded from docs, freqs and
+     * norms alone, positions from deltas and counts alone: a merge has not both at hand. */
+    const uint32_t *docs, *freqs, *deltas;
+    const uint8_t *norms; /* by document; NULL: none */
 } postings_list;
 
 /* Append the list's bytes; QN_ELIMIT past 4 GB. A list of one document has none in
@@ -136,6 +138,26 @@ QN_MUST_CHECK qn_status qn_sources__get(const sources *s, uint32_t doc, qn_buf *
                                         qn_error *err);
 QN_MUST_CHECK qn_status qn_sources__write(sources *s, uint32_t doc_count,
                                           qn_blockfile_writer *w, qn_error *err);
+/* Compresses what is open, if anything is, and appends it to the closed blocks. */
+QN_MUST_CHECK qn_status qn_sources__close_block(sources *s, qn_error *err);
+
+/* A compressed block of sources as it lies in a segment. */
+typedef struct source_frame {
+    uint32_t first_doc, doc_limit, raw_size;
+    qn_slice packed;
+} source_frame;
+
+/* The i-th of *count frames; past the last one *out is left alone. */
+QN_MUST_CHECK qn_status qn_sources__frame(const qn_blockfile *f, qn_slice block,
+                                          uint32_t doc_count, uint32_t i,
+                                          source_frame *out, uint32_t *count,
+                                          qn_error *err);
+/* Into `scratch`; false when the frame is broken, not of that size, or out of memory
+ * (scratch->failed). */
+bool qn_sources__unpack(qn_slice frame, uint32_t raw_size, qn_buf *scratch);
+/* Finds document `index` of `count` in an unpacked block. */
+bool qn_sources__find(qn_slice raw, uint32_t index, uint32_t count, qn_slice *source,
+                      QN_NULLABLE qn_slice *extras);
 /* From a segment's block. */
 QN_MUST_CHECK qn_status qn_sources__read(const qn_blockfile *f, qn_slice block,
                                          uint32_t doc, uint32_t doc_count,

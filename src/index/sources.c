@@ -66,8 +66,9 @@ static qn_status pack_open(sources *s, qn_buf *out, uint32_t *raw_size, qn_error
     return QN_OK;
 }
 
-static qn_status close_block(sources *s, qn_error *err)
+qn_status qn_sources__close_block(sources *s, qn_error *err)
 {
+    if (open_count(s) == 0) return QN_OK;
     if (!qn_vec_grow(s->alloc, &s->entries)) return no_memory(err);
     source_entry e = {.first_doc = s->open_doc, .offset = s->packed.n};
     QN_TRY(pack_open(s, &s->packed, &e.raw_size, err));
@@ -109,12 +110,11 @@ qn_status qn_sources__add(sources *s, uint32_t doc, qn_slice source, qn_slice ex
     qn_buf_add(&s->open_bytes, extras.p, extras.n);
     s->next_doc = doc + 1;
     if (s->open_sizes.n + s->open_bytes.n < SOURCE_BLOCK) return QN_OK;
-    return close_block(s, err);
+    return qn_sources__close_block(s, err);
 }
 
-/* Finds document `index` of `count` in an unpacked block. */
-static bool find_in_block(qn_slice raw, uint32_t index, uint32_t count,
-                          qn_slice *source, qn_slice *extras)
+bool qn_sources__find(qn_slice raw, uint32_t index, uint32_t count, qn_slice *source,
+                      qn_slice *extras)
 {
     uint64_t at = (uint64_t)count * SIZES_PER_DOC;
     if (at > raw.n || index >= count) return false;
@@ -131,8 +131,7 @@ static bool find_in_block(qn_slice raw, uint32_t index, uint32_t count,
     return true;
 }
 
-/* Unpacks a frame into `scratch`; false when it is broken or not of that size. */
-static bool unpack(qn_slice frame, uint32_t raw_size, qn_buf *scratch)
+bool qn_sources__unpack(qn_slice frame, uint32_t raw_size, qn_buf *scratch)
 {
     qn_buf_reset(scratch);
     if (raw_size > SOURCE_BLOCK_MAX ||
@@ -156,8 +155,8 @@ qn_status qn_sources__get(const sources *s, uint32_t doc, qn_buf *scratch,
         qn_buf_add(scratch, s->open_sizes.p, s->open_sizes.n);
         qn_buf_add(scratch, s->open_bytes.p, s->open_bytes.n);
         if (scratch->failed) return no_memory(err);
-        qn_assert(find_in_block(qn_buf_slice(scratch), doc - s->open_doc, open_count(s),
-                                source, extras));
+        qn_assert(qn_sources__find(qn_buf_slice(scratch), doc - s->open_doc,
+                                   open_count(s), source, extras));
         return QN_OK;
     }
     size_t low = 0, high = s->entries.n;
@@ -173,9 +172,9 @@ qn_status qn_sources__get(const sources *s, uint32_t doc, qn_buf *scratch,
     uint64_t limit = last ? s->packed.n : e[1].offset;
     uint32_t doc_limit = last ? s->open_doc : e[1].first_doc;
     qn_slice frame = {s->packed.p + e->offset, limit - e->offset};
-    if (!unpack(frame, e->raw_size, scratch)) return no_memory(err);
-    qn_assert(find_in_block(qn_buf_slice(scratch), doc - e->first_doc,
-                            doc_limit - e->first_doc, source, extras));
+    if (!qn_sources__unpack(frame, e->raw_size, scratch)) return no_memory(err);
+    qn_assert(qn_sources__find(qn_buf_slice(scratch), doc - e->first_doc,
+                               doc_limit - e->first_doc, source, extras));
     return QN_OK;
 }
 
@@ -231,20 +230,55 @@ static uint32_t entry_first(const char *entries, uint32_t i)
     return qn_load32(entries + (size_t)i * SOURCE_ENTRY);
 }
 
+/* The table of frames, once its header is right. */
+static qn_status view_frames(const qn_blockfile *f, qn_slice block, uint32_t doc_count,
+                             uint32_t *count, qn_slice *data, qn_error *err)
+{
+    if (block.n < SEGMENT_HEADER) return corrupt(f, 0, err);
+    *count = qn_load32(block.p + 4);
+    uint64_t entries_size = ((uint64_t)*count + 1) * SOURCE_ENTRY;
+    if (qn_load32(block.p) != doc_count || (*count == 0 && doc_count > 0) ||
+        !qn_segment__zero(block.p + 8, SEGMENT_HEADER - 8) ||
+        entries_size > block.n - SEGMENT_HEADER)
+        return corrupt(f, 0, err);
+    data->p = block.p + SEGMENT_HEADER + entries_size;
+    data->n = (size_t)(block.n - SEGMENT_HEADER - entries_size);
+    return QN_OK;
+}
+
+static bool frame_at(qn_slice block, qn_slice data, uint32_t i, uint32_t doc_count,
+                     source_frame *out)
+{
+    const char *e = block.p + SEGMENT_HEADER + (size_t)i * SOURCE_ENTRY;
+    uint64_t begin = qn_load64(e + 8), end = qn_load64(e + 8 + SOURCE_ENTRY);
+    *out = (source_frame){.first_doc = qn_load32(e),
+                          .doc_limit = qn_load32(e + SOURCE_ENTRY),
+                          .raw_size = qn_load32(e + 4)};
+    if (out->first_doc >= out->doc_limit || out->doc_limit > doc_count || begin > end ||
+        end > data.n)
+        return false;
+    out->packed = (qn_slice){data.p + begin, (size_t)(end - begin)};
+    return true;
+}
+
+qn_status qn_sources__frame(const qn_blockfile *f, qn_slice block, uint32_t doc_count,
+                            uint32_t i, source_frame *out, uint32_t *count,
+                            qn_error *err)
+{
+    qn_slice data;
+    QN_TRY(view_frames(f, block, doc_count, count, &data, err));
+    if (i >= *count || frame_at(block, data, i, doc_count, out)) return QN_OK;
+    return corrupt(f, SEGMENT_HEADER + (uint64_t)i * SOURCE_ENTRY, err);
+}
+
 qn_status qn_sources__read(const qn_blockfile *f, qn_slice block, uint32_t doc,
                            uint32_t doc_count, qn_buf *scratch, qn_slice *source,
                            qn_slice *extras, qn_error *err)
 {
-    if (block.n < SEGMENT_HEADER) return corrupt(f, 0, err);
-    uint32_t count = qn_load32(block.p + 4);
-    uint64_t entries_size = ((uint64_t)count + 1) * SOURCE_ENTRY;
-    if (qn_load32(block.p) != doc_count || count == 0 ||
-        !qn_segment__zero(block.p + 8, SEGMENT_HEADER - 8) ||
-        entries_size > block.n - SEGMENT_HEADER)
-        return corrupt(f, 0, err);
-    const char *entries = block.p + SEGMENT_HEADER, *data = entries + entries_size;
-    uint64_t data_size = block.n - SEGMENT_HEADER - entries_size;
-
+    uint32_t count = 0;
+    qn_slice data;
+    QN_TRY(view_frames(f, block, doc_count, &count, &data, err));
+    const char *entries = block.p + SEGMENT_HEADER;
     uint32_t low = 0, high = count;
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
@@ -253,20 +287,17 @@ qn_status qn_sources__read(const qn_blockfile *f, qn_slice block, uint32_t doc,
         else
             high = middle;
     }
-    const char *e = entries + (size_t)low * SOURCE_ENTRY;
-    uint32_t first = entry_first(entries, low), limit = entry_first(entries, low + 1);
-    uint64_t begin = qn_load64(e + 8), end = qn_load64(e + 8 + SOURCE_ENTRY);
-    uint64_t at = (uint64_t)(e - block.p);
-    if (doc < first || doc >= limit || limit > doc_count || begin > end ||
-        end > data_size)
+    uint64_t at = SEGMENT_HEADER + (uint64_t)low * SOURCE_ENTRY;
+    source_frame e;
+    if (!frame_at(block, data, low, doc_count, &e) || doc < e.first_doc ||
+        doc >= e.doc_limit)
         return corrupt(f, at, err);
-    qn_slice frame = {data + begin, end - begin};
-    if (!unpack(frame, qn_load32(e + 4), scratch)) {
+    if (!qn_sources__unpack(e.packed, e.raw_size, scratch)) {
         if (scratch->failed) return no_memory(err);
         return corrupt(f, at, err);
     }
-    if (!find_in_block(qn_buf_slice(scratch), doc - first, limit - first, source,
-                       extras))
+    if (!qn_sources__find(qn_buf_slice(scratch), doc - e.first_doc,
+                          e.doc_limit - e.first_doc, source, extras))
         return corrupt(f, at, err);
     return QN_OK;
 }

@@ -20,6 +20,7 @@
 #define QN_IO_BLOCKFILE_H
 
 #include "base/slice.h"
+#include "io/pace.h"
 
 enum { QN_BLOCK_ALIGN = 64 };
 
@@ -33,6 +34,9 @@ typedef struct qn_blockfile_writer qn_blockfile_writer;
 QN_MUST_CHECK qn_status qn_blockfile_writer_create(
     qn_alloc *a, QN_NULLABLE const char *path, const char magic[8], uint32_t version,
     QN_OWNED qn_blockfile_writer **out, qn_error *err);
+/* From now on bytes are taken from `pace` (borrowed; NULL: as fast as it goes) before
+ * they are written; its cancel flag makes the writer fail with QN_ECANCELLED. */
+void qn_blockfile_writer_pace(qn_blockfile_writer *w, QN_NULLABLE qn_pace *pace);
 /* One block at a time: begin, any number of writes, end. (kind, id) is unique. Write
  * errors stick and are reported by end and finish. */
 void qn_blockfile_begin(qn_blockfile_writer *w, uint32_t kind, uint32_t id);

@@ -14,7 +14,10 @@
 #define XXH_STATIC_LINKING_ONLY /* the state lives inside the writer */
 #include <xxhash.h>
 
-enum { BUFFER_BYTES = 256 * 1024 };
+enum {
+    BUFFER_BYTES = 256 * 1024,
+    PACED_BYTES = 64 * 1024, /* taken from the pace at a time */
+};
 
 typedef struct entry {
     uint32_t kind, id;
@@ -30,6 +33,7 @@ struct qn_blockfile_writer {
     uint64_t offset; /* where the next byte goes */
     QN_VEC(entry) entries;
     bool in_block, finished;
+    qn_pace *pace;    /* NULL: none */
     qn_error failure; /* the first one; code QN_OK: none */
 
     /* To a file: bytes not written yet. In memory: the whole image. Aligned to 64. */
@@ -140,6 +144,11 @@ qn_status qn_blockfile_writer_create(qn_alloc *a, const char *path, const char m
     return QN_OK;
 }
 
+void qn_blockfile_writer_pace(qn_blockfile_writer *w, qn_pace *pace)
+{
+    w->pace = pace;
+}
+
 void qn_blockfile_begin(qn_blockfile_writer *w, uint32_t kind, uint32_t id)
 {
     qn_assert(!w->in_block && !w->finished);
@@ -155,7 +164,17 @@ void qn_blockfile_write(qn_blockfile_writer *w, const void *bytes, size_t n)
 {
     qn_assert(w->in_block);
     if (n > 0 && !failed(w)) (void)XXH3_64bits_update(&w->hash, bytes, n);
-    put_bytes(w, bytes, n);
+    if (w->pace == NULL) {
+        put_bytes(w, bytes, n);
+        return;
+    }
+    for (const char *p = bytes; n > 0 && !failed(w);) {
+        size_t piece = n < PACED_BYTES ? n : PACED_BYTES;
+        if (qn_pace_take(w->pace, piece, &w->failure) != QN_OK) return;
+        put_bytes(w, p, piece);
+        p += piece;
+        n -= piece;
+    }
 }
 
 qn_status qn_blockfile_end(qn_blockfile_writer *w, qn_error *err)

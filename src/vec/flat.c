@@ -7,19 +7,6 @@
 
 #include <math.h>
 
-typedef struct flat {
-    qn_vindex base;
-    qn_vindex_metric metric;
-    qn_vindex_element element;
-    bool raw;
-    uint32_t dims, count, doc_count;
-    const uint32_t *docs; /* NULL: row r is document r */
-    const float *f32;     /* rows, one of the two */
-    const int8_t *i8;
-    const float *scales, *lengths;
-    const int32_t *squares;
-} flat;
-
 /* Rows compared before the deadline is looked at, and scratch on the stack. */
 enum { BATCH = 1024 };
 

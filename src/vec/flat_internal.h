@@ -15,6 +15,20 @@ enum {
     FLAT_FLAGS = 3,
 };
 
+/* An opened block. */
+typedef struct flat {
+    qn_vindex base;
+    qn_vindex_metric metric;
+    qn_vindex_element element;
+    bool raw;
+    uint32_t dims, count, doc_count;
+    const uint32_t *docs; /* NULL: row r is document r */
+    const float *f32;     /* rows, one of the two */
+    const int8_t *i8;
+    const float *scales, *lengths;
+    const int32_t *squares;
+} flat;
+
 /* Which sections a block has, besides its rows. */
 static inline bool qn_flat__has_scales(qn_vindex_metric m, qn_vindex_element e,
                                        bool raw)

@@ -84,6 +84,23 @@ QN_MUST_CHECK qn_status qn_vindex_values(const qn_vindex *v, const qn_vindex_que
  * false when it has none. */
 bool qn_vindex_vector(const qn_vindex *v, uint32_t doc, float *out);
 
+/* ---- merging ------------------------------------------------------------------------ */
+
+/* The vectors of one segment that goes into another: those of its documents that are
+ * not deleted follow, renumbered, on those of the inputs before. */
+typedef struct qn_vindex_merge_input {
+    QN_NULLABLE const qn_vindex *index;  /* NULL: no document has one */
+    QN_NULLABLE const uint64_t *deleted; /* a bit a document; NULL: none */
+    uint32_t doc_count;                  /* of the segment, deleted ones too */
+} qn_vindex_merge_input;
+
+/* Writes the block that the live documents would give; none when they have no vector.
+ * What is kept of a vector is copied as it is, never rounded again. QN_EINVAL when the
+ * inputs differ in metric, element or dimensions. */
+QN_MUST_CHECK qn_status qn_vindex_merge(const qn_vindex_merge_input *inputs,
+                                        size_t count, uint32_t field,
+                                        qn_blockfile_writer *w, qn_error *err);
+
 /* ---- what a kind is ------------------------------------------------------------ */
 
 typedef struct qn_vindex_kind {

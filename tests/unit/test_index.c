@@ -90,6 +90,10 @@ int main(void)
         cmocka_unit_test(test_segment_bit_flips),
         cmocka_unit_test(test_segment_no_memory),
         cmocka_unit_test(test_segment_dump),
+        cmocka_unit_test(test_merge_random),
+        cmocka_unit_test(test_merge_steps),
+        cmocka_unit_test(test_merge_cancelled),
+        cmocka_unit_test(test_merge_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,10 @@ void test_segment_file(void **state);
 void test_segment_bit_flips(void **state);
 void test_segment_no_memory(void **state);
 void test_segment_dump(void **state);
+void test_merge_random(void **state);
+void test_merge_steps(void **state);
+void test_merge_cancelled(void **state);
+void test_merge_no_memory(void **state);
 
 static const qn_field t_text = {.id = 1, .type = QN_FIELD_TEXT, .indexed = true};
 static const qn_field t_tag = {

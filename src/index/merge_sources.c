@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Merging stored sources. A compressed frame whose documents all live is copied as it
+ * is; of the others, and of frames too small to be worth keeping, the live documents are
+ * packed again.
+ *
+ * The table of frames stands in front of them, so all is walked twice: once for the
+ * sizes, once for the bytes. Memory is that of the table and of one frame. */
+#include "index/merge_internal.h"
+
+typedef struct sources_merge {
+    const merge *m;
+    sources open; /* documents that are packed again */
+    qn_buf scratch;
+    QN_VEC(source_entry) entries;
+    uint64_t offset;
+    bool writing; /* second walk */
+} sources_merge;
+
+static qn_status no_memory(qn_error *err)
+{
+    return qn_fail(err, QN_ENOMEM, "sources of a merge");
+}
+
+static qn_status put_frame(sources_merge *s, uint32_t first_doc, uint32_t raw_size,
+                           qn_slice packed, qn_error *err)
+{
+    QN_TRY(qn_merge__check(s->m, err));
+    if (s->writing) {
+        qn_blockfile_write(s->m->out, packed.p, packed.n);
+    } else {
+        source_entry e = {first_doc, raw_size, s->offset};
+        if (!qn_vec_push(s->m->alloc, &s->entries, e)) return no_memory(err);
+    }
+    s->offset += packed.n;
+    return QN_OK;
+}
+
+/* Hands on the blocks that were closed since the last time. */
+static qn_status drain(sources_merge *s, qn_error *err)
+{
+    sources *o = &s->open;
+    for (size_t i = 0; i < o->entries.n; i++) {
+        const source_entry *e = &o->entries.p[i];
+        uint64_t end = i + 1 < o->entries.n ? e[1].offset : o->packed.n;
+        qn_slice packed = {o->packed.p + e->offset, (size_t)(end - e->offset)};
+        QN_TRY(put_frame(s, e->first_doc, e->raw_size, packed, err));
+    }
+    o->entries.n = 0;
+    qn_buf_reset(&o->packed);
+    return QN_OK;
+}
+
+static bool all_live(const qn_doc_map *map, const source_frame *f)
+{
+    if (map->deleted == NULL) return true;
+    for (uint32_t doc = f->first_doc; doc < f->doc_limit; doc++)
+        if (qn_bitset_has(map->deleted, doc)) return false;
+    return true;
+}
+
+static qn_status copy_frame(sources_merge *s, const qn_doc_map *map,
+                            const source_frame *f, qn_error *err)
+{
+    QN_TRY(qn_sources__close_block(&s->open, err));
+    QN_TRY(drain(s, err));
+    uint32_t first = qn_doc_map_get(map, f->first_doc);
+    s->open.open_doc = s->open.next_doc = first + (f->doc_limit - f->first_doc);
+    return put_frame(s, first, f->raw_size, f->packed, err);
+}
+
+static qn_status pack_again(sources_merge *s, const qn_merge_input *in,
+                            const source_frame *f, qn_error *err)
+{
+    const qn_blockfile *file = qn_segment_file(in->segment);
+    uint32_t count = f->doc_limit - f->first_doc;
+    bool unpacked = false;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t to = qn_doc_map_get(in->map, f->first_doc + i);
+        if (to == QN_DOC_END) continue;
+        if (!unpacked && !qn_sources__unpack(f->packed, f->raw_size, &s->scratch)) {
+            if (s->scratch.failed) return no_memory(err);
+            return qn_segment__corrupt(file, QN_BLOCK_SOURCES, 0, 0, "broken sources",
+                                       err);
+        }
+        unpacked = true;
+        qn_slice source, extras;
+        if (!qn_sources__find(qn_buf_slice(&s->scratch), i, count, &source, &extras))
+            return qn_segment__corrupt(file, QN_BLOCK_SOURCES, 0, 0, "broken sources",
+                                       err);
+        QN_TRY(qn_sources__add(&s->open, to, source, extras, err));
+        QN_TRY(drain(s, err));
+    }
+    return QN_OK;
+}
+
+static qn_status walk_input(sources_merge *s, const qn_merge_input *in, qn_error *err)
+{
+    const qn_blockfile *file = qn_segment_file(in->segment);
+    uint32_t docs = in->map->doc_count, count = 1, expected = 0;
+    qn_slice block;
+    QN_TRY(qn_segment__block(file, QN_BLOCK_SOURCES, 0, &block, err));
+    for (uint32_t i = 0; i < count; i++) {
+        source_frame f;
+        QN_TRY(qn_sources__frame(file, block, docs, i, &f, &count, err));
+        if (i >= count) break;
+        if (f.first_doc != expected)
+            return qn_segment__corrupt(file, QN_BLOCK_SOURCES, 0, 0,
+                                       "sources out of order", err);
+        expected = f.doc_limit;
+        if (f.raw_size >= SOURCE_BLOCK / 2 && all_live(in->map, &f))
+            QN_TRY(copy_frame(s, in->map, &f, err));
+        else
+            QN_TRY(pack_again(s, in, &f, err));
+    }
+    if (expected == docs) return QN_OK;
+    return qn_segment__corrupt(file, QN_BLOCK_SOURCES, 0, 0, "sources are missing",
+                               err);
+}
+
+static qn_status walk_all(sources_merge *s, bool writing, qn_error *err)
+{
+    s->writing = writing;
+    s->offset = 0;
+    s->open.open_doc = s->open.next_doc = 0;
+    for (size_t i = 0; i < s->m->count; i++) QN_TRY(walk_input(s, &s->m->in[i], err));
+    QN_TRY(qn_sources__close_block(&s->open, err));
+    return drain(s, err);
+}
+
+static void put_entry(qn_blockfile_writer *w, const source_entry *e)
+{
+    uint8_t bytes[SOURCE_ENTRY];
+    qn_store32(bytes, e->first_doc);
+    qn_store32(bytes + 4, e->raw_size);
+    qn_store64(bytes + 8, e->offset);
+    qn_blockfile_write(w, bytes, sizeof bytes);
+}
+
+static qn_status write_block(sources_merge *s, qn_error *err)
+{
+    qn_blockfile_writer *w = s->m->out;
+    uint8_t header[SEGMENT_HEADER] = {0};
+    uint64_t size = s->offset;
+    qn_store32(header, s->m->doc_count);
+    qn_store32(header + 4, (uint32_t)s->entries.n);
+    qn_blockfile_begin(w, QN_BLOCK_SOURCES, 0);
+    qn_blockfile_write(w, header, sizeof header);
+    for (size_t i = 0; i < s->entries.n; i++) put_entry(w, &s->entries.p[i]);
+    const source_entry end = {.first_doc = s->m->doc_count, .offset = size};
+    put_entry(w, &end);
+    qn_status st = walk_all(s, true, err);
+    qn_assert(st != QN_OK || s->offset == size);
+    qn_status ended = qn_blockfile_end(w, st == QN_OK ? err : NULL);
+    return st != QN_OK ? st : ended;
+}
+
+qn_status qn_merge__sources(const merge *m, qn_error *err)
+{
+    sources_merge s = {.m = m};
+    qn_sources__init(&s.open, m->alloc);
+    qn_buf_init(&s.scratch, m->alloc);
+    qn_status st = walk_all(&s, false, err);
+    if (st == QN_OK) st = write_block(&s, err);
+    qn_sources__deinit(&s.open);
+    qn_buf_deinit(&s.scratch);
+    qn_vec_deinit(m->alloc, &s.entries);
+    return st;
+}
