@@ -77,6 +77,7 @@ typedef struct quern_options {
     /* A key of an HA3 sort clause without a sign is ascending, as Alibaba's v3 API has
      * it. Default: descending, as the Retrieval Engine has it. */
     bool ha3_sort_ascending;
+    uint64_t filter_cache_bytes; /* filters kept as bit sets; 0: 64 MB */
 } quern_options;
 #define QUERN_OPTIONS_INIT                                                             \
     {                                                                                  \

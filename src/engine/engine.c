@@ -13,6 +13,7 @@ enum {
     SCORE_CACHE_BYTES = 32 * 1024 * 1024,
 };
 static const uint64_t memory_default = (uint64_t)512 * 1024 * 1024;
+static const uint64_t filters_default = (uint64_t)64 * 1024 * 1024;
 
 size_t qn_engine_flush_bytes(const quern *q)
 {
@@ -386,6 +387,9 @@ static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
     /* The caller works too. */
     QN_TRY(qn_pool_create(q->alloc, threads - 1, &q->neural_pool, err));
     QN_TRY(qn_score_cache_create(q->alloc, SCORE_CACHE_BYTES, &q->scores, err));
+    QN_TRY(qn_filter_cache_create(
+        q->alloc, o->filter_cache_bytes == 0 ? filters_default : o->filter_cache_bytes,
+        QN_FILTER_DOCS_MIN, &q->filters, err));
     QN_TRY(open_folder(q, err));
     QN_TRY(open_models(q, o, err));
     if (pthread_create(&q->maintenance, NULL, maintenance_main, q) != 0)
@@ -434,6 +438,7 @@ void quern_close(quern *q)
     qn_vec_deinit(q->alloc, &q->tables);
     qn_models_destroy(q->models);
     qn_score_cache_destroy(q->scores);
+    qn_filter_cache_destroy(q->filters);
     qn_pool_destroy(q->neural_pool);
     qn_analyzers_destroy(q->analyzers);
     qn_lock_release(&q->lock);

@@ -10,6 +10,7 @@
 #include "engine/table.h"
 #include "io/file.h"
 #include "num/kernels.h"
+#include "query/filter_cache.h"
 
 typedef struct qn_table_entry {
     char *name;
@@ -26,6 +27,7 @@ struct quern {
     qn_pool *neural_pool;
     qn_models *models;
     qn_score_cache *scores;
+    qn_filter_cache *filters;
     qn_lock lock;
 
     pthread_mutex_t tables_lock;

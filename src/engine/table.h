@@ -36,7 +36,8 @@ extern const qn_field qn_seq_no_field, qn_version_field;
 
 typedef struct qn_live_segment {
     atomic_uint refs;
-    uint64_t id; /* of the file; 0: an image in memory */
+    uint64_t id;  /* of the file; 0: an image in memory */
+    uint64_t uid; /* of no other segment of this process */
     qn_segment *segment;
     uint32_t doc_count;
     qn_vector_view *vectors;

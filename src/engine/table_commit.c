@@ -100,6 +100,7 @@ static qn_status add_view(qn_table_snapshot *s, qn_live_segment *live,
     }
     s->views[i] = (qn_segment_view){
         .segment = live->segment,
+        .uid = live->uid,
         .doc_base = s->view.doc_count,
         .doc_count = live->doc_count,
         .deleted = gone == 0 ? NULL : s->deleted[i],
@@ -142,6 +143,7 @@ static qn_status make_snapshot(qn_table *t, qn_table_snapshot **out, qn_error *e
     }
     s->view.schema = &s->schema->schema;
     s->view.segments = s->views;
+    s->view.filters = t->engine->filters;
     *out = s;
     return QN_OK;
 }

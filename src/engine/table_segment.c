@@ -36,8 +36,10 @@ qn_status qn_live_segment_create(qn_alloc *a, qn_blockfile *file, uint64_t id,
         qn_blockfile_close(file);
         return qn_fail(err, QN_ENOMEM, "segment");
     }
+    static atomic_ullong uids;
     s->alloc = a;
     s->id = id;
+    s->uid = atomic_fetch_add(&uids, 1) + 1;
     atomic_init(&s->refs, 1);
     qn_status st = qn_segment_open(a, file, &s->segment, err);
     if (st != QN_OK) {

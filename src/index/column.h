@@ -107,8 +107,8 @@ uint32_t qn_column_lower_bound(const qn_column *c, qn_slice bytes);
 int64_t qn_column_key_f64(qn_field_type type, double v);
 double qn_column_f64_of_key(qn_field_type type, int64_t key);
 
-/* Sets the bit (of `bits`, by document) of each document of [begin, limit) that has a
- * value with low <= key <= high; the others stay. `begin` is a multiple of 512. Not for
+/* Sets the bit of each document of [begin, limit) that has a value with low <= key <=
+ * high; the others stay. The first bit is that of `begin`, a multiple of 512. Not for
  * GEO. */
 void qn_column_match(const qn_column *c, int64_t low, int64_t high, uint32_t begin,
                      uint32_t limit, uint64_t *bits);

@@ -58,7 +58,7 @@ static void match_dense(const qn_column *c, key_range r, uint32_t begin, uint32_
             if (c->present != NULL)
                 left &= qn_load64(c->present + ((size_t)at / 64 + word) * 8);
             if (n - word * 64 < 64) left &= UINT64_MAX >> (64 - (n - word * 64));
-            bits[at / 64 + word] |= left;
+            bits[(at - begin) / 64 + word] |= left;
         }
     }
 }
@@ -102,7 +102,7 @@ static void match_ranked(const qn_column *c, hit_reader *h, uint32_t begin,
         if (limit - at < 64) here &= UINT64_MAX >> (64 - (limit - at));
         for (; here != 0; here &= here - 1)
             if (hit_at(h, place++)) found |= here & (~here + 1);
-        bits[at / 64] |= found;
+        bits[(at - begin) / 64] |= found;
     }
 }
 
@@ -113,7 +113,7 @@ static void match_multi(const qn_column *c, hit_reader *h, uint32_t begin,
         uint64_t end = (uint64_t)qn_packed__get(&c->places, (uint64_t)doc + 1);
         bool found = false;
         for (; place < end; place++) found |= hit_at(h, place);
-        if (found) qn_bitset_add(bits, doc);
+        if (found) qn_bitset_add(bits, doc - begin);
     }
 }
 
@@ -132,9 +132,9 @@ void qn_column_match(const qn_column *c, int64_t low, int64_t high, uint32_t beg
         uint64_t from = qn_column__place(c, at);
         if (!may_hit(&c->values, r, from, qn_column__place(c, end))) continue;
         if (c->multi)
-            match_multi(c, &h, at, end, from, bits);
+            match_multi(c, &h, at, end, from, bits + (at - begin) / 64);
         else
-            match_ranked(c, &h, at, end, from, bits);
+            match_ranked(c, &h, at, end, from, bits + (at - begin) / 64);
     }
 }
 

@@ -80,10 +80,15 @@ qn_status qn_query_execute(const qn_snapshot_view *snapshot, const qn_query *que
     qn_planner p;
     QN_TRY(qn_planner_init(&p, snapshot, options, arena, err));
     qn_collector *c = qn_arena_new(arena, sizeof *c);
-    if (c == NULL) return qn_fail(err, QN_ENOMEM, "search candidates");
-    qn_collector_init(c, options, arena->alloc, err);
-    qn_status st = run_segments(&p, query, c, out);
-    qn_collector_deinit(c);
+    qn_status st = QN_OK;
+    if (c == NULL) {
+        st = qn_fail(err, QN_ENOMEM, "search candidates");
+    } else {
+        qn_collector_init(c, options, arena->alloc, err);
+        st = run_segments(&p, query, c, out);
+        qn_collector_deinit(c);
+    }
+    qn_planner_deinit(&p);
     if (st != QN_OK) *out = (qn_exec_result){0};
     return st;
 }

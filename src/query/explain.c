@@ -371,6 +371,7 @@ qn_status qn_explainer_create(const qn_snapshot_view *snapshot, const qn_query *
     if (e == NULL) return no_memory(err);
     e->options = *options;
     QN_TRY(qn_planner_init(&e->planner, snapshot, &e->options, arena, err));
+    qn_planner_deinit(&e->planner); /* of single documents: no cached filters */
     QN_TRY(qn_plan_vectors(&e->planner, query));
     return qn_plan_build(&e->planner, query, 1.0f, true, &e->plan);
 }

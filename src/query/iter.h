@@ -80,6 +80,14 @@ QN_MUST_CHECK qn_status qn_iter_make_list(qn_iter_maker *m, const uint32_t *docs
 /* The documents of a bit set over the segment. */
 QN_MUST_CHECK qn_status qn_iter_make_bits(qn_iter_maker *m, const uint64_t *bits,
                                           float score, qn_iter **out);
+/* The same when it is known how many there are. */
+QN_MUST_CHECK qn_status qn_iter_make_counted_bits(qn_iter_maker *m,
+                                                  const uint64_t *bits, uint64_t count,
+                                                  float score, qn_iter **out);
+/* RANGE, SET and EXISTS (also under CONSTANT): sets the bit of every document that
+ * matches, all at once. *done is false for other plans. */
+QN_MUST_CHECK qn_status qn_iter_values_bits(qn_iter_maker *m, const qn_plan *plan,
+                                            uint64_t *bits, bool *done);
 /* Union: `at_least` of the children have to match. Scores: their sum, or DISMAX. Sums
  * that will be walked from end to end are made a window at a time. */
 typedef enum qn_union_score { QN_UNION_SUM, QN_UNION_DISMAX } qn_union_score;

@@ -4,7 +4,7 @@
  *   union          scores of the children on the document added in double, rounded
  *   both at once   the two rounded sums added as floats
  *   DISMAX         greatest + tie x (sum of the others, in double), rounded */
-#include "query/iter.h"
+#include "query/filters.h"
 
 static qn_status no_memory(qn_iter_maker *m)
 {
@@ -436,16 +436,19 @@ static qn_status make_without(qn_iter_maker *m, qn_iter *kept, qn_iter *dropped,
 
 /* ---- putting them together -------------------------------------------------------------- */
 
-/* The children that have documents here. */
-static qn_status make_list(qn_iter_maker *m, qn_plan_list list, qn_iter ***out,
-                           size_t *n)
+/* The children that have documents here; filters from the cache where it has them. */
+static qn_status make_list(qn_iter_maker *m, qn_plan_list list, bool filters,
+                           qn_iter ***out, size_t *n)
 {
     *n = 0;
     *out = qn_arena_array(m->scratch, list.n + 1, sizeof **out);
     if (*out == NULL) return no_memory(m);
     for (size_t i = 0; i < list.n; i++) {
         qn_iter *one;
-        QN_TRY(qn_iter_make(m, list.p[i], &one));
+        if (filters)
+            QN_TRY(qn_filter_iter(m, list.p[i], &one));
+        else
+            QN_TRY(qn_iter_make(m, list.p[i], &one));
         if (one != NULL) (*out)[(*n)++] = one;
     }
     return QN_OK;
@@ -458,10 +461,10 @@ static qn_status make_required(qn_iter_maker *m, const qn_plan *plan, qn_iter **
     qn_iter **must, **filter;
     size_t musts, filters;
     *out = NULL;
-    QN_TRY(make_list(m, plan->must, &must, &musts));
+    QN_TRY(make_list(m, plan->must, false, &must, &musts));
     *none = musts < plan->must.n;
     if (*none) return QN_OK;
-    QN_TRY(make_list(m, plan->filter, &filter, &filters));
+    QN_TRY(make_list(m, plan->filter, true, &filter, &filters));
     *none = filters < plan->filter.n;
     if (*none || musts + filters == 0) return QN_OK;
     if (filters == 0 && musts == 1) {
@@ -490,13 +493,14 @@ static bool is_sparse(QN_NULLABLE const qn_iter *lead, qn_iter *const *children,
 }
 
 /* The union of a list, beside what leads the walk. */
-static qn_status make_union_of(qn_iter_maker *m, qn_plan_list list, uint32_t at_least,
-                               QN_NULLABLE const qn_iter *lead, qn_iter **out)
+static qn_status make_union_of(qn_iter_maker *m, qn_plan_list list, bool filters,
+                               uint32_t at_least, QN_NULLABLE const qn_iter *lead,
+                               qn_iter **out)
 {
     qn_iter **children;
     size_t n;
     bool jumps = m->jumps;
-    QN_TRY(make_list(m, list, &children, &n));
+    QN_TRY(make_list(m, list, filters, &children, &n));
     m->jumps = jumps || is_sparse(lead, children, n);
     QN_TRY(qn_iter_make_union(m, children, n, at_least, QN_UNION_SUM, 0.0f, out));
     m->jumps = jumps;
@@ -507,7 +511,7 @@ static qn_status make_dismax(qn_iter_maker *m, const qn_plan *plan, qn_iter **ou
 {
     qn_iter **children;
     size_t n;
-    QN_TRY(make_list(m, plan->should, &children, &n));
+    QN_TRY(make_list(m, plan->should, false, &children, &n));
     return qn_iter_make_union(m, children, n, 1, QN_UNION_DISMAX,
                               plan->query->u.dismax.tie_breaker, out);
 }
@@ -537,7 +541,7 @@ qn_status qn_iter_make_bool(qn_iter_maker *m, const qn_plan *plan, qn_iter **out
     m->jumps = jumps;
     if (none) return QN_OK;
     uint32_t at_least = plan->should_min == 0 ? 1 : plan->should_min;
-    QN_TRY(make_union_of(m, plan->should, at_least, required, &optional));
+    QN_TRY(make_union_of(m, plan->should, false, at_least, required, &optional));
     if (required != NULL)
         QN_TRY(make_mixed(m, plan, required, optional, &kept));
     else if (plan->should.n > 0)
@@ -547,6 +551,6 @@ qn_status qn_iter_make_bool(qn_iter_maker *m, const qn_plan *plan, qn_iter **out
     *out = kept;
     if (kept == NULL || plan->must_not.n == 0) return QN_OK;
     qn_iter *any;
-    QN_TRY(make_union_of(m, plan->must_not, 1, kept, &any));
+    QN_TRY(make_union_of(m, plan->must_not, true, 1, kept, &any));
     return make_without(m, kept, any, out);
 }

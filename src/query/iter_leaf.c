@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Iterators that need no postings, and the choice of one for a plan. */
-#include "query/iter.h"
+#include "query/filters.h"
 
 static qn_status no_memory(qn_iter_maker *m)
 {
@@ -160,13 +160,19 @@ static const qn_iter_kind bits_kind = {bits_next, bits_seek, bits_score, NULL};
 qn_status qn_iter_make_bits(qn_iter_maker *m, const uint64_t *bits, float score,
                             qn_iter **out)
 {
-    *out = NULL;
-    bits_iter *it = qn_arena_new(m->scratch, sizeof *it);
-    if (it == NULL) return no_memory(m);
     uint64_t count = 0;
     for (size_t i = 0; i < qn_bitset_words(m->view->doc_count); i++)
         count += (uint64_t)__builtin_popcountll(bits[i]);
+    return qn_iter_make_counted_bits(m, bits, count, score, out);
+}
+
+qn_status qn_iter_make_counted_bits(qn_iter_maker *m, const uint64_t *bits,
+                                    uint64_t count, float score, qn_iter **out)
+{
+    *out = NULL;
     if (count == 0) return QN_OK;
+    bits_iter *it = qn_arena_new(m->scratch, sizeof *it);
+    if (it == NULL) return no_memory(m);
     *it = (bits_iter){{&bits_kind, 0, count}, bits, m->view->doc_count, score};
     *out = &it->base;
     return bits_seek(&it->base, 0, m->err);
@@ -258,7 +264,7 @@ static qn_status make_ids(qn_iter_maker *m, const qn_plan *plan, qn_iter **out)
 static qn_status make_constant(qn_iter_maker *m, const qn_plan *plan, qn_iter **out)
 {
     qn_iter *child;
-    QN_TRY(qn_iter_make(m, plan->child, &child));
+    QN_TRY(qn_filter_iter(m, plan->child, &child));
     return qn_iter_make_constant(m, child, plan->scores ? plan->boost : 0.0f, out);
 }
 

@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "query/plan.h"
 
+#include "base/vec.h"
+
+#include <pthread.h>
+
+typedef struct qn_planner_held {
+    pthread_mutex_t lock;
+    QN_VEC(qn_filter_bits) bits;
+} qn_planner_held;
+
 static qn_status no_memory(qn_planner *p)
 {
     return qn_fail(p->err, QN_ENOMEM, "query plan");
@@ -18,7 +27,30 @@ qn_status qn_planner_init(qn_planner *p, const qn_snapshot_view *snapshot,
                           options->score_scale == 0.0f ? 1.0f : options->score_scale};
     p->stats =
         qn_arena_array(arena, snapshot->schema->field_count + 1, sizeof *p->stats);
-    return p->stats == NULL ? no_memory(p) : QN_OK;
+    if (p->stats == NULL) return no_memory(p);
+    qn_planner_held *held = qn_arena_new(arena, sizeof *held);
+    if (held == NULL) return no_memory(p);
+    (void)pthread_mutex_init(&held->lock, NULL);
+    p->held = held;
+    return QN_OK;
+}
+
+void qn_planner_deinit(qn_planner *p)
+{
+    if (p->held == NULL) return;
+    for (size_t i = 0; i < p->held->bits.n; i++)
+        qn_filter_bits_release(&p->held->bits.p[i]);
+    qn_vec_deinit(p->arena->alloc, &p->held->bits);
+    (void)pthread_mutex_destroy(&p->held->lock);
+    p->held = NULL;
+}
+
+bool qn_planner_hold(const qn_planner *p, qn_filter_bits bits)
+{
+    (void)pthread_mutex_lock(&p->held->lock);
+    bool good = qn_vec_push(p->arena->alloc, &p->held->bits, bits);
+    (void)pthread_mutex_unlock(&p->held->lock);
+    return good;
 }
 
 /* ---- weights of leaves ------------------------------------------------------------ */

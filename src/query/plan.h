@@ -14,6 +14,7 @@
 
 #include "index/bm25.h"
 #include "query/exec.h"
+#include "query/filter_cache.h"
 
 /* A leaf in one of its fields. */
 typedef struct qn_plan_field {
@@ -55,12 +56,16 @@ typedef struct qn_planner {
     qn_vector_hits *vectors;
     size_t vector_count;
     bool timed_out;
-
+    struct qn_planner_held *held; /* cached filters in use; private to plan.c */
 } qn_planner;
 
 QN_MUST_CHECK qn_status qn_planner_init(qn_planner *p, const qn_snapshot_view *snapshot,
                                         const qn_exec_options *options, qn_arena *arena,
                                         qn_error *err);
+/* Lets go of cached filters. Also after init failed. */
+void qn_planner_deinit(qn_planner *p);
+/* Takes over cached bits until then; false when out of memory. By any thread. */
+bool qn_planner_hold(const qn_planner *p, qn_filter_bits bits);
 
 /* `scores`: weights are wanted. */
 QN_MUST_CHECK qn_status qn_plan_build(qn_planner *p, const qn_query *query, float boost,

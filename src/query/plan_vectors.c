@@ -2,7 +2,7 @@
 /* Vector leaves run before anything else, over the whole snapshot: each segment gives
  * its best k, the best k of all are kept and become a list of documents. Filters come
  * first: the leaf's own, the request's filter clause, and deletions. */
-#include "query/iter.h"
+#include "query/filters.h"
 #include "vec/vindex.h"
 
 #include <math.h>
@@ -67,12 +67,9 @@ static qn_status accept_subtree(qn_planner *p, size_t segment, const qn_query *f
                        .view = &p->snapshot->segments[segment],
                        .scratch = scratch,
                        .err = p->err};
-    qn_iter *it;
-    QN_TRY(qn_iter_make(&m, plan, &it));
-    for (; it != NULL && it->doc != QN_DOC_END;) {
-        qn_bitset_add(bits, it->doc);
-        QN_TRY(it->kind->next(it, p->err));
-    }
+    qn_filter_bits found;
+    QN_TRY(qn_filter_fill(&m, plan, &found));
+    memcpy(bits, found.words, qn_bitset_words(m.view->doc_count) * sizeof *bits);
     return QN_OK;
 }
 

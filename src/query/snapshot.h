@@ -19,6 +19,7 @@
 
 struct qn_segment;
 struct qn_vindex;
+struct qn_filter_cache;
 
 /* The vectors of one field in one segment. */
 typedef struct qn_vector_view {
@@ -28,6 +29,8 @@ typedef struct qn_vector_view {
 
 typedef struct qn_segment_view {
     const struct qn_segment *segment;
+    uint64_t uid;                        /* of no other segment, ever; 0: no filters
+                                          * of it are kept */
     uint32_t doc_base;                   /* documents in the segments before this one */
     uint32_t doc_count;                  /* deleted ones included */
     QN_NULLABLE const uint64_t *deleted; /* a bit a document; NULL: none */
@@ -40,6 +43,7 @@ typedef struct qn_snapshot_view {
     const qn_segment_view *segments;
     size_t segment_count;
     uint32_t doc_count; /* all segments, deleted ones included */
+    QN_NULLABLE struct qn_filter_cache *filters;
 } qn_snapshot_view;
 
 /* Of one field over the snapshot. avgdl = token_count / (double)doc_count. */

@@ -190,6 +190,7 @@ void qn_server_options_apply(const qn_server_options *o, quern_options *out)
     out->search_threads = (unsigned)o->search_threads;
     out->neural_threads = (unsigned)o->neural_threads;
     out->memory_budget_bytes = (uint64_t)o->memory_budget_bytes;
+    out->filter_cache_bytes = (uint64_t)o->filter_cache_bytes;
     out->default_embedder = or_null(o->default_embedder);
     out->default_reranker = or_null(o->default_reranker);
     out->kernels = or_null(o->kernels);

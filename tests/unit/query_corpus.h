@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "index/segment_builder.h"
 #include "query/exec.h"
+#include "query/filter_cache.h"
 #include "query_fixture.h"
 #include "vec/flat.h"
 
@@ -37,6 +38,7 @@ typedef struct test_corpus {
     qn_segment *owned[CORPUS_SEGMENTS];
     qn_vindex *indexes[CORPUS_SEGMENTS];
     uint64_t *deleted[CORPUS_SEGMENTS];
+    qn_filter_cache *filters; /* small: entries come and go */
 } test_corpus;
 
 static inline void corpus_word(char out[8], const char *letter, unsigned number)
@@ -143,16 +145,23 @@ static inline void corpus_open(test_corpus *c, test_doc *docs, size_t n,
                                size_t segments)
 {
     *c = (test_corpus){.docs = docs, .n = n};
-    for (size_t i = 0; i < segments; i++)
+    qn_error err;
+    T_CALL(qn_filter_cache_create(qn_alloc_heap(), 1 << 17, 1, &c->filters, &err),
+           &err);
+    for (size_t i = 0; i < segments; i++) {
         corpus_segment(c, i, n * i / segments, n * (i + 1) / segments);
+        c->segments[i].uid = i + 1;
+    }
     c->view = (qn_snapshot_view){.schema = &fix_schema,
                                  .segments = c->segments,
                                  .segment_count = segments,
+                                 .filters = c->filters,
                                  .doc_count = (uint32_t)n};
 }
 
 static inline void corpus_close(test_corpus *c)
 {
+    qn_filter_cache_destroy(c->filters);
     for (size_t i = 0; i < CORPUS_SEGMENTS; i++) {
         qn_vindex_close(c->indexes[i]);
         qn_segment_close(c->owned[i]);

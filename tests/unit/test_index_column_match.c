@@ -151,7 +151,7 @@ static void check_match(const qn_column *c, const model *m, qn_rng *rng)
     uint64_t bits[DOCS / 64 + 1] = {0}, count = 0;
     uint32_t middle = (uint32_t)(qn_rng_next(rng) % 5) * QN_COLUMN_BLOCK;
     qn_column_match(c, low, high, 0, middle, bits);
-    qn_column_match(c, low, high, middle, DOCS, bits);
+    qn_column_match(c, low, high, middle, DOCS, bits + middle / 64);
     for (uint32_t d = 0; d < DOCS; d++) {
         bool want = false;
         for (size_t i = 0; i < m->n[d]; i++) {

@@ -680,6 +680,8 @@ static void run_random(uint64_t seed, size_t docs, size_t segments, size_t trees
     for (size_t i = 0; i < docs; i++) live += !d[i].deleted;
     T_EQ_I(qn_snapshot_live_count(&c.view), live);
     for (size_t i = 0; i < trees; i++) run_one(&c, seed * 1000 + i, i % 2 == 0);
+    qn_filter_cache_stats stats = qn_filter_cache_look(c.filters);
+    T_OK(stats.hits > trees / 10 && stats.bytes <= 1 << 17);
     corpus_close(&c);
     qn_delete(qn_alloc_heap(), d);
 }
