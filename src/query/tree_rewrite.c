@@ -147,7 +147,8 @@ static qn_status finish_bool(rewriter *r, const qn_query *q, clause_lists *l,
     qn_query *b =
         qn_query_new(r->arena, count == 0 ? QN_QUERY_ALL : QN_QUERY_BOOL, q->at);
     if (b == NULL) return no_memory(r);
-    b->boost = q->boost;
+    /* Exclusions that exclude nothing: as with those that do, the score is 0. */
+    b->boost = count == 0 && q->u.boolean.must_not.n > 0 ? 0 : q->boost;
     b->label = q->label;
     if (count > 0) {
         QN_TRY(to_list(r, &l->must, &b->u.boolean.must));
