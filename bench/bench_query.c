@@ -71,8 +71,7 @@ static void add_document(qn_segment_builder *to, qn_slice line, qn_rng *rng)
     const qn_json *doc;
     uint32_t number;
     must(qn_json_parse(&arena, line, &doc, &err));
-    must(
-        qn_segment_builder_begin(to, qn_json_get(doc, "_id")->string, &number, &err));
+    must(qn_segment_builder_begin(to, qn_json_get(doc, "_id")->string, &number, &err));
     add_text(to, TITLE, qn_json_get(doc, "title")->string, &arena);
     add_text(to, TEXT, qn_json_get(doc, "text")->string, &arena);
     for (size_t i = 0; i < 3; i++)
@@ -111,12 +110,11 @@ static void open_segment(const char *path, const char *corpus)
 {
     static const char *const names[] = {"title", "text", "space"};
     for (uint32_t i = 0; i < FIELDS; i++)
-        b.fields[i] =
-            (qn_field){.id = i,
-                       .name = qn_slice_of(names[i]),
-                       .type = i == SPACE ? QN_FIELD_KEYWORD : QN_FIELD_TEXT,
-                       .indexed = true,
-                       .analyzer = "standard"};
+        b.fields[i] = (qn_field){.id = i,
+                                 .name = qn_slice_of(names[i]),
+                                 .type = i == SPACE ? QN_FIELD_KEYWORD : QN_FIELD_TEXT,
+                                 .indexed = true,
+                                 .analyzer = "standard"};
     b.schema = (qn_schema){.fields = b.fields, .field_count = FIELDS};
     must(qn_analyzers_create(qn_alloc_heap(), &b.analyzers, &err));
     FILE *there = fopen(path, "r");
@@ -163,9 +161,9 @@ static void write_body(qn_slice words, qn_buf *out)
     static const char *const filters[] = {"half", "tenth", "hundredth"};
     if (b.drop > 0) {
         const char *space = filters[b.drop >= 99 ? 2 : b.drop >= 90 ? 1 : 0];
-        qn_buf_printf(out,
-                      "{\"bool\":{\"filter\":{\"term\":{\"space\":\"%s\"}},\"must\":",
-                      space);
+        qn_buf_printf(
+            out,
+            "{\"bool\":{\"filter\":{\"term\":{\"space\":\"%s\"}},\"must\":", space);
     }
     if (strcmp(b.op, "phrase") == 0)
         qn_buf_printf(out, "{\"match_phrase\":{\"text\":{\"query\":\"%.*s\"",
@@ -196,8 +194,7 @@ static const qn_query *parse(qn_arena *arena, qn_slice body)
 }
 
 /* The same answer as from all matches? */
-static uint64_t check(const qn_query *q, const qn_exec_options *options,
-                      qn_slice words)
+static uint64_t check(const qn_query *q, const qn_exec_options *options, qn_slice words)
 {
     qn_arena arena;
     qn_arena_init(&arena, qn_alloc_heap(), 0);
@@ -206,9 +203,8 @@ static uint64_t check(const qn_query *q, const qn_exec_options *options,
     all.total_limit = 0;
     must(qn_query_execute(&b.snapshot, q, &all, &arena, &full, &err));
     must(qn_query_execute(&b.snapshot, q, options, &arena, &fast, &err));
-    if (fast.count != full.count ||
-        memcmp(fast.candidates, full.candidates,
-               full.count * sizeof *full.candidates) != 0) {
+    if (fast.count != full.count || memcmp(fast.candidates, full.candidates,
+                                           full.count * sizeof *full.candidates) != 0) {
         (void)fprintf(stderr, "%.*s: another answer\n", QN_SLICE_ARG(words));
         exit(1);
     }
@@ -250,8 +246,8 @@ static void run_all(void)
         write_body(b.queries[i], &body);
         qn_arena arena;
         qn_arena_init(&arena, qn_alloc_heap(), 0);
-        postings += (double)check(parse(&arena, qn_buf_slice(&body)), &options,
-                                  b.queries[i]);
+        postings +=
+            (double)check(parse(&arena, qn_buf_slice(&body)), &options, b.queries[i]);
         qn_arena_deinit(&arena);
         int64_t parse_ns = INT64_MAX, run_ns = INT64_MAX;
         for (size_t r = 0; r < b.rounds; r++)

@@ -3,7 +3,7 @@
 
 #include "query/collect.h"
 #include "query/iter.h"
-#include "query/prune.h"
+#include "query/run.h"
 
 enum { DEADLINE_EVERY = 65536 }; /* matches between two looks at the clock */
 
@@ -31,8 +31,10 @@ static qn_status walk(qn_collector *c, qn_iter *it, const qn_segment_view *view,
 static qn_status run_plan(qn_iter_maker *m, const qn_plan *plan, qn_collector *c,
                           qn_exec_result *out)
 {
-    if (qn_prune_applies(plan, c->options))
-        return qn_prune_segment(m, plan, c, &out->total_exact, &out->timed_out);
+    qn_shape shape;
+    qn_shape_of(plan, c->options, &shape);
+    if (shape.kind != QN_SHAPE_OTHER)
+        return qn_run_segment(m, &shape, c, &out->total_exact, &out->timed_out);
     qn_iter *it;
     QN_TRY(qn_iter_make(m, plan, &it));
     return it == NULL ? QN_OK : walk(c, it, m->view, &out->timed_out);

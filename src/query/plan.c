@@ -74,23 +74,35 @@ static qn_status field_stats(qn_planner *p, const qn_field *field,
     return QN_OK;
 }
 
+/* Looks the leaf's terms up in every segment, once. */
+static qn_status find_terms(qn_planner *p, const qn_query *q, qn_plan_field *f)
+{
+    const qn_snapshot_view *s = p->snapshot;
+    uint64_t *dfs = qn_arena_array(p->arena, q->term_count + 1, sizeof *dfs);
+    qn_term *found =
+        qn_arena_array(p->arena, s->segment_count * q->term_count + 1, sizeof *found);
+    if (dfs == NULL || found == NULL) return no_memory(p);
+    f->doc_freqs = dfs;
+    f->found = found;
+    for (size_t i = 0; i < s->segment_count; i++)
+        for (size_t t = 0; t < q->term_count; t++, found++) {
+            QN_TRY(qn_segment_term(s->segments[i].segment, f->field->id,
+                                   q->terms[t].bytes, found, p->err));
+            dfs[t] += found->doc_freq;
+        }
+    for (size_t t = 0; t < q->term_count; t++)
+        if (dfs[t] > f->doc_freq) f->doc_freq = dfs[t];
+    return QN_OK;
+}
+
 static qn_status weigh_field(qn_planner *p, const qn_query *q, size_t i,
                              const qn_plan *plan, qn_plan_field *f)
 {
     f->field = q->fields[i].field;
     QN_TRY(field_stats(p, f->field, &f->stats));
-    uint64_t *dfs = qn_arena_array(p->arena, q->term_count + 1, sizeof *dfs);
-    if (dfs == NULL) return no_memory(p);
-    for (size_t t = 0; t < q->term_count; t++) {
-        qn_term_totals totals;
-        QN_TRY(qn_snapshot_term_totals(p->snapshot, f->field->id, q->terms[t].bytes,
-                                       &totals, p->err));
-        dfs[t] = totals.doc_count;
-        if (dfs[t] > f->doc_freq) f->doc_freq = dfs[t];
-    }
-    f->doc_freqs = dfs;
+    QN_TRY(find_terms(p, q, f));
     f->idf = q->kind == QN_QUERY_PHRASE
-                 ? qn_bm25_idf_sum(f->stats->doc_count, dfs, q->term_count)
+                 ? qn_bm25_idf_sum(f->stats->doc_count, f->doc_freqs, q->term_count)
                  : qn_bm25_idf(f->stats->doc_count, f->doc_freq);
     f->boost = plan->boost * q->fields[i].boost;
     if (p->scale != 1.0f) f->boost *= p->scale;

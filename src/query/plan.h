@@ -13,6 +13,7 @@
 #define QN_QUERY_PLAN_H
 
 #include "index/bm25.h"
+#include "index/segment.h"
 #include "query/exec.h"
 #include "query/filter_cache.h"
 
@@ -22,6 +23,7 @@ typedef struct qn_plan_field {
     const qn_bm25_field *stats;
     const uint64_t *doc_freqs; /* one a term of the leaf */
     uint64_t doc_freq;         /* TERM: the greatest of them */
+    const qn_term *found;      /* segment by segment, the leaf's terms */
     float boost;               /* all boosts and the scale */
     float idf;
     qn_bm25_term bm25;
@@ -74,6 +76,13 @@ QN_MUST_CHECK qn_status qn_plan_build(qn_planner *p, const qn_query *query, floa
 /* Runs every VECTOR leaf of the tree, left to right, filters first. Called once before
  * qn_plan_build(). */
 QN_MUST_CHECK qn_status qn_plan_vectors(qn_planner *p, const qn_query *query);
+
+/* The leaf's term `which` in `field` as one segment knows it. */
+static inline const qn_term *qn_plan_term(const qn_plan *plan, size_t field,
+                                          size_t which, size_t segment)
+{
+    return &plan->fields[field].found[segment * plan->query->term_count + which];
+}
 
 /* The score that a vector leaf gives: mapped and boosted, or nought. */
 float qn_plan_vector_score(const qn_planner *p, const qn_plan *plan, float metric);

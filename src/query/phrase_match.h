@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* query/phrase_match.h -- how often a phrase stands in a document that holds all its
+ * words. Private to this module.
+ *
+ * Word i stands at p + offset_i for one p; the frequency is the number of such p. The
+ * words with the fewest occurrences are read first, so that most documents without the
+ * phrase are known by two of its words.
+ *
+ * Lifetime   in the segment's scratch arena. */
+#ifndef QN_QUERY_PHRASE_MATCH_H
+#define QN_QUERY_PHRASE_MATCH_H
+
+#include "query/word.h"
+
+typedef struct qn_phrase_place {
+    uint32_t offset; /* from the phrase's first word */
+    qn_word *word;
+} qn_phrase_place;
+
+typedef struct qn_phrase {
+    qn_phrase_place *places;
+    size_t n;
+
+    /* Private to phrase_match.c. */
+    qn_arena *arena;
+    uint32_t *begins; /* where the phrase may still begin */
+    size_t capacity;
+} qn_phrase;
+
+/* All words stand on the same document. */
+QN_MUST_CHECK qn_status qn_phrase_freq(qn_phrase *p, uint32_t *freq, qn_error *err);
+
+#endif

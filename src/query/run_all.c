@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ALL: words and phrases that must match, the best n of the documents that hold them,
+ * with words that may match besides.
+ *
+ * The rarest list leads, a block at a time. A block whose bound, together with those of
+ * the others over the same documents, does not reach the floor is passed over without
+ * being decoded. The documents of a block are then looked up in the other lists, the
+ * rarest first; a document that cannot pass the floor any more is dropped as soon as
+ * that is known. Of a phrase, positions are read only where its words' least frequency
+ * would be enough. A filter with fewer documents than the rarest list leads instead. */
+#include "query/phrase_match.h"
+#include "query/run.h"
+
+#include <math.h>
+
+enum { LISTS_MAX = 64, BLOCK = QN_POSTINGS_BLOCK };
+
+typedef struct all_list {
+    qn_word *word;
+    bool scored;  /* by itself; words of phrases are not */
+    double bound; /* over the documents at hand */
+} all_list;
+
+typedef struct all_phrase {
+    qn_bm25_term bm25;
+    QN_NULLABLE const uint8_t *norms;
+    qn_phrase match;
+    double bound;
+} all_phrase;
+
+typedef struct all_run {
+    qn_run *r;
+    all_list lists[LISTS_MAX]; /* the rarest first */
+    size_t list_count;
+    all_phrase *phrases;
+    size_t phrase_count;
+    bool none;     /* a word is not there */
+    qn_word **may; /* that need not match; of several fields the best counts */
+    size_t *may_fields;
+    size_t may_count; /* words in all their fields */
+    bool may_one;     /* one of them must */
+    double may_bound;
+
+    double left[LISTS_MAX + 1]; /* left[i]: bounds of lists [i, ..), phrases, may */
+    uint32_t docs[BLOCK];       /* candidates */
+    double sums[BLOCK];
+    size_t n;
+    uint32_t freqs[BLOCK];
+    float scores[BLOCK];
+} all_run;
+
+static qn_status no_memory(const all_run *a)
+{
+    return qn_fail(a->r->m->err, QN_ENOMEM, "query iterator");
+}
+
+/* ---- making ------------------------------------------------------------------------- */
+
+static qn_status add_list(all_run *a, const qn_plan *plan, size_t which, bool scored,
+                          qn_word **out)
+{
+    qn_word *w;
+    QN_TRY(qn_word_open(a->r->m, plan, 0, which, &w));
+    *out = w;
+    if (w == NULL) {
+        a->none = true;
+        return QN_OK;
+    }
+    size_t k = a->list_count++;
+    for (; k > 0 && a->lists[k - 1].word->p.doc_count > w->p.doc_count; k--)
+        a->lists[k] = a->lists[k - 1];
+    a->lists[k] = (all_list){.word = w, .scored = scored};
+    return QN_OK;
+}
+
+static qn_status add_phrase(all_run *a, const qn_plan *plan)
+{
+    const qn_query *q = plan->query;
+    qn_iter_maker *m = a->r->m;
+    all_phrase *ph = &a->phrases[a->phrase_count++];
+    ph->bm25 = plan->fields[0].bm25;
+    ph->match.arena = m->scratch;
+    ph->match.places =
+        qn_arena_array(m->scratch, q->term_count, sizeof *ph->match.places);
+    if (ph->match.places == NULL) return no_memory(a);
+    for (size_t i = 0; i < q->term_count && !a->none; i++) {
+        qn_word *w;
+        QN_TRY(add_list(a, plan, i, false, &w));
+        if (w == NULL) break;
+        ph->norms = w->norms;
+        ph->match.places[ph->match.n++] = (qn_phrase_place){q->terms[i].position, w};
+    }
+    return QN_OK;
+}
+
+static qn_status add_must(all_run *a, const qn_plan *plan)
+{
+    qn_word *w;
+    if (plan->query->kind == QN_QUERY_PHRASE) return add_phrase(a, plan);
+    return add_list(a, plan, 0, true, &w);
+}
+
+static qn_status add_may(all_run *a, qn_plan_list should)
+{
+    size_t room = 0;
+    for (size_t i = 0; i < should.n; i++) room += should.p[i]->field_count;
+    a->may = qn_arena_array(a->r->m->scratch, room + 1, sizeof(qn_word *));
+    a->may_fields = qn_arena_array(a->r->m->scratch, room + 1, sizeof(size_t));
+    if (a->may == NULL || a->may_fields == NULL) return no_memory(a);
+    for (size_t i = 0; i < should.n; i++) {
+        double best = 0;
+        for (size_t f = 0; f < should.p[i]->field_count; f++) {
+            qn_word *w;
+            QN_TRY(qn_word_open(a->r->m, should.p[i], f, 0, &w));
+            if (w == NULL) continue;
+            if (w->bound_all > best) best = w->bound_all;
+            a->may_fields[a->may_count] = i;
+            a->may[a->may_count++] = w;
+        }
+        a->may_bound += best;
+    }
+    return QN_OK;
+}
+
+static qn_status make_lists(all_run *a, const qn_plan *plan)
+{
+    bool alone = plan->query->kind != QN_QUERY_BOOL;
+    size_t n = alone ? 1 : plan->must.n;
+    a->phrases = qn_arena_array(a->r->m->scratch, n, sizeof *a->phrases);
+    if (a->phrases == NULL) return no_memory(a);
+    for (size_t i = 0; i < n && !a->none; i++)
+        QN_TRY(add_must(a, alone ? plan : plan->must.p[i]));
+    if (alone || a->none) return QN_OK;
+    a->may_one = plan->should_min > 0;
+    return add_may(a, plan->should);
+}
+
+/* ---- bounds --------------------------------------------------------------------------- */
+
+static double phrase_bound(const all_phrase *ph, uint32_t base, uint32_t limit)
+{
+    qn_postings_bound least = {UINT32_MAX, 0};
+    for (size_t i = 0; i < ph->match.n; i++) {
+        qn_postings_bound b = qn_word_bound_pair(ph->match.places[i].word, base, limit);
+        if (b.freq < least.freq) least.freq = b.freq;
+        if (b.norm > least.norm) least.norm = b.norm;
+    }
+    if (least.freq == UINT32_MAX) return (double)ph->bm25.weight;
+    return (double)qn_bm25_score(&ph->bm25, (float)least.freq,
+                                 ph->norms == NULL ? 1 : least.norm);
+}
+
+/* Bounds over [base, limit); left[0] is that of the whole query. */
+static void find_bounds(all_run *a, uint32_t base, uint32_t limit)
+{
+    double sum = a->may_bound;
+    for (size_t i = 0; i < a->phrase_count; i++) {
+        a->phrases[i].bound = phrase_bound(&a->phrases[i], base, limit);
+        sum += a->phrases[i].bound;
+    }
+    a->left[a->list_count] = sum;
+    for (size_t i = a->list_count; i > 0; i--) {
+        all_list *l = &a->lists[i - 1];
+        if (l->scored) {
+            l->bound = qn_word_bound(l->word, base, limit);
+            sum += l->bound;
+        }
+        a->left[i - 1] = sum;
+    }
+}
+
+/* ---- what may match --------------------------------------------------------------------- */
+
+/* The sum of what matches of it. */
+static qn_status add_optional(all_run *a, uint32_t doc, float *score, bool *any)
+{
+    double sum = 0;
+    for (size_t i = 0; i < a->may_count;) {
+        size_t clause = a->may_fields[i];
+        float best = 0;
+        for (; i < a->may_count && a->may_fields[i] == clause; i++) {
+            qn_word *w = a->may[i];
+            QN_TRY(qn_word_seek(w, doc, a->r->m->err));
+            if (w->p.doc != doc) continue;
+            float one = qn_word_score(w, doc, w->p.freq);
+            if (one > best) best = one;
+            *any = true;
+        }
+        sum += (double)best;
+    }
+    *score += (float)sum;
+    return QN_OK;
+}
+
+static qn_status hand_over(all_run *a, uint32_t doc, double sum)
+{
+    float score = (float)sum;
+    if (a->may_count > 0) {
+        bool any = false;
+        QN_TRY(add_optional(a, doc, &score, &any));
+        if (a->may_one && !any) return QN_OK;
+    }
+    if (score <= a->r->cut) {
+        a->r->c->total++;
+        return QN_OK;
+    }
+    return qn_collector_add(a->r->c, doc, score);
+}
+
+/* ---- words only: a block at a time --------------------------------------------------------- */
+
+static void drop_hopeless(all_run *a, double left)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < a->n; i++) {
+        a->docs[kept] = a->docs[i];
+        a->sums[kept] = a->sums[i];
+        kept += !qn_run_hopeless(a->r, a->sums[i] + left);
+    }
+    a->n = kept;
+}
+
+/* Keeps the candidates that list `i` has, and adds its scores. */
+static qn_status look_up(all_run *a, size_t i)
+{
+    const all_list *l = &a->lists[i];
+    qn_word *w = l->word;
+    double left = a->left[i + 1];
+    qn_error *err = a->r->m->err;
+    size_t kept = 0;
+    for (size_t k = 0; k < a->n; k++) {
+        uint32_t doc = a->docs[k];
+        if (w->p.doc < doc) {
+            if (a->r->pruning) {
+                qn_word_look(w, doc);
+                if (qn_run_hopeless(a->r, a->sums[k] + w->piece + left)) continue;
+            }
+            QN_TRY(qn_postings_seek(&w->p, doc, err));
+        }
+        if (w->p.doc != doc) continue;
+        a->docs[kept] = doc;
+        a->freqs[kept] = w->p.freq;
+        a->sums[kept++] = a->sums[k];
+    }
+    a->n = kept;
+    if (kept == 0) return QN_OK;
+    qn_word_scores(w, a->docs, a->freqs, kept, a->scores);
+    for (size_t k = 0; k < kept; k++) a->sums[k] += (double)a->scores[k];
+    if (a->r->pruning) drop_hopeless(a, left);
+    return QN_OK;
+}
+
+static qn_status drop_unaccepted(all_run *a)
+{
+    bool keep[BLOCK];
+    qn_accept *accept = &a->r->accept;
+    if (qn_accept_all(accept) || a->n == 0) return QN_OK;
+    QN_TRY(qn_accept_test(accept, a->docs, a->n, false, keep, a->r->m->err));
+    size_t kept = 0;
+    for (size_t i = 0; i < a->n; i++) {
+        a->docs[kept] = a->docs[i];
+        a->sums[kept] = a->sums[i];
+        kept += keep[i];
+    }
+    a->n = kept;
+    return QN_OK;
+}
+
+/* The candidates through lists [from, ..). */
+static qn_status match_words(all_run *a, size_t from)
+{
+    for (size_t i = from; i < a->list_count && a->n > 0; i++) QN_TRY(look_up(a, i));
+    QN_TRY(drop_unaccepted(a));
+    for (size_t i = 0; i < a->n; i++) QN_TRY(hand_over(a, a->docs[i], a->sums[i]));
+    a->n = 0;
+    return QN_OK;
+}
+
+/* ---- with phrases: a document at a time ------------------------------------------------------ */
+
+/* All words stand on `doc`: its score, or that it is of no use. */
+static qn_status score_phrases(all_run *a, uint32_t doc, double *sum, bool *useful)
+{
+    double least[LISTS_MAX], total = *sum;
+    for (size_t i = 0; i < a->phrase_count; i++) {
+        const all_phrase *ph = &a->phrases[i];
+        uint32_t freq = UINT32_MAX;
+        for (size_t k = 0; k < ph->match.n; k++)
+            if (ph->match.places[k].word->p.freq < freq)
+                freq = ph->match.places[k].word->p.freq;
+        least[i] = (double)qn_bm25_score(&ph->bm25, (float)freq,
+                                         ph->norms == NULL ? 1 : ph->norms[doc]);
+        total += least[i];
+    }
+    *useful = !qn_run_hopeless(a->r, total + a->may_bound);
+    for (size_t i = 0; i < a->phrase_count && *useful; i++) {
+        all_phrase *ph = &a->phrases[i];
+        uint32_t freq;
+        QN_TRY(qn_phrase_freq(&ph->match, &freq, a->r->m->err));
+        *useful = freq > 0;
+        *sum += (double)qn_bm25_score(&ph->bm25, (float)freq,
+                                      ph->norms == NULL ? 1 : ph->norms[doc]);
+    }
+    return QN_OK;
+}
+
+/* `doc` in lists [from, ..): else *next is the first document that may still be. */
+static qn_status stands(all_run *a, size_t from, uint32_t doc, bool *yes,
+                        uint32_t *next)
+{
+    *yes = false;
+    for (size_t i = from; i < a->list_count; i++) {
+        qn_word *w = a->lists[i].word;
+        QN_TRY(qn_word_seek(w, doc, a->r->m->err));
+        if (w->p.doc == doc) continue;
+        *next = w->p.doc;
+        return QN_OK;
+    }
+    *yes = true;
+    return QN_OK;
+}
+
+static qn_status take_phrases(all_run *a, uint32_t doc)
+{
+    bool useful = true;
+    double sum = 0;
+    if (!qn_accept_all(&a->r->accept))
+        QN_TRY(qn_accept_test(&a->r->accept, &doc, 1, false, &useful, a->r->m->err));
+    if (!useful) return QN_OK;
+    for (size_t i = 0; i < a->list_count; i++) {
+        const qn_word *w = a->lists[i].word;
+        if (a->lists[i].scored) sum += (double)qn_word_score(w, doc, w->p.freq);
+    }
+    QN_TRY(score_phrases(a, doc, &sum, &useful));
+    return useful ? hand_over(a, doc, sum) : QN_OK;
+}
+
+/* The lead's documents in [base, limit); leaves it on the last one it looked at. */
+static qn_status walk_phrases(all_run *a, uint32_t base, uint32_t limit)
+{
+    qn_word *lead = a->lists[0].word;
+    QN_TRY(qn_word_seek(lead, base, a->r->m->err));
+    while (lead->p.doc < limit) {
+        uint32_t doc = lead->p.doc, next = doc + 1;
+        bool yes;
+        QN_TRY(stands(a, 1, doc, &yes, &next));
+        if (yes) QN_TRY(take_phrases(a, doc));
+        if (next >= limit) break;
+        QN_TRY(qn_word_seek(lead, next, a->r->m->err));
+    }
+    return QN_OK;
+}
+
+/* ---- the segment ------------------------------------------------------------------------------- */
+
+static qn_status walk_words(all_run *a, uint32_t base, uint32_t limit)
+{
+    qn_word *lead = a->lists[0].word;
+    QN_TRY(qn_word_seek(lead, base, a->r->m->err));
+    while (lead->p.doc < limit) {
+        const uint32_t *docs, *freqs;
+        size_t n = qn_word_run(lead, limit, &docs, &freqs);
+        bool last = docs[n - 1] + 1 == limit;
+        qn_word_scores(lead, docs, freqs, n, a->scores);
+        memcpy(a->docs, docs, n * sizeof *docs);
+        for (size_t i = 0; i < n; i++) a->sums[i] = (double)a->scores[i];
+        a->n = n;
+        if (a->r->pruning) drop_hopeless(a, a->left[1]);
+        QN_TRY(match_words(a, 1));
+        if (last) break;
+        QN_TRY(qn_word_pass(lead, n, a->r->m->err));
+    }
+    return QN_OK;
+}
+
+/* The first document >= base that all lists may have. */
+static uint32_t next_base(const all_run *a, uint32_t base)
+{
+    for (size_t i = 0; i < a->list_count; i++)
+        if (a->lists[i].word->p.doc > base) base = a->lists[i].word->p.doc;
+    return base;
+}
+
+static qn_status walk(all_run *a)
+{
+    uint32_t count = a->r->m->view->doc_count;
+    qn_word *lead = a->lists[0].word;
+    find_bounds(a, 0, count);
+    for (uint32_t base = 0; !*a->r->timed_out;) {
+        QN_TRY(qn_run_look(a->r));
+        base = next_base(a, base);
+        if (base >= count) break;
+        qn_word_look(lead, base);
+        uint32_t limit = lead->piece_last < count ? lead->piece_last + 1 : count;
+        if (a->r->pruning) {
+            find_bounds(a, base, limit);
+            if (qn_run_hopeless(a->r, a->left[0])) {
+                base = limit;
+                continue;
+            }
+        }
+        QN_TRY(a->phrase_count > 0 ? walk_phrases(a, base, limit)
+                                   : walk_words(a, base, limit));
+        base = limit;
+    }
+    return QN_OK;
+}
+
+/* A filter with fewer documents than any list. */
+static qn_status walk_filter(all_run *a, qn_iter *lead)
+{
+    qn_error *err = a->r->m->err;
+    find_bounds(a, 0, a->r->m->view->doc_count);
+    while (lead->doc != QN_DOC_END && !*a->r->timed_out) {
+        QN_TRY(qn_run_look(a->r));
+        if (qn_run_hopeless(a->r, a->left[0])) break;
+        if (a->phrase_count > 0) {
+            uint32_t doc = lead->doc, next = doc + 1;
+            bool yes;
+            QN_TRY(stands(a, 0, doc, &yes, &next));
+            if (yes) QN_TRY(take_phrases(a, doc));
+            QN_TRY(qn_iter_reach(lead, next, err));
+            continue;
+        }
+        while (a->n < BLOCK && lead->doc != QN_DOC_END) {
+            a->docs[a->n] = lead->doc;
+            a->sums[a->n++] = 0;
+            QN_TRY(lead->kind->next(lead, err));
+        }
+        QN_TRY(match_words(a, 0));
+    }
+    return QN_OK;
+}
+
+qn_status qn_run_all(qn_run *r)
+{
+    all_run *a = qn_arena_new(r->m->scratch, sizeof *a);
+    if (a == NULL) return qn_fail(r->m->err, QN_ENOMEM, "query iterator");
+    a->r = r;
+    QN_TRY(make_lists(a, r->shape->scored));
+    if (a->none || a->list_count == 0) return QN_OK;
+    qn_iter *lead = qn_accept_lead(&r->accept, a->lists[0].word->p.doc_count);
+    return lead != NULL ? walk_filter(a, lead) : walk(a);
+}

@@ -1,0 +1,624 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ANY: the best n of a union of words, and of the best of several unions.
+ *
+ * MaxScore with block bounds (Turtle and Flood 1995; Chakrabarti et al. 2011). The
+ * documents are taken in windows, which end where blocks end. In a window a word cannot
+ * give more than its blocks' (frequency, length) bound allows. Words whose bounds
+ * together do not reach the floor are not essential: a document that holds only those is
+ * never looked at. The essential ones are scored by the block: one alone straight from
+ * its block, several through an array of sums by document. What can still get in is
+ * then looked up in the others, the greatest bound first, a batch at a time.
+ *
+ * Windows in which nothing can get in are passed over without decoding, and the gaps
+ * between the documents of the essential words without even looking at bounds.
+ *
+ * Parts: one for a union; for DISMAX one for each child. With a tie breaker of nought a
+ * part that cannot pass the floor need not be known. */
+#include "query/run.h"
+
+#include <math.h>
+
+enum {
+    STEP_MIN = 512, /* documents of a window of several words, at least */
+    ONE_MAX = 8192, /* of a window of one word before there is a floor */
+    BATCH = 256,    /* candidates looked up together */
+    LEAD_GAIN = 4,  /* a filter leads when it has that many times fewer documents */
+};
+
+/* A word in one field; or in several, of which the best counts. */
+typedef struct any_clause {
+    qn_word **words;
+    size_t n;
+    uint64_t cost;
+    double bound_all; /* no score is greater */
+    double bound;     /* in the window */
+} any_clause;
+
+typedef struct any_part {
+    any_clause **clauses; /* by bound, the least first */
+    size_t n, essential;  /* the first of those that are */
+    size_t all_essential; /* the same by bounds of whole lists */
+    double *reach;        /* reach[i]: bounds of clauses [0, i) together */
+    QN_NULLABLE qn_window *w;
+    double sums[BATCH];
+} any_part;
+
+typedef struct any_run {
+    qn_run *r;
+    any_part *parts;
+    size_t part_count;
+    float tie;
+    float split_floor; /* what all_essential was found for */
+    uint32_t doc_count;
+    uint32_t docs[BATCH]; /* the candidates */
+    bool hits[BATCH];     /* only without essential words: does any word match? */
+    size_t n;
+    float *best;    /* several fields: a window of their greatest scores */
+    uint64_t *seen; /* and where they are */
+} any_run;
+
+static qn_status no_memory(const any_run *a)
+{
+    return qn_fail(a->r->m->err, QN_ENOMEM, "query iterator");
+}
+
+/* ---- making ---------------------------------------------------------------------- */
+
+static qn_status add_clause(any_run *a, any_part *part, const qn_plan *plan)
+{
+    qn_iter_maker *m = a->r->m;
+    any_clause *c = qn_arena_new(m->scratch, sizeof *c);
+    if (c == NULL) return no_memory(a);
+    c->words = qn_arena_array(m->scratch, plan->field_count, sizeof(qn_word *));
+    if (c->words == NULL) return no_memory(a);
+    for (size_t i = 0; i < plan->field_count; i++) {
+        qn_word *w;
+        QN_TRY(qn_word_open(m, plan, i, 0, &w));
+        if (w == NULL) continue;
+        c->words[c->n++] = w;
+        c->cost += w->p.doc_count;
+        if (w->bound_all > c->bound_all) c->bound_all = w->bound_all;
+    }
+    if (c->n == 0) return QN_OK;
+    c->bound = c->bound_all;
+    part->clauses[part->n++] = c;
+    return QN_OK;
+}
+
+static qn_status make_part(any_run *a, any_part *part, const qn_plan *plan)
+{
+    bool word = qn_shape_is_word(plan);
+    size_t n = word ? 1 : plan->should.n;
+    qn_arena *scratch = a->r->m->scratch;
+    part->clauses = qn_arena_array(scratch, n, sizeof(any_clause *));
+    part->reach = qn_arena_array(scratch, n + 1, sizeof *part->reach);
+    if (part->clauses == NULL || part->reach == NULL) return no_memory(a);
+    if (word) return add_clause(a, part, plan);
+    for (size_t i = 0; i < n; i++) QN_TRY(add_clause(a, part, plan->should.p[i]));
+    return QN_OK;
+}
+
+static qn_status make_parts(any_run *a, const qn_plan *plan)
+{
+    bool dismax = plan->query->kind == QN_QUERY_DISMAX;
+    size_t n = dismax ? plan->should.n : 1;
+    a->tie = dismax ? plan->query->u.dismax.tie_breaker : 0.0f;
+    a->parts = qn_arena_array(a->r->m->scratch, n, sizeof *a->parts);
+    if (a->parts == NULL) return no_memory(a);
+    for (size_t i = 0; i < n; i++) {
+        any_part *part = &a->parts[a->part_count];
+        QN_TRY(make_part(a, part, dismax ? plan->should.p[i] : plan));
+        if (part->n > 0) a->part_count++;
+    }
+    return QN_OK;
+}
+
+static qn_status need_windows(any_run *a)
+{
+    qn_arena *scratch = a->r->m->scratch;
+    for (size_t i = 0; i < a->part_count; i++) {
+        if (a->parts[i].w != NULL) continue;
+        a->parts[i].w = qn_arena_new(scratch, sizeof(qn_window));
+        if (a->parts[i].w == NULL) return no_memory(a);
+    }
+    return QN_OK;
+}
+
+/* ---- which words are essential ------------------------------------------------------- */
+
+static void order_by_bound(any_part *part)
+{
+    for (size_t i = 1; i < part->n; i++) {
+        any_clause *moved = part->clauses[i];
+        size_t k = i;
+        for (; k > 0 && part->clauses[k - 1]->bound > moved->bound; k--)
+            part->clauses[k] = part->clauses[k - 1];
+        part->clauses[k] = moved;
+    }
+}
+
+static void sum_bounds(any_part *part)
+{
+    part->reach[0] = 0;
+    for (size_t i = 0; i < part->n; i++)
+        part->reach[i + 1] = part->reach[i] + part->clauses[i]->bound;
+}
+
+/* No sum of the parts' scores is greater. */
+static double reach_of_all(const any_run *a)
+{
+    double sum = 0;
+    for (size_t i = 0; i < a->part_count; i++) sum += a->parts[i].reach[a->parts[i].n];
+    return sum;
+}
+
+/* The first essential clause of each part; false when no document can get in. */
+static bool split(any_run *a)
+{
+    bool any = false, together = a->tie > 0.0f;
+    if (together && qn_run_hopeless(a->r, reach_of_all(a))) return false;
+    for (size_t i = 0; i < a->part_count; i++) {
+        any_part *part = &a->parts[i];
+        part->essential = 0;
+        while (!together && part->essential < part->n &&
+               qn_run_hopeless(a->r, part->reach[part->essential + 1]))
+            part->essential++;
+        any = any || part->essential < part->n;
+    }
+    return any;
+}
+
+/* By whole lists; anew when the floor has risen. */
+static bool split_lists(any_run *a)
+{
+    for (size_t i = 0; i < a->part_count; i++) {
+        any_part *part = &a->parts[i];
+        for (size_t k = 0; k < part->n; k++)
+            part->clauses[k]->bound = part->clauses[k]->bound_all;
+        order_by_bound(part);
+        sum_bounds(part);
+    }
+    if (a->r->pruning) return split(a);
+    for (size_t i = 0; i < a->part_count; i++) a->parts[i].essential = 0;
+    return true;
+}
+
+/* By the bounds inside a window. */
+static bool split_window(any_run *a, uint32_t base, uint32_t limit)
+{
+    for (size_t i = 0; i < a->part_count; i++) {
+        any_part *part = &a->parts[i];
+        for (size_t k = 0; k < part->n; k++) {
+            any_clause *c = part->clauses[k];
+            c->bound = 0;
+            for (size_t f = 0; f < c->n; f++) {
+                double bound = qn_word_bound(c->words[f], base, limit);
+                if (bound > c->bound) c->bound = bound;
+            }
+        }
+        order_by_bound(part);
+        sum_bounds(part);
+    }
+    return split(a);
+}
+
+static size_t essential_count(const any_run *a, any_clause **one, any_part **of)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < a->part_count; i++) {
+        any_part *part = &a->parts[i];
+        n += part->n - part->essential;
+        if (part->essential == part->n) continue;
+        *one = part->clauses[part->n - 1];
+        *of = part;
+    }
+    return n;
+}
+
+/* ---- candidates -------------------------------------------------------------------- */
+
+static qn_status add_to(const any_clause *c, uint32_t doc, double *sum, bool *hit,
+                        qn_error *err)
+{
+    float best = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        qn_word *w = c->words[i];
+        QN_TRY(qn_word_seek(w, doc, err));
+        if (w->p.doc != doc) continue;
+        float score = qn_word_score(w, doc, w->p.freq);
+        if (score > best) best = score;
+        *hit = true;
+    }
+    *sum += (double)best;
+    return QN_OK;
+}
+
+/* Looks the candidates up in one word, dropping those for which it cannot matter. */
+static qn_status look_up(any_run *a, any_part *part, size_t clause)
+{
+    any_clause *c = part->clauses[clause];
+    qn_word *w = c->words[0];
+    double rest = part->reach[clause], *sums = part->sums;
+    qn_error *err = a->r->m->err;
+    size_t kept = 0;
+    for (size_t i = 0; i < a->n; i++) {
+        uint32_t doc = a->docs[i];
+        double sum = sums[i];
+        bool hit = a->hits[i];
+        if (c->n > 1) {
+            QN_TRY(add_to(c, doc, &sum, &hit, err));
+        } else {
+            if (w->p.doc < doc) {
+                qn_word_look(w, doc);
+                if (qn_run_hopeless(a->r, sum + w->piece + rest)) continue;
+                QN_TRY(qn_postings_seek(&w->p, doc, err));
+            }
+            if (w->p.doc == doc) {
+                sum += (double)qn_word_score(w, doc, w->p.freq);
+                hit = true;
+            }
+        }
+        if (qn_run_hopeless(a->r, sum + rest)) continue;
+        a->docs[kept] = doc;
+        a->hits[kept] = hit;
+        sums[kept++] = sum;
+    }
+    a->n = kept;
+    return QN_OK;
+}
+
+/* Several parts: all that may matter of each. */
+static qn_status complete_parts(any_run *a, size_t i, float *score)
+{
+    float best = 0;
+    double sum = 0;
+    for (size_t p = 0; p < a->part_count; p++) {
+        any_part *part = &a->parts[p];
+        for (size_t k = part->essential; k > 0; k--) {
+            if (qn_run_hopeless(a->r, part->sums[i] + part->reach[k])) break;
+            QN_TRY(add_to(part->clauses[k - 1], a->docs[i], &part->sums[i], &a->hits[i],
+                          a->r->m->err));
+        }
+        float one = (float)part->sums[i];
+        sum += (double)(one >= best ? best : one);
+        if (one > best) best = one;
+    }
+    *score = (float)((double)best + sum * (double)a->tie);
+    return QN_OK;
+}
+
+static qn_status drop_unaccepted(any_run *a, bool bits_said)
+{
+    bool keep[BATCH];
+    QN_TRY(qn_accept_test(&a->r->accept, a->docs, a->n, bits_said, keep, a->r->m->err));
+    size_t kept = 0;
+    for (size_t i = 0; i < a->n; i++) {
+        if (!keep[i]) continue;
+        a->docs[kept] = a->docs[i];
+        a->hits[kept] = a->hits[i];
+        for (size_t p = 0; p < a->part_count; p++)
+            a->parts[p].sums[kept] = a->parts[p].sums[i];
+        kept++;
+    }
+    a->n = kept;
+    return QN_OK;
+}
+
+/* Hands the candidates over. `only_hits`: those that some word was found in. */
+static qn_status finish_batch(any_run *a, bool bits_said, bool only_hits)
+{
+    qn_accept *accept = &a->r->accept;
+    if (qn_accept_asks(accept) || (!bits_said && !qn_accept_all(accept)))
+        QN_TRY(drop_unaccepted(a, bits_said));
+    if (a->part_count == 1)
+        for (size_t k = a->parts[0].essential; k > 0 && a->n > 0; k--)
+            QN_TRY(look_up(a, &a->parts[0], k - 1));
+    for (size_t i = 0; i < a->n; i++) {
+        float score = (float)a->parts[0].sums[i];
+        if (a->part_count > 1) QN_TRY(complete_parts(a, i, &score));
+        if (only_hits && !a->hits[i]) continue;
+        if (score <= a->r->cut)
+            a->r->c->total++;
+        else
+            QN_TRY(qn_collector_add(a->r->c, a->docs[i], score));
+    }
+    a->n = 0;
+    return QN_OK;
+}
+
+/* ---- one essential word ----------------------------------------------------------------- */
+
+/* Up to which sum a match is of no use, when all but filters is known of it. */
+static float useless(const any_run *a, bool accepted)
+{
+    if (a->r->pruning) return a->r->floor;
+    return accepted ? a->r->cut : -HUGE_VALF;
+}
+
+static qn_status take_run(any_run *a, any_part *part, const qn_word *w,
+                          const uint32_t *docs, const uint32_t *freqs, size_t n)
+{
+    float scores[QN_POSTINGS_BLOCK];
+    double rest = part->reach[part->essential];
+    qn_word_scores(w, docs, freqs, n, scores);
+    size_t kept = 0;
+    bool all = qn_accept_all(&a->r->accept);
+    float least = useless(a, all);
+    if (rest > 0) { /* rounded down, with room for the rounding of sums */
+        double left = ((double)least - rest) * (1.0 - 1e-6);
+        least = left > 0 ? (float)left : -HUGE_VALF;
+    }
+    for (size_t i = 0; i < n; i++) {
+        a->docs[kept] = docs[i];
+        part->sums[kept] = (double)scores[i];
+        kept += scores[i] > least;
+    }
+    if (all && a->r->counting) a->r->c->total += n - kept;
+    if (kept == 0) return QN_OK;
+    memset(a->hits, 1, kept);
+    for (size_t p = 0; p < a->part_count; p++)
+        if (&a->parts[p] != part) memset(a->parts[p].sums, 0, kept * sizeof(double));
+    a->n = kept;
+    return finish_batch(a, false, false);
+}
+
+/* All documents of the word in [base, limit). Leaves the list on the last of them, so
+ * that no block is decoded that may be passed over. */
+static qn_status run_word(any_run *a, any_part *part, qn_word *w, uint32_t base,
+                          uint32_t limit)
+{
+    QN_TRY(qn_word_seek(w, base, a->r->m->err));
+    while (w->p.doc < limit) {
+        const uint32_t *docs, *freqs;
+        size_t n = qn_word_run(w, limit, &docs, &freqs);
+        bool last = docs[n - 1] + 1 == limit;
+        QN_TRY(take_run(a, part, w, docs, freqs, n));
+        if (last) break;
+        QN_TRY(qn_word_pass(w, n, a->r->m->err));
+    }
+    return QN_OK;
+}
+
+/* ---- several essential words --------------------------------------------------------------- */
+
+static void add_scores(qn_window *w, const uint32_t *docs, const float *scores,
+                       size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t at = docs[i] - w->base;
+        w->sums[at] += (double)scores[i];
+        w->seen[at / 64] |= (uint64_t)1 << (at % 64);
+    }
+}
+
+static void add_best(any_run *a, const qn_window *w, const uint32_t *docs,
+                     const float *scores, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t at = docs[i] - w->base;
+        if (scores[i] > a->best[at]) a->best[at] = scores[i];
+        a->seen[at / 64] |= (uint64_t)1 << (at % 64);
+    }
+}
+
+static qn_status fill_word(any_run *a, qn_word *word, qn_window *w, uint32_t base,
+                           bool best)
+{
+    qn_error *err = a->r->m->err;
+    QN_TRY(qn_word_seek(word, base, err));
+    while (word->p.doc < w->limit) {
+        const uint32_t *docs, *freqs;
+        float scores[QN_POSTINGS_BLOCK];
+        size_t n = qn_word_run(word, w->limit, &docs, &freqs);
+        qn_word_scores(word, docs, freqs, n, scores);
+        if (best)
+            add_best(a, w, docs, scores, n);
+        else
+            add_scores(w, docs, scores, n);
+        if (docs[n - 1] + 1 == w->limit) break;
+        QN_TRY(qn_word_pass(word, n, err));
+    }
+    return QN_OK;
+}
+
+/* The best of the word's fields goes into the sums. */
+static qn_status fill_fields(any_run *a, const any_clause *c, qn_window *w,
+                             uint32_t base)
+{
+    qn_arena *scratch = a->r->m->scratch;
+    if (a->best == NULL) {
+        a->best = qn_arena_array(scratch, QN_WINDOW, sizeof *a->best);
+        a->seen = qn_arena_array(scratch, QN_WINDOW / 64, sizeof *a->seen);
+        if (a->best == NULL || a->seen == NULL) return no_memory(a);
+    }
+    for (size_t i = 0; i < c->n; i++) QN_TRY(fill_word(a, c->words[i], w, base, true));
+    for (size_t word = 0; word < QN_WINDOW / 64; word++) {
+        uint64_t left = a->seen[word];
+        w->seen[word] |= left;
+        a->seen[word] = 0;
+        for (; left != 0; left &= left - 1) {
+            size_t at = word * 64 + (size_t)__builtin_ctzll(left);
+            w->sums[at] += (double)a->best[at];
+            a->best[at] = 0;
+        }
+    }
+    return QN_OK;
+}
+
+/* Takes document `at` of the window out of it and, unless it is hopeless, to the
+ * candidates. */
+static void take_sum(any_run *a, size_t at, bool accepted, float least)
+{
+    bool hopeless = a->tie <= 0.0f;
+    double together = 0;
+    for (size_t p = 0; p < a->part_count; p++) {
+        any_part *part = &a->parts[p];
+        double sum = part->w->sums[at];
+        part->w->sums[at] = 0;
+        part->sums[a->n] = sum;
+        sum += part->reach[part->essential];
+        together += sum;
+        hopeless = hopeless && sum * QN_RUN_SLACK <= (double)least;
+    }
+    if (a->tie > 0.0f) hopeless = together * QN_RUN_SLACK <= (double)least;
+    if (!accepted) return;
+    a->docs[a->n] = a->parts[0].w->base + (uint32_t)at;
+    a->hits[a->n] = true;
+    if (!hopeless)
+        a->n++;
+    else if (!qn_accept_asks(&a->r->accept))
+        a->r->c->total += a->r->counting;
+}
+
+static uint64_t take_seen(any_run *a, size_t word)
+{
+    uint64_t seen = 0;
+    for (size_t p = 0; p < a->part_count; p++) {
+        seen |= a->parts[p].w->seen[word];
+        a->parts[p].w->seen[word] = 0;
+    }
+    return seen;
+}
+
+static qn_status empty_window(any_run *a)
+{
+    const qn_accept *accept = &a->r->accept;
+    bool all = accept->bits_count == 0;
+    float least = useless(a, !qn_accept_asks(accept));
+    size_t first = a->parts[0].w->base / 64;
+    qn_status st = QN_OK;
+    for (size_t word = 0; word < QN_WINDOW / 64 && st == QN_OK; word++) {
+        uint64_t left = take_seen(a, word), pass = UINT64_MAX;
+        if (left == 0) continue;
+        if (!all) pass = qn_accept_word(accept, first + word);
+        for (; left != 0; left &= left - 1) {
+            size_t bit = (size_t)__builtin_ctzll(left);
+            take_sum(a, word * 64 + bit, ((pass >> bit) & 1) != 0, least);
+        }
+        if (a->n > BATCH - 64) st = finish_batch(a, true, false);
+    }
+    return st == QN_OK ? finish_batch(a, true, false) : st;
+}
+
+static qn_status run_window(any_run *a, uint32_t base, uint32_t limit)
+{
+    QN_TRY(need_windows(a));
+    for (size_t p = 0; p < a->part_count; p++) {
+        any_part *part = &a->parts[p];
+        part->w->base = base & ~(uint32_t)63;
+        part->w->limit = limit;
+        for (size_t k = part->essential; k < part->n; k++) {
+            any_clause *c = part->clauses[k];
+            if (c->n > 1)
+                QN_TRY(fill_fields(a, c, part->w, base));
+            else
+                QN_TRY(fill_word(a, c->words[0], part->w, base, false));
+        }
+    }
+    return empty_window(a);
+}
+
+/* ---- the segment --------------------------------------------------------------------------- */
+
+/* The first document >= base that an essential word may have. */
+static uint32_t next_base(const any_run *a, uint32_t base)
+{
+    uint32_t next = QN_DOC_END;
+    for (size_t i = 0; i < a->part_count; i++) {
+        const any_part *part = &a->parts[i];
+        for (size_t k = part->essential; k < part->n; k++)
+            for (size_t f = 0; f < part->clauses[k]->n; f++) {
+                uint32_t doc = part->clauses[k]->words[f]->p.doc;
+                if (doc < next) next = doc;
+            }
+    }
+    return next < base ? base : next;
+}
+
+/* Where the window ends: with the first block of an essential word that ends, but, of
+ * several words, not at once. */
+static uint32_t window_end(const any_run *a, uint32_t base, bool one)
+{
+    uint32_t count = a->doc_count, end = count;
+    if (!one && count - base > QN_WINDOW - base % 64)
+        end = (base & ~(uint32_t)63) + QN_WINDOW;
+    if (!a->r->pruning) return end - base > ONE_MAX ? base + ONE_MAX : end;
+    for (size_t i = 0; i < a->part_count; i++) {
+        const any_part *part = &a->parts[i];
+        for (size_t k = part->essential; k < part->n; k++)
+            for (size_t f = 0; f < part->clauses[k]->n; f++) {
+                qn_word *w = part->clauses[k]->words[f];
+                if (w->p.doc >= end) continue;
+                qn_word_look(w, w->p.doc > base ? w->p.doc : base);
+                if (w->piece_last < end - 1) end = w->piece_last + 1;
+            }
+    }
+    if (one) return end;
+    uint32_t least = count - base < STEP_MIN ? count : base + STEP_MIN;
+    return end < least ? least : end;
+}
+
+static qn_status run_piece(any_run *a, uint32_t base, uint32_t *limit)
+{
+    any_clause *one = NULL;
+    any_part *of = NULL;
+    bool alone = essential_count(a, &one, &of) == 1 && one->n == 1;
+    *limit = window_end(a, base, alone);
+    if (a->r->pruning && !split_window(a, base, *limit)) return QN_OK;
+    if (essential_count(a, &one, &of) == 1 && one->n == 1)
+        return run_word(a, of, one->words[0], base, *limit);
+    return run_window(a, base, *limit);
+}
+
+static qn_status walk(any_run *a)
+{
+    for (uint32_t base = 0; base < a->doc_count && !*a->r->timed_out;) {
+        QN_TRY(qn_run_look(a->r));
+        if (!split_lists(a)) break;
+        base = next_base(a, base);
+        if (a->r->accept.lead != NULL && base < a->doc_count) {
+            QN_TRY(qn_iter_reach(a->r->accept.lead, base, a->r->m->err));
+            base = a->r->accept.lead->doc;
+        }
+        if (base >= a->doc_count) break;
+        uint32_t limit;
+        QN_TRY(run_piece(a, base, &limit));
+        base = limit;
+    }
+    return QN_OK;
+}
+
+/* A filter with few documents: those are looked up in every word. */
+static qn_status walk_filter(any_run *a, qn_iter *lead)
+{
+    any_part *part = &a->parts[0];
+    while (lead->doc != QN_DOC_END && !*a->r->timed_out) {
+        QN_TRY(qn_run_look(a->r));
+        if (!split_lists(a)) break;
+        part->essential = part->n;
+        while (a->n < BATCH && lead->doc != QN_DOC_END) {
+            a->docs[a->n] = lead->doc;
+            a->hits[a->n] = false;
+            part->sums[a->n++] = 0;
+            QN_TRY(lead->kind->next(lead, a->r->m->err));
+        }
+        QN_TRY(finish_batch(a, false, true));
+    }
+    return QN_OK;
+}
+
+qn_status qn_run_any(qn_run *r)
+{
+    any_run *a = qn_arena_new(r->m->scratch, sizeof *a);
+    if (a == NULL) return qn_fail(r->m->err, QN_ENOMEM, "query iterator");
+    a->r = r;
+    a->doc_count = r->m->view->doc_count;
+    QN_TRY(make_parts(a, r->shape->scored));
+    if (a->part_count == 0) return QN_OK;
+    uint64_t cost = 0;
+    for (size_t p = 0; p < a->part_count; p++)
+        for (size_t k = 0; k < a->parts[p].n; k++) cost += a->parts[p].clauses[k]->cost;
+    qn_iter *lead =
+        a->part_count == 1 ? qn_accept_lead(&r->accept, cost / LEAD_GAIN) : NULL;
+    return lead != NULL ? walk_filter(a, lead) : walk(a);
+}
