@@ -6,7 +6,10 @@
  *     quern     quern_write() of one document, durability "request"
  *     sqlite    INSERT of the same key and text, WAL, synchronous=FULL
  *
- *     bench_durable [DIR [SECONDS [ROUNDS]]]     default: a folder in ., 2 s, 3 rounds
+ *     bench_durable [DIR [SECONDS [ROUNDS [CLIENTS]]]]
+ *
+ * Default: a folder in ., 2 s, 3 rounds, 1, 16 and 64 clients. With CLIENTS only Quern
+ * runs, with so many: for a profiler.
  *
  * Rates are per second of wall time, since that is what a disk is waited for in. */
 #include "base/clock.h"
@@ -239,7 +242,7 @@ int main(int argc, char **argv)
     double seconds = argc > 2 ? strtod(argv[2], NULL) : 2.0;
     int rounds = argc > 3 ? (int)strtol(argv[3], NULL, 10) : 3;
     if (dir == NULL || rounds < 1 || rounds > ROUNDS_MAX || seconds <= 0)
-        die("usage", "bench_durable [DIR [SECONDS [ROUNDS]]]");
+        die("usage", "bench_durable [DIR [SECONDS [ROUNDS [CLIENTS]]]]");
     char data[4096];
     (void)snprintf(data, sizeof data, "%s/quern", dir);
     (void)snprintf(sqlite_path, sizeof sqlite_path, "%s/peer.db", dir);
@@ -254,6 +257,13 @@ int main(int argc, char **argv)
     if (quern_open(&o, &q, &err) != QN_OK) die(data, err.text);
     if (quern_table_create(q, "t", schema, sizeof schema - 1, &err) != QN_OK)
         die("table", err.text);
+    int alone = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 0;
+    if (alone < 0 || alone > CLIENTS_MAX) die("usage", "at most 64 clients");
+    for (int r = 0; alone > 0 && r < rounds; r++) (void)run_quern(q, alone, seconds, r);
+    if (alone > 0) {
+        quern_close(q);
+        return 0;
+    }
     double raw[ROUNDS_MAX], ours[COUNTS][ROUNDS_MAX], theirs[COUNTS][ROUNDS_MAX];
     for (int r = 0; r < rounds; r++) {
         raw[r] = run_raw(dir, seconds, r);

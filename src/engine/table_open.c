@@ -122,6 +122,14 @@ static qn_status read_table(qn_table *t, qn_error *err)
     QN_TRY_TO(done, qn_wal_open(q->alloc, t->dir, m.replay_from, replay_record, &r,
                                 &t->wal, &t->lsn_next, err));
     t->unflushed = r.count != 0;
+    qn_wal_torn torn = qn_wal_torn_tail(t->wal);
+    if (torn.bytes != 0)
+        qn_log(
+            QN_LOG_WARN, "engine",
+            "table %s: torn tail of %s/wal-%020llu at byte %llu: %llu bytes of writes "
+            "that were never acknowledged are dropped",
+            t->name, t->dir, (unsigned long long)torn.file_first,
+            (unsigned long long)torn.offset, (unsigned long long)torn.bytes);
     qn_log(QN_LOG_INFO, "engine", "table %s: %zu segments, %llu log records", t->name,
            t->segments.n, (unsigned long long)r.count);
 done:

@@ -17,7 +17,13 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-enum { KEEP_BUFFER_BYTES = 1024 * 1024 };
+enum {
+    WRITE_OUT_BYTES =
+        1024 * 1024, /* pending bytes are written when there are so many */
+    KEEP_BUFFER_BYTES = 4 * 1024 * 1024,
+    ROOM_MIN = 64 * 1024, /* first room of a file, then twice what it has */
+    ROOM_MAX = 8 * 1024 * 1024,
+};
 
 typedef struct log_file {
     uint64_t first, size;
@@ -33,19 +39,56 @@ struct qn_wal {
     QN_VEC(log_file) files; /* oldest first */
     int fd;                 /* of the newest file; -1: the next append starts one */
     uint64_t last_seq_no;
-    bool any_seq_no;     /* nothing was appended ever: every number is fine */
-    uint64_t appended;   /* bytes ever, over all files of this run */
-    uint64_t synced;     /* of them durable */
+    bool any_seq_no; /* nothing was appended ever: every number is fine */
+    /* appended >= written >= synced, in bytes ever, over all files of this run: put into
+     * `pending`, handed to the kernel, durable. */
+    uint64_t appended, written, synced;
     uint64_t file_begin; /* `appended` when the newest file began */
-    bool syncing;        /* a thread is in fdatasync, without the lock */
-    bool has_failed;     /* for good: a sync or the undoing of an append failed */
+    uint64_t room;       /* bytes of the newest file that the disk has set aside */
+    bool no_room_calls;  /* the file system cannot set room aside */
+    qn_buf pending;      /* [written, appended) */
+    bool syncing;        /* a thread writes and syncs, without the lock */
+    bool has_failed;     /* for good: a write or a sync failed */
     qn_error failure;    /* why */
-    qn_buf scratch;      /* a record on its way to the file */
+    qn_wal_torn torn;    /* what opening cut off */
+
+    qn_buf leaving; /* what the syncing thread writes; its own while `syncing` */
 };
 
 static void path_of(const qn_wal *w, uint64_t first, char out[PATH_MAX])
 {
     (void)snprintf(out, PATH_MAX, "%s/wal-%020" PRIu64, w->dir, first);
+}
+
+static qn_status answer_failed(const qn_wal *w, qn_error *err)
+{
+    if (err != NULL) *err = w->failure;
+    return w->failure.code;
+}
+
+/* What is on the disk is unknown from now on: nothing more is taken. */
+static void fail_for_good(qn_wal *w, int errnum, const char *doing)
+{
+    char path[PATH_MAX];
+    path_of(w, w->files.p[w->files.n - 1].first, path);
+    w->has_failed = true;
+    (void)qn_fail_errno(&w->failure, errnum, path, doing);
+    w->failure.code = QN_EIO; /* also for ENOSPC */
+}
+
+/* Pending bytes to the kernel. They belong to operations that were carried out, so a
+ * failure is for good. */
+static qn_status write_out(qn_wal *w, qn_error *err)
+{
+    if (w->pending.n == 0) return QN_OK;
+    if (!qn_io__write_all_at(w->fd, w->pending.p, w->pending.n,
+                             w->written - w->file_begin)) {
+        fail_for_good(w, errno, "append to");
+        return answer_failed(w, err);
+    }
+    w->written = w->appended;
+    qn_buf_reset(&w->pending);
+    return QN_OK;
 }
 
 /* ---- opening ---------------------------------------------------------------- */
@@ -69,11 +112,14 @@ static bool add_name(void *ctx, const char *name, bool is_dir)
 
 /* Cuts the torn tail of the newest file off and makes that durable; a file without a
  * sound header is taken away. */
-static qn_status cut_tail(qn_wal *w, uint64_t end, qn_error *err)
+static qn_status cut_tail(qn_wal *w, const qn_wal_scan *scan, qn_error *err)
 {
     char path[PATH_MAX];
+    uint64_t end = scan->end;
     log_file *newest = &w->files.p[w->files.n - 1];
     path_of(w, newest->first, path);
+    if (scan->torn_bytes != 0)
+        w->torn = (qn_wal_torn){newest->first, end, scan->torn_bytes};
     if (end == 0) {
         w->files.n--;
         QN_TRY(qn_file_remove(path, err));
@@ -88,19 +134,16 @@ static qn_status cut_tail(qn_wal *w, uint64_t end, qn_error *err)
     /* What was read may have been in memory only: a process that was killed after the
      * append but before the sync leaves that. From now on it counts. */
     if (!qn_io__sync(w->fd, true)) return qn_fail_errno(err, errno, path, "sync");
-    if (lseek(w->fd, (off_t)end, SEEK_SET) < 0)
-        return qn_fail_errno(err, errno, path, "seek");
-    newest->size = w->appended = w->synced = end;
+    newest->size = w->appended = w->written = w->synced = w->room = end;
     return QN_OK;
 }
 
-/* *end: how far the newest file is good. */
+/* *scan: of the newest file. */
 static qn_status read_all(qn_wal *w, uint64_t replay_from,
                           qn_status (*each)(void *ctx, const qn_wal_record *r,
                                             qn_error *err),
-                          void *ctx, uint64_t *end, qn_error *err)
+                          void *ctx, qn_wal_scan *scan, qn_error *err)
 {
-    qn_wal_scan scan = {0};
     char path[PATH_MAX];
     for (size_t i = 0; i < w->files.n; i++) {
         log_file *file = &w->files.p[i];
@@ -109,12 +152,12 @@ static qn_status read_all(qn_wal *w, uint64_t replay_from,
         QN_TRY(qn_file_size(path, &file->size, err));
         if (!newest && w->files.p[i + 1].first <= replay_from) continue; /* all older */
         QN_TRY(qn_wal__read_file(w->alloc, path, file->first, newest, w->any_seq_no,
-                                 w->last_seq_no, replay_from, each, ctx, &scan, err));
-        if (scan.record_count == 0) continue;
-        w->last_seq_no = scan.last_seq_no;
+                                 w->last_seq_no, replay_from, each, ctx, scan, err));
+        file->size = scan->end;
+        if (scan->record_count == 0) continue;
+        w->last_seq_no = scan->last_seq_no;
         w->any_seq_no = false;
     }
-    *end = scan.end;
     return QN_OK;
 }
 
@@ -129,7 +172,8 @@ static qn_status list_files(qn_alloc *a, const char *dir, qn_wal **out, qn_error
     w->any_seq_no = true;
     (void)pthread_mutex_init(&w->lock, NULL);
     (void)pthread_cond_init(&w->sync_done, NULL);
-    qn_buf_init(&w->scratch, a);
+    qn_buf_init(&w->pending, a);
+    qn_buf_init(&w->leaving, a);
     qn_status st = QN_OK;
     w->dir = qn_strndup(a, dir, strlen(dir));
     if (w->dir == NULL) st = qn_fail(err, QN_ENOMEM, "no memory for the log");
@@ -151,12 +195,12 @@ qn_status qn_wal_open(qn_alloc *a, const char *dir, uint64_t replay_from,
                                         qn_error *err),
                       void *ctx, qn_wal **out, uint64_t *next_seq_no, qn_error *err)
 {
-    uint64_t end = 0;
+    qn_wal_scan scan = {0};
     qn_wal *w = NULL;
     *out = NULL;
     QN_TRY(list_files(a, dir, &w, err));
-    qn_status st = read_all(w, replay_from, each, ctx, &end, err);
-    if (st == QN_OK && w->files.n != 0) st = cut_tail(w, end, err);
+    qn_status st = read_all(w, replay_from, each, ctx, &scan, err);
+    if (st == QN_OK && w->files.n != 0) st = cut_tail(w, &scan, err);
     if (st != QN_OK) {
         qn_wal_close(w);
         return st;
@@ -172,20 +216,30 @@ qn_status qn_wal_check(qn_alloc *a, const char *dir, uint64_t replay_from,
                                          qn_error *err),
                        void *ctx, qn_error *err)
 {
-    uint64_t end = 0;
+    qn_wal_scan scan = {0};
     qn_wal *w = NULL;
     QN_TRY(list_files(a, dir, &w, err));
-    qn_status st = read_all(w, replay_from, each, ctx, &end, err);
+    qn_status st = read_all(w, replay_from, each, ctx, &scan, err);
     qn_wal_close(w);
     return st;
+}
+
+/* Not durable, but there while the machine lives; room that was not needed goes. */
+static void leave_file(qn_wal *w)
+{
+    uint64_t end = w->appended - w->file_begin;
+    if (!w->has_failed && write_out(w, NULL) == QN_OK && w->room > end)
+        (void)qn_io__truncate(w->fd, end);
+    (void)close(w->fd);
 }
 
 void qn_wal_close(qn_wal *w)
 {
     if (w == NULL) return;
-    if (w->fd >= 0) (void)close(w->fd);
+    if (w->fd >= 0) leave_file(w);
     qn_vec_deinit(w->alloc, &w->files);
-    qn_buf_deinit(&w->scratch);
+    qn_buf_deinit(&w->pending);
+    qn_buf_deinit(&w->leaving);
     qn_delete(w->alloc, w->dir);
     (void)pthread_cond_destroy(&w->sync_done);
     (void)pthread_mutex_destroy(&w->lock);
@@ -193,12 +247,6 @@ void qn_wal_close(qn_wal *w)
 }
 
 /* ---- appending -------------------------------------------------------------- */
-
-static qn_status answer_failed(const qn_wal *w, qn_error *err)
-{
-    if (err != NULL) *err = w->failure;
-    return w->failure.code;
-}
 
 /* A file's header is durable, name included, before the first record goes behind it. */
 static qn_status write_header(qn_wal *w, const char *path, uint64_t first,
@@ -209,7 +257,7 @@ static qn_status write_header(qn_wal *w, const char *path, uint64_t first,
     qn_store32(header + QN_WAL_AT_VERSION, QN_WAL_VERSION);
     qn_store64(header + QN_WAL_AT_FIRST, first);
     qn_store64(header + QN_WAL_AT_SUM, XXH3_64bits(header, QN_WAL_AT_SUM));
-    if (!qn_io__write_all(w->fd, header, sizeof header))
+    if (!qn_io__write_all_at(w->fd, header, sizeof header, 0))
         return qn_fail_errno(err, errno, path, "write");
     if (!qn_io__sync(w->fd, false)) return qn_fail_errno(err, errno, path, "sync");
     return qn_dir_sync(w->dir, err);
@@ -236,11 +284,12 @@ static qn_status start_file(qn_wal *w, uint64_t first, qn_error *err)
     }
     w->file_begin = w->appended;
     w->appended += QN_WAL_HEADER;
-    w->synced = w->appended;
+    w->written = w->synced = w->appended;
+    w->room = QN_WAL_HEADER;
     return QN_OK;
 }
 
-/* The whole record, header and padding, in w->scratch. */
+/* The whole record, header and padding, behind what is pending. */
 static qn_status build_record(qn_wal *w, uint64_t seq_no, uint32_t type,
                               const qn_slice *pieces, size_t piece_count, qn_error *err)
 {
@@ -254,24 +303,66 @@ static qn_status build_record(qn_wal *w, uint64_t seq_no, uint32_t type,
     qn_store32(header + QN_WAL_AT_TYPE, type);
     qn_store64(header + QN_WAL_AT_SEQ_NO, seq_no);
     qn_store64(header + QN_WAL_AT_DURABLE, w->synced - w->file_begin);
-    qn_buf *b = &w->scratch;
-    qn_buf_reset(b);
+    qn_buf *b = &w->pending;
+    size_t at = b->n, whole = QN_WAL_RECORD_HEADER + (size_t)qn_align_up(size, 8);
+    if (qn_buf_reserve(b, whole) == NULL) {
+        b->failed = false; /* what was pending before still is */
+        return qn_fail(err, QN_ENOMEM, "no memory for a log record");
+    }
     qn_buf_add(b, header, sizeof header);
     for (size_t i = 0; i < piece_count; i++) qn_buf_add_slice(b, pieces[i]);
-    qn_buf_add(b, "\0\0\0\0\0\0\0", (size_t)(qn_align_up(size, 8) - size));
-    if (b->failed) return qn_fail(err, QN_ENOMEM, "no memory for a log record");
-    qn_store64(b->p + QN_WAL_AT_RECORD_SUM,
-               qn_wal__record_sum(header, b->p + QN_WAL_RECORD_HEADER, size));
+    qn_buf_add(b, "\0\0\0\0\0\0\0", whole - QN_WAL_RECORD_HEADER - size);
+    qn_store64(b->p + at + QN_WAL_AT_RECORD_SUM,
+               qn_wal__record_sum(header, b->p + at + QN_WAL_RECORD_HEADER, size));
     return QN_OK;
 }
 
-/* Takes back what a failed append left in the file, so that the next one can follow. */
-static void undo_append(qn_wal *w, const char *path)
+/* Sets disk aside for the file up to `end` and more, so that bytes that were taken over
+ * find their place, and a sync need not write the file's size. */
+static qn_status make_room(qn_wal *w, uint64_t end, qn_error *err)
 {
-    uint64_t end = w->appended - w->file_begin;
-    if (qn_io__truncate(w->fd, end) && lseek(w->fd, (off_t)end, SEEK_SET) >= 0) return;
-    w->has_failed = true;
-    (void)qn_fail_errno(&w->failure, errno, path, "undo a failed append to");
+    if (w->no_room_calls || end <= w->room) return QN_OK;
+    uint64_t more = w->room < ROOM_MIN   ? ROOM_MIN
+                    : w->room < ROOM_MAX ? w->room
+                                         : ROOM_MAX;
+    uint64_t wanted = qn_align_up(end + more, 4096);
+    if (qn_io__allocate(w->fd, wanted)) {
+        w->room = wanted;
+        return QN_OK;
+    }
+    int errnum = errno;
+    if (errnum == EOPNOTSUPP || errnum == ENOSYS || errnum == EINVAL) {
+        w->no_room_calls = true;
+        return QN_OK;
+    }
+    /* Nearly full: what is needed now may still fit. */
+    if (errnum == ENOSPC && qn_io__allocate(w->fd, end)) {
+        w->room = end;
+        return QN_OK;
+    }
+    char path[PATH_MAX];
+    path_of(w, w->files.p[w->files.n - 1].first, path);
+    return qn_fail_errno(err, errnum, path, "make room in");
+}
+
+/* Without room set aside a record is written at once: a disk that is full is told to
+ * the operation whose record it is. */
+static qn_status write_through(qn_wal *w, size_t record, qn_error *err)
+{
+    uint64_t at = w->written - w->file_begin;
+    if (qn_io__write_all_at(w->fd, w->pending.p, w->pending.n, at)) {
+        w->written = w->appended;
+        qn_buf_reset(&w->pending);
+        return QN_OK;
+    }
+    char path[PATH_MAX];
+    path_of(w, w->files.p[w->files.n - 1].first, path);
+    qn_status st = qn_fail_errno(err, errno, path, "append to");
+    /* Takes back what is in the file, so that the next one can follow. */
+    w->pending.n -= record;
+    w->appended -= record;
+    if (!qn_io__truncate(w->fd, at)) fail_for_good(w, errno, "undo a failed append to");
+    return st;
 }
 
 static qn_status append_locked(qn_wal *w, uint64_t seq_no, uint32_t type,
@@ -287,19 +378,24 @@ static qn_status append_locked(qn_wal *w, uint64_t seq_no, uint32_t type,
         return qn_fail(err, QN_EINVAL, "log sequence number %" PRIu64 " is too large",
                        seq_no);
     if (w->fd < 0) QN_TRY(start_file(w, seq_no, err));
+    size_t before = w->pending.n;
     QN_TRY(build_record(w, seq_no, type, pieces, piece_count, err));
-    if (!qn_io__write_all(w->fd, w->scratch.p, w->scratch.n)) {
-        char path[PATH_MAX];
-        path_of(w, w->files.p[w->files.n - 1].first, path);
-        qn_status st = qn_fail_errno(err, errno, path, "append to");
-        undo_append(w, path);
+    size_t record = w->pending.n - before;
+    qn_status st = make_room(w, w->appended - w->file_begin + record, err);
+    if (st != QN_OK) {
+        w->pending.n = before;
         return st;
     }
-    w->appended += w->scratch.n;
+    w->appended += record;
+    if (w->no_room_calls)
+        QN_TRY(write_through(w, record, err));
+    else if (w->pending.n >= WRITE_OUT_BYTES)
+        QN_TRY(write_out(w, err));
     w->files.p[w->files.n - 1].size = w->appended - w->file_begin;
     w->last_seq_no = seq_no;
     w->any_seq_no = false;
-    if (w->scratch.capacity > KEEP_BUFFER_BYTES) qn_buf_deinit(&w->scratch);
+    if (w->pending.n == 0 && w->pending.capacity > KEEP_BUFFER_BYTES)
+        qn_buf_deinit(&w->pending);
     return QN_OK;
 }
 
@@ -314,35 +410,42 @@ qn_status qn_wal_append(qn_wal *w, uint64_t seq_no, uint32_t type,
 
 /* ---- durability ------------------------------------------------------------- */
 
-/* One fdatasync for all that was appended until now, by the first thread that finds
- * nobody at it; the others wait. The lock is released while the disk works, so appends
- * go on and gather for the next one. */
+/* Writes and syncs all that was appended until now, without the lock: appends go on and
+ * gather for the next one. */
+static void lead(qn_wal *w)
+{
+    w->syncing = true;
+    uint64_t upto = w->appended, at = w->written - w->file_begin;
+    qn_buf empty = w->leaving;
+    w->leaving = w->pending;
+    w->pending = empty;
+    w->written = upto;
+    (void)pthread_mutex_unlock(&w->lock);
+    bool written =
+        w->leaving.n == 0 || qn_io__write_all_at(w->fd, w->leaving.p, w->leaving.n, at);
+    bool ok = written && qn_io__sync(w->fd, true);
+    int errnum = errno;
+    (void)pthread_mutex_lock(&w->lock);
+    qn_buf_reset(&w->leaving);
+    if (w->leaving.capacity > KEEP_BUFFER_BYTES) qn_buf_deinit(&w->leaving);
+    w->syncing = false;
+    if (ok)
+        w->synced = upto;
+    else
+        fail_for_good(w, errnum, written ? "sync" : "append to");
+    (void)pthread_cond_broadcast(&w->sync_done);
+}
+
+/* The first thread that finds nobody at it leads; the others wait for it, and one of
+ * them leads next for those whose bytes were not part of it. */
 static qn_status sync_locked(qn_wal *w, qn_error *err)
 {
     uint64_t target = w->appended;
     while (!w->has_failed && w->fd >= 0 && w->synced < target) {
-        if (w->syncing) {
+        if (w->syncing)
             (void)pthread_cond_wait(&w->sync_done, &w->lock);
-            continue;
-        }
-        w->syncing = true;
-        uint64_t upto = w->appended;
-        (void)pthread_mutex_unlock(&w->lock);
-        bool ok = qn_io__sync(w->fd, true);
-        int errnum = errno;
-        (void)pthread_mutex_lock(&w->lock);
-        w->syncing = false;
-        if (ok) {
-            w->synced = upto;
-        } else {
-            char path[PATH_MAX];
-            path_of(w, w->files.p[w->files.n - 1].first, path);
-            w->has_failed = true;
-            (void)qn_fail_errno(&w->failure, errnum, path, "sync");
-            w->failure.code =
-                QN_EIO; /* also for ENOSPC: what is on the disk is unknown */
-        }
-        (void)pthread_cond_broadcast(&w->sync_done);
+        else
+            lead(w);
     }
     return w->has_failed ? answer_failed(w, err) : QN_OK;
 }
@@ -353,6 +456,20 @@ qn_status qn_wal_sync(qn_wal *w, qn_error *err)
     qn_status st = sync_locked(w, err);
     (void)pthread_mutex_unlock(&w->lock);
     return st;
+}
+
+qn_status qn_wal_write_out(qn_wal *w, qn_error *err)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    qn_status st = w->has_failed ? answer_failed(w, err) : QN_OK;
+    if (st == QN_OK && w->fd >= 0) st = write_out(w, err);
+    (void)pthread_mutex_unlock(&w->lock);
+    return st;
+}
+
+qn_wal_torn qn_wal_torn_tail(const qn_wal *w)
+{
+    return w->torn;
 }
 
 /* Takes away the files that hold only records below `keep_from`, oldest first. */
@@ -375,6 +492,21 @@ static qn_status remove_old(qn_wal *w, uint64_t keep_from, qn_error *err)
     return st == QN_OK ? qn_dir_sync(w->dir, err) : st;
 }
 
+/* An older file ends with its last record, and that is on the disk before there is a
+ * newer one: what is missing of it is damage. */
+static qn_status end_file(qn_wal *w, qn_error *err)
+{
+    uint64_t end = w->appended - w->file_begin;
+    if (w->room <= end) return QN_OK;
+    char path[PATH_MAX];
+    path_of(w, w->files.p[w->files.n - 1].first, path);
+    if (!qn_io__truncate(w->fd, end)) return qn_fail_errno(err, errno, path, "cut");
+    w->room = end;
+    if (qn_io__sync(w->fd, false)) return QN_OK;
+    fail_for_good(w, errno, "sync");
+    return answer_failed(w, err);
+}
+
 static qn_status roll_locked(qn_wal *w, uint64_t keep_from, qn_error *err)
 {
     /* Appends may come while the disk works: they too must be durable before their file
@@ -383,6 +515,7 @@ static qn_status roll_locked(qn_wal *w, uint64_t keep_from, qn_error *err)
     while (w->synced < w->appended);
     /* A file without a record is as good as a new one, and has the new one's name. */
     if (w->fd >= 0 && w->appended - w->file_begin > QN_WAL_HEADER) {
+        QN_TRY(end_file(w, err));
         (void)close(w->fd);
         w->fd = -1;
     }

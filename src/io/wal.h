@@ -15,8 +15,9 @@
  * an earlier one), reported as the end; unless a valid record further on says that the
  * place had been durable: then it is QN_ECORRUPT, as it is in an older file.
  *
- * The writer makes a group durable with one fdatasync. A failed sync is never retried:
- * the writer answers QN_EIO from then on.
+ * Appending gathers records in memory, for which the disk has set room aside; a sync
+ * writes what gathered and calls fdatasync once. When one of the two fails nobody tries
+ * again: the writer answers QN_EIO from then on.
  *
  * Threads   a writer may be shared: append is serialised inside, sync() calls that
  *           overlap share one fdatasync (group commit).
@@ -45,7 +46,17 @@ QN_MUST_CHECK qn_status qn_wal_open(qn_alloc *a, const char *dir, uint64_t repla
                                                       qn_error *err),
                                     void *ctx, QN_OWNED qn_wal **out,
                                     uint64_t *next_seq_no, qn_error *err);
+/* What was appended and not synced is handed to the kernel. */
 void qn_wal_close(QN_OWNED QN_NULLABLE qn_wal *w);
+
+/* What opening cut off; all zero when the log ended cleanly. */
+typedef struct qn_wal_torn {
+    uint64_t file_first; /* wal-<file_first> */
+    uint64_t offset;     /* where the last sound record ends */
+    uint64_t bytes;      /* dropped, up to the last one that is not zero */
+} qn_wal_torn;
+qn_wal_torn qn_wal_torn_tail(const qn_wal *w);
+
 /* Reads what opening would, changing nothing. */
 QN_MUST_CHECK qn_status qn_wal_check(qn_alloc *a, const char *dir, uint64_t replay_from,
                                      qn_status (*each)(void *ctx,
@@ -58,6 +69,9 @@ QN_MUST_CHECK qn_status qn_wal_check(qn_alloc *a, const char *dir, uint64_t repl
 QN_MUST_CHECK qn_status qn_wal_append(qn_wal *w, uint64_t seq_no, uint32_t type,
                                       const qn_slice *pieces, size_t piece_count,
                                       qn_error *err);
+/* Everything appended up to now is with the kernel when this returns QN_OK: it survives
+ * the end of the process, not that of the machine. */
+QN_MUST_CHECK qn_status qn_wal_write_out(qn_wal *w, qn_error *err);
 /* Everything appended up to now is durable when this returns QN_OK. */
 QN_MUST_CHECK qn_status qn_wal_sync(qn_wal *w, qn_error *err);
 /* Starts a new file with the next append, and removes files that hold only records

@@ -34,6 +34,7 @@ typedef struct qn_wal_scan {
     uint64_t end;         /* the file is good up to here; 0: not even its header is */
     uint64_t last_seq_no; /* of the last good record */
     uint64_t record_count;
+    uint64_t torn_bytes; /* behind `end`, up to the last that is not zero */
 } qn_wal_scan;
 
 /* Reads one file, `newest` or not, and hands on the records from `replay_from`.

@@ -138,6 +138,26 @@ static qn_status was_durable(window *w, uint64_t at, bool *out)
     return QN_OK;
 }
 
+/* Bytes from `at` to the last one that is not zero: room that was set aside and never
+ * written is no tail. */
+static qn_status measure_tail(window *w, uint64_t at, uint64_t *bytes)
+{
+    *bytes = 0;
+    for (uint64_t next = at; next < w->file_size;) {
+        uint64_t n = w->file_size - next < WINDOW_BYTES / 4 ? w->file_size - next
+                                                            : WINDOW_BYTES / 4;
+        const uint8_t *p = NULL;
+        QN_TRY(view(w, next, (size_t)n, &p));
+        for (uint64_t i = n; i-- > 0;) {
+            if (p[i] == 0) continue;
+            *bytes = next + i + 1 - at;
+            break;
+        }
+        next += n;
+    }
+    return QN_OK;
+}
+
 static qn_status damaged(window *w, uint64_t at)
 {
     return qn_fail_file(w->err, QN_ECORRUPT, w->path, at,
@@ -163,7 +183,8 @@ static qn_status read_records(window *w, reading *r)
             return damaged(w, at); /* a sound record out of order is no torn tail */
         if (!good) {
             if (r->newest) QN_TRY(was_durable(w, at, &durable));
-            return !r->newest || durable ? damaged(w, at) : QN_OK;
+            if (!r->newest || durable) return damaged(w, at);
+            return measure_tail(w, at, &r->scan->torn_bytes);
         }
         if (f.record.seq_no >= r->replay_from && r->each != NULL)
             QN_TRY(r->each(r->ctx, &f.record, w->err));
@@ -187,7 +208,8 @@ static qn_status read_window(window *w, uint64_t first, reading *r)
     }
     /* The header is durable before the first record is written: a file whose creation
      * a crash interrupted holds nothing behind it. */
-    if (r->newest && w->file_size <= QN_WAL_HEADER) return QN_OK;
+    if (r->newest && w->file_size <= QN_WAL_HEADER)
+        return measure_tail(w, 0, &r->scan->torn_bytes);
     return qn_fail_file(w->err, QN_ECORRUPT, w->path, 0, "damaged header of the log %s",
                         w->path);
 }

@@ -418,6 +418,9 @@ void test_torn_log(void **state)
     qn_buf whole;
     qn_buf_init(&whole, qn_alloc_heap());
     T_CALL(qn_file_read(path, 1 << 20, &whole, &f.err), &f.err);
+    /* Behind the records is room that the log had set aside. */
+    while (size > 0 && whole.p[size - 1] == 0) size--;
+    size += 8;
     uint64_t last = 2;
     for (uint64_t cut = size; cut-- > 0;) {
         int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
