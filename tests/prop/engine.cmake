@@ -2,3 +2,6 @@ set(prop_engine_sources prop_engine.c prop_engine_naive.c prop_engine_query.c ..
 qn_test(prop_engine SOURCES ${prop_engine_sources})
 add_test(NAME prop_engine_many COMMAND prop_engine 1 600)
 set_tests_properties(prop_engine_many PROPERTIES LABELS full TIMEOUT 900)
+qn_test(prop_engine_threads SOURCES prop_engine_threads.c prop_engine_naive.c ../fault/folders.c)
+add_test(NAME prop_engine_threads_many COMMAND prop_engine_threads 1 600)
+set_tests_properties(prop_engine_threads_many PROPERTIES LABELS full TIMEOUT 900)
