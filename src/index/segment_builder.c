@@ -150,10 +150,6 @@ static qn_status enter_doc(qn_segment_builder *b, builder_field *f, uint32_t doc
     return QN_OK;
 }
 
-/* Terms taken through one step after the other together, so that the cache misses of
- * one (slot, term, chunk) are waited for while the others' are under way. */
-enum { TERM_BATCH = 32 };
-
 static qn_status check_terms(const builder_field *f, const qn_segment_token *tokens,
                              size_t n, uint32_t doc, qn_error *err)
 {
@@ -174,22 +170,10 @@ static qn_status check_terms(const builder_field *f, const qn_segment_token *tok
 static qn_status add_terms(qn_segment_builder *b, builder_field *f, uint32_t doc,
                            const qn_segment_token *tokens, size_t n, qn_error *err)
 {
-    uint64_t hashes[TERM_BATCH];
-    uint32_t indexes[TERM_BATCH];
-    for (size_t i = 0; i < n; i++) {
-        hashes[i] = qn_term__hash(b->seed, tokens[i].term);
-        qn_term_table__expect_slot(&f->table, hashes[i]);
-    }
-    for (size_t i = 0; i < n; i++) qn_term_table__expect_term(&f->table, hashes[i]);
-    for (size_t i = 0; i < n; i++) {
-        QN_TRY(qn_term_table__intern(&f->table, &b->names, b->seed, hashes[i],
-                                     tokens[i].term, &indexes[i], err));
-        qn_term__expect_write(qn_term_at(&f->table, indexes[i]), &b->chunks);
-    }
+    QN_TRY(qn_term_table__add(&f->table, &b->names, &b->chunks, b->seed, doc, tokens, n,
+                              err));
     for (size_t i = 0; i < n; i++) {
         uint32_t position = tokens[i].position;
-        QN_TRY(qn_term__occur(qn_term_at(&f->table, indexes[i]), &b->chunks, doc,
-                              position, true, err));
         if (f->length == 0 || position != f->position) f->length++;
         f->position = position;
     }
@@ -252,9 +236,7 @@ qn_status qn_segment_builder_keyword(qn_segment_builder *b, const qn_field *fiel
     if (f->type != QN_FIELD_KEYWORD)
         return qn_fail(err, QN_EINVAL, "field %u is not a keyword", f->id);
     if (!f->indexed && !f->column) return QN_OK;
-    uint64_t hash = qn_term__hash(b->seed, value);
-    QN_TRY(
-        qn_term_table__intern(&f->table, &b->names, b->seed, hash, value, &index, err));
+    QN_TRY(qn_term_table__intern(&f->table, &b->names, b->seed, value, &index, err));
     if (f->indexed) {
         QN_TRY(enter_doc(b, f, doc, err));
         QN_TRY(qn_term__occur(qn_term_at(&f->table, index), &b->chunks, doc, 0, false,

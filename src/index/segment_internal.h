@@ -5,7 +5,7 @@
 
 #include "base/bits.h"
 #include "base/vec.h"
-#include "index/segment.h"
+#include "index/segment_builder.h"
 #include "num/kernels.h"
 
 #include <stdatomic.h>
@@ -247,17 +247,17 @@ static inline qn_slice qn_term_bytes(const pending_term *t)
 
 void qn_term_table__deinit(term_table *t, qn_alloc *a);
 size_t qn_term_table__bytes(const term_table *t);
-uint64_t qn_term__hash(uint64_t seed, qn_slice bytes);
-/* Hints that a term of this hash will be asked for: its slot, then, once that is there,
- * the term itself. */
-void qn_term_table__expect_slot(const term_table *t, uint64_t hash);
-void qn_term_table__expect_term(const term_table *t, uint64_t hash);
-void qn_term__expect_write(const pending_term *t, const byte_pool *chunks);
 /* Finds or adds; QN_OK and its index. Bytes of long new terms go to `names`. */
 QN_MUST_CHECK qn_status qn_term_table__intern(term_table *t, byte_pool *names,
-                                              uint64_t seed, uint64_t hash,
-                                              qn_slice bytes, uint32_t *index,
-                                              qn_error *err);
+                                              uint64_t seed, qn_slice bytes,
+                                              uint32_t *index, qn_error *err);
+/* Tokens of one document, found or added, one occurrence more each; at most
+ * TERM_BATCH. */
+enum { TERM_BATCH = 128 };
+QN_MUST_CHECK qn_status qn_term_table__add(term_table *t, byte_pool *names,
+                                           byte_pool *chunks, uint64_t seed,
+                                           uint32_t doc, const qn_segment_token *tokens,
+                                           size_t n, qn_error *err);
 /* One more occurrence; without positions a second one in a document changes nothing. */
 QN_MUST_CHECK qn_status qn_term__occur(pending_term *t, byte_pool *chunks, uint32_t doc,
                                        uint32_t position, bool positions,
@@ -272,6 +272,8 @@ typedef struct decoded_term {
 } decoded_term;
 
 void qn_decoded__deinit(decoded_term *d);
+/* A hint that the term will be taken apart soon. */
+void qn_term__expect_chain(const pending_term *t, const byte_pool *chunks);
 QN_MUST_CHECK qn_status qn_term__decode(const pending_term *t, const byte_pool *chunks,
                                         bool positions, decoded_term *d, qn_error *err);
 /* Indexes of the table's terms in byte order; the caller frees the array. */

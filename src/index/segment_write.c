@@ -75,8 +75,14 @@ static qn_status put_buf(qn_blockfile_writer *out, uint32_t kind, uint32_t id,
 
 static qn_status write_terms(field_writer *w, qn_blockfile_writer *out, qn_error *err)
 {
-    for (uint32_t i = 0; i < w->f->table.count; i++)
-        QN_TRY(write_term(w, qn_term_at(&w->f->table, w->order[i]), err));
+    const term_table *t = &w->f->table;
+    for (uint32_t i = 0; i < t->count; i++) {
+        /* Terms and chains lie anywhere: ask for them early. */
+        if (i + 16 < t->count) __builtin_prefetch(qn_term_at(t, w->order[i + 16]));
+        if (i + 8 < t->count)
+            qn_term__expect_chain(qn_term_at(t, w->order[i + 8]), &w->b->chunks);
+        QN_TRY(write_term(w, qn_term_at(t, w->order[i]), err));
+    }
     QN_TRY(qn_terms__finish(&w->terms, w->f->id, out, err));
     QN_TRY(put_buf(out, QN_BLOCK_POSTINGS, w->f->id, &w->postings, err));
     if (w->f->type != QN_FIELD_TEXT) return QN_OK;

@@ -58,36 +58,21 @@ size_t qn_term_table__bytes(const term_table *t)
            t->pages.capacity * sizeof *t->pages.p + t->slot_count * sizeof *t->slots;
 }
 
-uint64_t qn_term__hash(uint64_t seed, qn_slice bytes)
+static uint64_t hash_of(uint64_t seed, qn_slice bytes)
 {
     return XXH3_64bits_withSeed(bytes.p, bytes.n, seed);
 }
 
-void qn_term_table__expect_slot(const term_table *t, uint64_t hash)
+/* Slots for `more` terms, at most half of them taken. */
+static bool grow_slots(term_table *t, qn_alloc *a, uint64_t seed, size_t more)
 {
-    if (t->slot_count > 0) __builtin_prefetch(&t->slots[hash & (t->slot_count - 1)]);
-}
-
-void qn_term_table__expect_term(const term_table *t, uint64_t hash)
-{
-    if (t->slot_count == 0) return;
-    uint64_t slot = t->slots[hash & (t->slot_count - 1)];
-    if (slot >> 32 == hash >> 32 && slot != 0)
-        __builtin_prefetch(qn_term_at(t, (uint32_t)slot - 1), 1);
-}
-
-void qn_term__expect_write(const pending_term *t, const byte_pool *chunks)
-{
-    if (t->doc_count > 0) __builtin_prefetch(pool_at(chunks, t->at), 1);
-}
-
-static bool grow_slots(term_table *t, qn_alloc *a, uint64_t seed)
-{
-    size_t slot_count = t->slot_count == 0 ? 64 : t->slot_count * 2;
+    size_t slot_count = t->slot_count == 0 ? 64 : t->slot_count;
+    while (slot_count / 2 < t->count + more) slot_count *= 2;
+    if (slot_count == t->slot_count) return true;
     uint64_t *slots = qn_new_array(a, slot_count, sizeof *slots);
     if (slots == NULL) return false;
     for (uint32_t i = 0; i < t->count; i++) {
-        uint64_t hash = qn_term__hash(seed, qn_term_bytes(qn_term_at(t, i)));
+        uint64_t hash = hash_of(seed, qn_term_bytes(qn_term_at(t, i)));
         size_t at = hash & (slot_count - 1);
         while (slots[at] != 0) at = (at + 1) & (slot_count - 1);
         slots[at] = (hash >> 32 << 32) | (i + 1);
@@ -149,12 +134,10 @@ static inline bool same_bytes(const char *a, const char *b, size_t n)
     return true;
 }
 
-qn_status qn_term_table__intern(term_table *t, byte_pool *names, uint64_t seed,
-                                uint64_t hash, qn_slice bytes, uint32_t *index,
-                                qn_error *err)
+/* Slots suffice. */
+static inline qn_status intern(term_table *t, byte_pool *names, uint64_t hash,
+                               qn_slice bytes, uint32_t *index, qn_error *err)
 {
-    if (t->count >= t->slot_count / 2 && !grow_slots(t, names->alloc, seed))
-        return no_memory(err);
     for (size_t i = hash & (t->slot_count - 1);; i = (i + 1) & (t->slot_count - 1)) {
         uint64_t slot = t->slots[i];
         if (slot == 0) return add_term(t, names, &t->slots[i], hash, bytes, index, err);
@@ -165,6 +148,13 @@ qn_status qn_term_table__intern(term_table *t, byte_pool *names, uint64_t seed,
             return QN_OK;
         }
     }
+}
+
+qn_status qn_term_table__intern(term_table *t, byte_pool *names, uint64_t seed,
+                                qn_slice bytes, uint32_t *index, qn_error *err)
+{
+    if (!grow_slots(t, names->alloc, seed, 1)) return no_memory(err);
+    return intern(t, names, hash_of(seed, bytes), bytes, index, err);
 }
 
 /* ---- chains --------------------------------------------------------------------- */
@@ -202,19 +192,25 @@ static qn_status append_across(pending_term *t, byte_pool *chunks, const uint8_t
     return QN_OK;
 }
 
-static qn_status append(pending_term *t, byte_pool *chunks, const uint8_t *bytes,
-                        uint32_t n, qn_error *err)
+/* `bytes` has eight readable bytes whatever n is: two or three, mostly, so they are
+ * stored together where the chunk has room for all eight. */
+static inline qn_status append(pending_term *t, byte_pool *chunks, const uint8_t *bytes,
+                               uint32_t n, qn_error *err)
 {
     if (n > t->room) return append_across(t, chunks, bytes, n, err);
     uint8_t *out = pool_at(chunks, t->at);
-    for (uint32_t i = 0; i < n; i++) out[i] = bytes[i]; /* two or three, mostly */
+    if (n <= 8 && t->room >= 8) {
+        qn_store64(out, qn_load64(bytes));
+    } else {
+        for (uint32_t i = 0; i < n; i++) out[i] = bytes[i];
+    }
     t->at += n;
     t->room = (uint16_t)(t->room - n);
     return QN_OK;
 }
 
-qn_status qn_term__occur(pending_term *t, byte_pool *chunks, uint32_t doc,
-                         uint32_t position, bool positions, qn_error *err)
+static inline qn_status occur(pending_term *t, byte_pool *chunks, uint32_t doc,
+                              uint32_t position, bool positions, qn_error *err)
 {
     uint8_t bytes[20];
     bool again = t->doc_count > 0 && t->last_doc == doc;
@@ -232,6 +228,47 @@ qn_status qn_term__occur(pending_term *t, byte_pool *chunks, uint32_t doc,
     t->last_doc = doc;
     t->last_position = position;
     t->pos_count++;
+    return QN_OK;
+}
+
+qn_status qn_term__occur(pending_term *t, byte_pool *chunks, uint32_t doc,
+                         uint32_t position, bool positions, qn_error *err)
+{
+    return occur(t, chunks, doc, position, positions, err);
+}
+
+/* ---- tokens ---------------------------------------------------------------------- */
+
+/* Each step asks the memory for what the next will touch (slot, term, chunk), and goes
+ * over the whole batch, so that one token's cache misses are waited for while those of
+ * the others are under way. */
+qn_status qn_term_table__add(term_table *t, byte_pool *names, byte_pool *chunks,
+                             uint64_t seed, uint32_t doc,
+                             const qn_segment_token *tokens, size_t n, qn_error *err)
+{
+    uint64_t hashes[TERM_BATCH];
+    pending_term *terms[TERM_BATCH];
+    qn_assert(n <= TERM_BATCH);
+    if (!grow_slots(t, names->alloc, seed, n)) return no_memory(err);
+    size_t mask = t->slot_count - 1;
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = hash_of(seed, tokens[i].term);
+        __builtin_prefetch(&t->slots[hashes[i] & mask]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint64_t slot = t->slots[hashes[i] & mask];
+        if (slot >> 32 == hashes[i] >> 32 && slot != 0)
+            __builtin_prefetch(qn_term_at(t, (uint32_t)slot - 1), 1);
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint32_t index = 0;
+        QN_TRY(intern(t, names, hashes[i], tokens[i].term, &index, err));
+        terms[i] = qn_term_at(t, index);
+        if (terms[i]->doc_count > 0)
+            __builtin_prefetch(pool_at(chunks, terms[i]->at), 1);
+    }
+    for (size_t i = 0; i < n; i++)
+        QN_TRY(occur(terms[i], chunks, doc, tokens[i].position, true, err));
     return QN_OK;
 }
 
@@ -271,48 +308,72 @@ static bool make_room(decoded_term *d, const pending_term *t)
     return true;
 }
 
-/* The chain as one run of bytes. The chunk that holds the place to write at is the
- * last one. */
-static bool join_chunks(const pending_term *t, const byte_pool *chunks, qn_buf *out)
+/* The chain as one run of bytes: in its place when it is one chunk, else a copy. The
+ * chunk that holds the place to write at is the last one. */
+static bool join_chunks(const pending_term *t, const byte_pool *chunks, qn_buf *out,
+                        const uint8_t **begin, const uint8_t **end)
 {
+    if (t->level == 0) {
+        *begin = pool_at(chunks, t->first);
+        *end = *begin + (t->at - t->first);
+        return true;
+    }
     qn_buf_reset(out);
     uint32_t place = t->first;
     for (uint8_t level = 0;;
          level = level == LEVEL_MAX ? level : (uint8_t)(level + 1)) {
         uint32_t size = chunk_size(level) - LINK;
-        if (t->at >= place && t->at <= place + size) {
-            qn_buf_add(out, pool_at(chunks, place), t->at - place);
-            return !out->failed;
-        }
-        qn_buf_add(out, pool_at(chunks, place), size);
-        place = qn_load32(pool_at(chunks, place) + size);
+        const uint8_t *chunk = pool_at(chunks, place);
+        bool last = t->at >= place && t->at <= place + size;
+        qn_buf_add(out, chunk, last ? t->at - place : size);
+        if (last) break;
+        place = qn_load32(chunk + size);
     }
+    *begin = (const uint8_t *)out->p;
+    *end = *begin + out->n;
+    return !out->failed;
+}
+
+void qn_term__expect_chain(const pending_term *t, const byte_pool *chunks)
+{
+    if (t->doc_count > 0) __builtin_prefetch(pool_at(chunks, t->first));
+}
+
+/* One number; most have one byte. */
+static inline const uint8_t *get_code(const uint8_t *at, const uint8_t *end,
+                                      uint64_t *code)
+{
+    if (*at >= 0x80) return qn_varint_get(at, end, code);
+    *code = *at;
+    return at + 1;
 }
 
 qn_status qn_term__decode(const pending_term *t, const byte_pool *chunks,
                           bool positions, decoded_term *d, qn_error *err)
 {
-    if (!make_room(d, t) || !join_chunks(t, chunks, &d->bytes)) return no_memory(err);
-    const uint8_t *at = (const uint8_t *)d->bytes.p, *end = at + d->bytes.n;
-    uint32_t docs = 0, doc = 0;
-    size_t deltas = 0;
+    const uint8_t *at = NULL, *end = NULL;
+    if (!make_room(d, t) || !join_chunks(t, chunks, &d->bytes, &at, &end))
+        return no_memory(err);
+    uint32_t count = 0, doc = 0, *docs = d->docs, *freqs = d->freqs;
+    uint32_t *delta = d->deltas;
     while (at < end) {
         uint64_t code = 0;
-        at = qn_varint_get(at, end, &code);
+        at = get_code(at, end, &code);
         if (!positions || code & 1) {
             doc += (uint32_t)(positions ? code >> 1 : code);
-            d->docs[docs] = doc;
-            d->freqs[docs++] = 1;
+            docs[count] = doc;
+            freqs[count++] = 1;
             if (positions) {
-                at = qn_varint_get(at, end, &code);
-                d->deltas[deltas++] = (uint32_t)code;
+                at = get_code(at, end, &code);
+                *delta++ = (uint32_t)code;
             }
         } else {
-            d->freqs[docs - 1]++;
-            d->deltas[deltas++] = (uint32_t)(code >> 1);
+            freqs[count - 1]++;
+            *delta++ = (uint32_t)(code >> 1);
         }
     }
-    qn_assert(docs == t->doc_count && (!positions || deltas == t->pos_count));
+    qn_assert(count == t->doc_count &&
+              (!positions || (size_t)(delta - d->deltas) == t->pos_count));
     return QN_OK;
 }
 
@@ -339,23 +400,66 @@ static int compare_keys(const void *a, const void *b)
     return qn_slice_compare(qn_term_bytes(x->term), qn_term_bytes(y->term));
 }
 
+/* Under so many keys, inserting each in its place is fastest. */
+enum { SORT_FEW = 24 };
+
+static void sort_few(sort_key *keys, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        sort_key key = keys[i];
+        size_t k = i;
+        for (; k > 0 && compare_keys(&key, &keys[k - 1]) < 0; k--)
+            keys[k] = keys[k - 1];
+        keys[k] = key;
+    }
+}
+
+/* Spreads the keys by one byte of their prefix, the highest first, and goes on within
+ * each byte's keys; `spare` has room for as many. */
+static void sort_keys(sort_key *keys, sort_key *spare, size_t n, unsigned shift)
+{
+    if (n <= SORT_FEW) {
+        sort_few(keys, n);
+        return;
+    }
+    size_t ends[256] = {0};
+    for (size_t i = 0; i < n; i++) ends[keys[i].prefix >> shift & 0xFF]++;
+    size_t sum = 0;
+    for (size_t i = 0; i < 256; i++) {
+        size_t count = ends[i];
+        ends[i] = sum;
+        sum += count;
+    }
+    for (size_t i = 0; i < n; i++)
+        spare[ends[keys[i].prefix >> shift & 0xFF]++] = keys[i];
+    memcpy(keys, spare, n * sizeof *keys);
+    for (size_t i = 0, begin = 0; i < 256; begin = ends[i++]) {
+        size_t count = ends[i] - begin;
+        if (count < 2) continue;
+        if (shift > 0)
+            sort_keys(keys + begin, spare, count, shift - 8);
+        else
+            qsort(keys + begin, count, sizeof *keys, compare_keys);
+    }
+}
+
 qn_status qn_term_table__sort(const term_table *t, qn_alloc *a, uint32_t **order,
                               qn_error *err)
 {
     sort_key *keys = qn_new_array(a, t->count, sizeof *keys);
+    sort_key *spare = qn_new_array(a, t->count, sizeof *spare);
     *order = qn_new_array(a, t->count, sizeof **order);
-    if (keys == NULL || *order == NULL) {
-        qn_delete(a, keys);
-        qn_delete(a, *order);
-        *order = NULL;
-        return no_memory(err);
-    }
-    for (uint32_t i = 0; i < t->count; i++) {
+    bool ok = keys != NULL && spare != NULL && *order != NULL;
+    for (uint32_t i = 0; ok && i < t->count; i++) {
         const pending_term *term = qn_term_at(t, i);
         keys[i] = (sort_key){prefix_of(qn_term_bytes(term)), term, i};
     }
-    qsort(keys, t->count, sizeof *keys, compare_keys);
-    for (uint32_t i = 0; i < t->count; i++) (*order)[i] = keys[i].index;
+    if (ok) sort_keys(keys, spare, t->count, 56);
+    for (uint32_t i = 0; ok && i < t->count; i++) (*order)[i] = keys[i].index;
     qn_delete(a, keys);
-    return QN_OK;
+    qn_delete(a, spare);
+    if (ok) return QN_OK;
+    qn_delete(a, *order);
+    *order = NULL;
+    return no_memory(err);
 }
