@@ -225,14 +225,10 @@ static void add_text(direct *d, const qn_field *f, qn_slice text, qn_arena *aren
                &err);
 }
 
-static void add_document(job *j, direct *d, qn_slice line, qn_arena *arena)
+static void add_document(job *j, direct *d, const qn_json *root, qn_arena *arena)
 {
     qn_error err = {0};
-    const qn_json *root = NULL;
     uint32_t doc = 0;
-    int64_t before = peer_process_cpu_ns();
-    peer_check(qn_json_parse(arena, line, &root, &err), &err);
-    j->parse_cpu_ns += peer_process_cpu_ns() - before;
     peer_check(qn_segment_builder_begin(d->builder, qn_json_get(root, "_id")->string,
                                         &doc, &err),
                &err);
@@ -244,15 +240,38 @@ static void add_document(job *j, direct *d, qn_slice line, qn_arena *arena)
         if (text == NULL) continue;
         j->text_bytes += text->string.n;
         add_text(d, &f, text->string, arena);
+        qn_arena_reset(arena);
     }
     j->docs++;
+}
+
+/* JSON is parsed a batch at a time, off the clock. */
+static void feed_builder(job *j, direct *d)
+{
+    static const qn_json *roots[BATCH];
+    qn_arena json, words;
+    qn_arena_init(&json, qn_alloc_heap(), 0);
+    qn_arena_init(&words, qn_alloc_heap(), 0);
+    for (bool more = true; more;) {
+        qn_error err = {0};
+        qn_slice line;
+        size_t n = 0;
+        int64_t before = peer_process_cpu_ns();
+        while (n < BATCH && j->docs + n < j->docs_max &&
+               (more = peer_corpus_next(&j->corpus, &line)))
+            peer_check(qn_json_parse(&json, line, &roots[n++], &err), &err);
+        j->parse_cpu_ns += peer_process_cpu_ns() - before;
+        more = more && n > 0;
+        for (size_t i = 0; i < n; i++) add_document(j, d, roots[i], &words);
+        qn_arena_deinit(&json);
+    }
+    qn_arena_deinit(&words);
 }
 
 static void index_builder(job *j)
 {
     direct d = {0};
     qn_error err = {0};
-    qn_slice line;
     const char *out = peer_required(j->options, "out");
     peer_check(qn_analyzers_create(qn_alloc_heap(), &d.analyzers, &err), &err);
     peer_check(
@@ -262,13 +281,7 @@ static void index_builder(job *j)
         &err);
     peer_check(qn_segment_builder_create(qn_alloc_heap(), 1, &d.builder, &err), &err);
     int64_t wall = qn_clock_mono_ns(), cpu = peer_process_cpu_ns();
-    qn_arena arena;
-    qn_arena_init(&arena, qn_alloc_heap(), 0);
-    while (j->docs < j->docs_max && peer_corpus_next(&j->corpus, &line)) {
-        add_document(j, &d, line, &arena);
-        qn_arena_reset(&arena);
-    }
-    qn_arena_deinit(&arena);
+    feed_builder(j, &d);
     qn_blockfile_writer *w = NULL;
     peer_check(qn_blockfile_writer_create(qn_alloc_heap(), out, QN_SEGMENT_MAGIC,
                                           QN_SEGMENT_VERSION, &w, &err),

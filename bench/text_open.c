@@ -142,7 +142,7 @@ static void search_for(peer_index *index, const peer_topics *topics, double seco
     while (n < SAMPLES_MAX && (double)(qn_clock_mono_ns() - start) * 1e-9 < seconds) {
         qn_exec_result found;
         int64_t before = qn_clock_mono_ns();
-        index->snapshot = qn_table_current(index->table);
+        index->snapshot = qn_table_search(index->table);
         peer_search(index, topics->list.p[n % topics->list.n].text, &arena, &found);
         qn_table_snapshot_release(index->snapshot);
         ns[n++] = qn_clock_mono_ns() - before;

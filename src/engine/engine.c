@@ -12,6 +12,7 @@ enum {
     REFRESH_MS = 1000,
     SCORE_CACHE_BYTES = 32 * 1024 * 1024,
 };
+static const int64_t searched_ns = (int64_t)30 * 1000 * 1000 * 1000;
 static const uint64_t memory_default = (uint64_t)512 * 1024 * 1024;
 static const uint64_t filters_default = (uint64_t)64 * 1024 * 1024;
 
@@ -238,13 +239,25 @@ static qn_table *open_table_at(quern *q, size_t i)
     return t;
 }
 
+/* Under `write`. A refresh is put off where it would be repeated soon and nobody looks:
+ * while documents keep coming and nobody has searched for a while. */
+static bool refresh_due(qn_table *t)
+{
+    int64_t now = qn_clock_mono_ns();
+    bool still = t->seq_no_next == t->seq_no_seen;
+    bool searched = now - atomic_load(&t->searched_at_ns) < searched_ns;
+    t->seq_no_seen = t->seq_no_next;
+    return now >= atomic_load(&t->refresh_at_ns) &&
+           (still || searched || now >= atomic_load(&t->refresh_unseen_at_ns));
+}
+
 static void maintain(qn_table *t)
 {
     qn_error err;
     qn_status st = QN_OK;
     (void)pthread_mutex_lock(&t->write);
     bool idle = t->dropped || t->broken != QN_OK;
-    bool due = qn_clock_mono_ns() >= atomic_load(&t->refresh_at_ns);
+    bool due = refresh_due(t);
     if (!idle && t->changed && due) st = qn_table__refresh(t, &err);
     bool sync = !idle && t->unsynced;
     t->unsynced = false;

@@ -251,7 +251,7 @@ static qn_status begin(quern *q, const char *table, const quern_search_options *
         o.timeout_ms > 0 ? o.timeout_ms : QN_SEARCH_TIMEOUT_MS, o.cancel);
     qn_table *t = NULL;
     QN_TRY(qn_engine_table(q, table, &t, err));
-    s->snapshot = qn_table_current(t);
+    s->snapshot = qn_table_search(t);
     qn_table_release(t);
     qn_reply_box *b = qn_new0(q->alloc, sizeof *b);
     if (b == NULL) {

@@ -124,8 +124,11 @@ typedef struct qn_table {
     qn_error broken_error;
     qn_buf scratch, source_scratch;
 
-    atomic_llong
-        refresh_at_ns; /* not before: spares the builder from too many images */
+    /* When the thread that refreshes may do so, sparing the builder too many images:
+     * where searches are about, and where there are none. */
+    atomic_llong refresh_at_ns, refresh_unseen_at_ns;
+    atomic_llong searched_at_ns;
+    int64_t seq_no_seen; /* what the next write would have had at the last look */
 
     pthread_mutex_t current_lock;
     qn_table_snapshot *current; /* guarded by current_lock */
@@ -142,6 +145,8 @@ void qn_table_release(QN_OWNED QN_NULLABLE qn_table *t);
 
 /* The one that searches use now. */
 qn_table_snapshot *qn_table_current(qn_table *t);
+/* The same for a search: a table that is searched is refreshed more often. */
+qn_table_snapshot *qn_table_search(qn_table *t);
 
 /* Under `write`: */
 QN_MUST_CHECK qn_status qn_table__refresh(qn_table *t, qn_error *err);

@@ -106,6 +106,12 @@ qn_table_snapshot *qn_table_current(qn_table *t)
     return s;
 }
 
+qn_table_snapshot *qn_table_search(qn_table *t)
+{
+    atomic_store_explicit(&t->searched_at_ns, qn_clock_mono_ns(), memory_order_relaxed);
+    return qn_table_current(t);
+}
+
 /* ---- delete bits ------------------------------------------------------------------------
  */
 

@@ -63,7 +63,7 @@ qn_status quern_count_all(quern *q, const char *name, uint64_t *count, qn_error 
     qn_table *t = NULL;
     *count = 0;
     QN_TRY(qn_engine_table(q, name, &t, err));
-    qn_table_snapshot *s = qn_table_current(t);
+    qn_table_snapshot *s = qn_table_search(t);
     *count = s->live_count;
     qn_table_snapshot_release(s);
     qn_table_release(t);
