@@ -20,6 +20,7 @@
 
 #include "engine/document.h"
 #include "engine/oplog.h"
+#include "engine/write_group.h"
 #include "index/segment_builder.h"
 #include "query/snapshot.h"
 #include "quern/quern.h"
@@ -100,7 +101,7 @@ typedef struct qn_table {
 
     pthread_mutex_t write;
     /* Guarded by `write`. */
-    qn_table_schema *schema;
+    qn_table_schema *schema; /* replaced under current_lock as well */
     char uuid[QN_TABLE_UUID_SIZE + 1];
     int64_t created_ms;
     uint64_t manifest_number, segment_id_next;
@@ -130,6 +131,8 @@ typedef struct qn_table {
     atomic_llong searched_at_ns;
     int64_t seq_no_seen; /* what the next write would have had at the last look */
 
+    qn_write_group group; /* has its own lock, never held with another */
+
     pthread_mutex_t current_lock;
     qn_table_snapshot *current; /* guarded by current_lock */
 } qn_table;
@@ -147,6 +150,9 @@ void qn_table_release(QN_OWNED QN_NULLABLE qn_table *t);
 qn_table_snapshot *qn_table_current(qn_table *t);
 /* The same for a search: a table that is searched is refreshed more often. */
 qn_table_snapshot *qn_table_search(qn_table *t);
+
+/* The schema of now, counted, without waiting for writes. */
+qn_table_schema *qn_table_schema_now(qn_table *t);
 
 /* Under `write`: */
 QN_MUST_CHECK qn_status qn_table__refresh(qn_table *t, qn_error *err);

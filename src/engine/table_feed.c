@@ -245,8 +245,11 @@ qn_status qn_table__add_fields(qn_table *t, const qn_schema_addition *fields,
         }
         t->lsn_next++;
     }
-    qn_table_schema_release(t->schema);
+    (void)pthread_mutex_lock(&t->current_lock);
+    qn_table_schema *narrower = t->schema;
     t->schema = wider;
+    (void)pthread_mutex_unlock(&t->current_lock);
+    qn_table_schema_release(narrower);
     t->changed = true;
     t->unflushed = true;
     return QN_OK;

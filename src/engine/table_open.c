@@ -157,6 +157,7 @@ static void table_destroy(qn_table *t)
     qn_buf_deinit(&t->source_scratch);
     (void)pthread_mutex_destroy(&t->write);
     (void)pthread_mutex_destroy(&t->current_lock);
+    qn_write_group_deinit(&t->group);
     qn_delete(a, t->name);
     qn_delete(a, t->dir);
     qn_delete(a, t);
@@ -171,6 +172,7 @@ qn_status qn_table_open(quern *q, const char *name, qn_table **out, qn_error *er
     atomic_init(&t->refs, 1);
     (void)pthread_mutex_init(&t->write, NULL);
     (void)pthread_mutex_init(&t->current_lock, NULL);
+    qn_write_group_init(&t->group);
     qn_buf_init(&t->scratch, q->alloc);
     qn_buf_init(&t->source_scratch, q->alloc);
     qn_map_init(&t->tombstones, q->alloc);
@@ -187,6 +189,14 @@ qn_status qn_table_open(quern *q, const char *name, qn_table **out, qn_error *er
     }
     *out = t;
     return QN_OK;
+}
+
+qn_table_schema *qn_table_schema_now(qn_table *t)
+{
+    (void)pthread_mutex_lock(&t->current_lock);
+    qn_table_schema *s = qn_table_schema_acquire(t->schema);
+    (void)pthread_mutex_unlock(&t->current_lock);
+    return s;
 }
 
 qn_table *qn_table_acquire(qn_table *t)

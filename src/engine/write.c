@@ -7,6 +7,7 @@
 enum {
     BATCH_OPS = 256,
     BATCH_EMBED_OPS = 64, /* progress is seen, and memory stays small */
+    GROUP_OPS = 64,       /* calls of so many are carried out together */
     BATCH_BYTES = 16 * 1024 * 1024,
 };
 
@@ -17,6 +18,7 @@ typedef struct write_call {
     size_t count;
     quern_op_result *results;
     quern_write_options options;
+    bool durable; /* a group has seen to that, or failed to */
 } write_call;
 
 static bool has_models(const qn_schema *s)
@@ -34,55 +36,16 @@ static size_t batch_end(const write_call *c, size_t from, size_t most)
     return end;
 }
 
-/* Under the table's lock. */
-static qn_status flush_when_big(qn_table *t, qn_error *err)
+void qn_write__relieve(qn_table *t)
 {
     size_t bytes = t->builder == NULL ? 0 : qn_segment_builder_bytes(t->builder);
     for (size_t i = 0; i < t->vectors.n; i++)
         bytes += qn_flat_builder_bytes(t->vectors.p[i].flat);
-    if (bytes < qn_engine_flush_bytes(t->engine)) return QN_OK;
-    return qn_table__flush(t, err);
-}
-
-static qn_status run_batch(write_call *c, qn_table_schema *schema, size_t from,
-                           size_t end, qn_error *err)
-{
-    qn_table *t = c->table;
-    qn_arena arena;
-    qn_arena_init(&arena, c->q->alloc, 0);
-    size_t n = end - from;
-    qn_status st = QN_OK;
-    qn_write_op *ops = qn_arena_array(&arena, n, sizeof *ops);
-    if (ops == NULL) {
-        qn_arena_deinit(&arena);
-        return qn_fail(err, QN_ENOMEM, "write");
-    }
-    for (size_t i = 0; i < n; i++) {
-        ops[i].op = &c->ops[from + i];
-        ops[i].result = &c->results[from + i];
-        qn_write__prepare(t, schema, &ops[i], &arena);
-    }
-    if (has_models(&schema->schema)) {
-        /* Updates embed when they know the merged document. */
-        qn_write_op *whole = qn_arena_array(&arena, n, sizeof *whole);
-        size_t *back = qn_arena_array(&arena, n, sizeof *back);
-        size_t m = 0;
-        for (size_t i = 0; whole != NULL && back != NULL && i < n; i++) {
-            quern_op_kind kind = ops[i].op->kind;
-            if (kind != QUERN_OP_INDEX && kind != QUERN_OP_CREATE) continue;
-            back[m] = i;
-            whole[m++] = ops[i];
-        }
-        qn_write__embed(c->q, schema, whole, m, c->options.cancel, &arena);
-        for (size_t i = 0; i < m; i++) ops[back[i]] = whole[i];
-    }
-    (void)pthread_mutex_lock(&t->write);
-    for (size_t i = 0; i < n; i++)
-        if (!ops[i].failed) qn_write__apply(t, &ops[i], c->options.cancel, &arena);
-    st = flush_when_big(t, err);
-    (void)pthread_mutex_unlock(&t->write);
-    qn_arena_deinit(&arena);
-    return st;
+    if (bytes < qn_engine_flush_bytes(t->engine)) return;
+    qn_error err;
+    if (qn_table__flush(t, &err) != QN_OK)
+        qn_log(QN_LOG_WARN, "engine", "table %s stays in memory: %s", t->name,
+               err.text);
 }
 
 /* Nothing of this call counts as written. */
@@ -95,28 +58,64 @@ static void fail_all(write_call *c, qn_status st, const qn_error *err)
     }
 }
 
-static qn_status make_durable(write_call *c, qn_error *err)
+/* Updates embed when they know the merged document. */
+static void embed_whole(write_call *c, const qn_table_schema *schema, qn_write_op *ops,
+                        size_t n, qn_arena *arena)
+{
+    qn_write_op *whole = qn_arena_array(arena, n, sizeof *whole);
+    size_t *back = qn_arena_array(arena, n, sizeof *back);
+    size_t m = 0;
+    for (size_t i = 0; whole != NULL && back != NULL && i < n; i++) {
+        quern_op_kind kind = ops[i].op->kind;
+        if (kind != QUERN_OP_INDEX && kind != QUERN_OP_CREATE) continue;
+        back[m] = i;
+        whole[m++] = ops[i];
+    }
+    qn_write__embed(c->q, schema, whole, m, c->options.cancel, arena);
+    for (size_t i = 0; i < m; i++) ops[back[i]] = whole[i];
+}
+
+/* Prepared operations, on their own: another thread may be with the disk. */
+static void apply_alone(write_call *c, qn_write_op *ops, size_t n, qn_arena *arena)
 {
     qn_table *t = c->table;
-    if (c->q->async_commit) {
-        (void)pthread_mutex_lock(&t->write);
-        t->unsynced = true;
-        (void)pthread_mutex_unlock(&t->write);
-        return QN_OK;
-    }
-    qn_error why = {.at = QN_AT_NONE};
-    qn_status st = qn_wal_sync(t->wal, &why);
-    if (st == QN_OK) return QN_OK;
     (void)pthread_mutex_lock(&t->write);
-    if (t->broken == QN_OK) {
-        t->broken = QN_EREADONLY;
-        (void)qn_fail(&t->broken_error, QN_EREADONLY,
-                      "table %s takes no writes until reopened: its log could not be "
-                      "made durable (%s)",
-                      t->name, why.text);
-    }
+    for (size_t i = 0; i < n; i++)
+        if (!ops[i].failed) qn_write__apply(t, &ops[i], c->options.cancel, arena);
+    qn_write__relieve(t);
     (void)pthread_mutex_unlock(&t->write);
-    if (err != NULL) *err = why;
+}
+
+static qn_status run_batch(write_call *c, qn_table_schema *schema, size_t from,
+                           size_t end, qn_error *err)
+{
+    qn_table *t = c->table;
+    qn_arena arena;
+    qn_arena_init(&arena, c->q->alloc, 0);
+    size_t n = end - from;
+    bool models = has_models(&schema->schema);
+    qn_write_op *ops = qn_arena_array(&arena, n, sizeof *ops);
+    if (ops == NULL) {
+        qn_arena_deinit(&arena);
+        return qn_fail(err, QN_ENOMEM, "write");
+    }
+    for (size_t i = 0; i < n; i++) {
+        ops[i].op = &c->ops[from + i];
+        ops[i].result = &c->results[from + i];
+        qn_write__prepare(t, schema, &ops[i], &arena);
+    }
+    if (models) embed_whole(c, schema, ops, n, &arena);
+    /* A model may have to be asked while an update is applied: nobody should wait for
+     * that, so it goes alone. */
+    qn_status st = QN_OK;
+    if (from == 0 && end == c->count && n <= GROUP_OPS && !models) {
+        st = qn_write_group_run(t, ops, n, c->options.cancel, &arena, err);
+        c->durable = true;
+        if (st != QN_OK) fail_all(c, st, err);
+    } else {
+        apply_alone(c, ops, n, &arena);
+    }
+    qn_arena_deinit(&arena);
     return st;
 }
 
@@ -126,9 +125,7 @@ static qn_status run(write_call *c, qn_error *err)
     for (size_t from = 0; from < c->count;) {
         if (c->options.cancel != NULL && atomic_load(c->options.cancel))
             return qn_fail(err, QN_ECANCELLED, "the write was cancelled");
-        (void)pthread_mutex_lock(&t->write);
-        qn_table_schema *schema = qn_table_schema_acquire(t->schema);
-        (void)pthread_mutex_unlock(&t->write);
+        qn_table_schema *schema = qn_table_schema_now(t);
         size_t most = has_models(&schema->schema) ? BATCH_EMBED_OPS : BATCH_OPS;
         size_t end = batch_end(c, from, most);
         qn_status st = run_batch(c, schema, from, end, err);
@@ -177,7 +174,7 @@ qn_status quern_write(quern *q, const char *table, const quern_op *ops, size_t o
             }
     }
     qn_error late = {.at = QN_AT_NONE};
-    qn_status synced = make_durable(&c, &late);
+    qn_status synced = c.durable ? QN_OK : qn_write__make_durable(c.table, &late);
     if (synced != QN_OK) {
         fail_all(&c, synced, &late);
         if (st == QN_OK) {

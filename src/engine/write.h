@@ -5,6 +5,9 @@
  *     apply     under the table's lock: conflicts, types, log, builder
  *     sync      once for the whole call
  *
+ * A short call is applied and synced with those of other threads (write_group.h), a long
+ * one batch by batch on its own.
+ *
  * An update is prepared while it is applied, since it needs the document as the
  * operations before it left it; when a model must embed the merged text, the lock is
  * let go meanwhile and the document is looked at again. */
@@ -33,6 +36,17 @@ void qn_write__embed(quern *q, const qn_table_schema *schema, qn_write_op *ops,
 /* Under the table's lock, which is held again when it returns. */
 void qn_write__apply(qn_table *t, qn_write_op *w, const quern_cancel *cancel,
                      qn_arena *arena);
+/* Under the table's lock: memory that has grown too big becomes files. What was written
+ * is in the log whether that works or not. */
+void qn_write__relieve(qn_table *t);
+/* Applies the operations that have not failed yet, together with those of other threads,
+ * and makes them durable as the table's policy says. */
+QN_MUST_CHECK qn_status qn_write_group_run(qn_table *t, qn_write_op *ops, size_t count,
+                                           const quern_cancel *cancel, qn_arena *arena,
+                                           qn_error *err);
+/* What was applied before, by anybody, is durable when this returns QN_OK; with async
+ * durability it is handed to the kernel, and a thread syncs it later. */
+QN_MUST_CHECK qn_status qn_write__make_durable(qn_table *t, qn_error *err);
 void qn_write__fail(qn_write_op *w, qn_status st, const qn_error *err);
 
 #endif

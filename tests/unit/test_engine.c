@@ -29,6 +29,8 @@ int main(void)
         cmocka_unit_test(test_eval),
         cmocka_unit_test(test_search_totals),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_group_of_writers),
+        cmocka_unit_test(test_sync_fails),
     };
     T_ROW("engine");
     return cmocka_run_group_tests(tests, NULL, NULL);

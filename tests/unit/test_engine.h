@@ -26,5 +26,7 @@ void test_rerank_size(void **state);
 void test_eval(void **state);
 void test_search_totals(void **state);
 void test_threads(void **state);
+void test_group_of_writers(void **state);
+void test_sync_fails(void **state);
 
 #endif
