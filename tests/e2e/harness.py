@@ -139,10 +139,7 @@ class Server:
     def start(self, ready="/_quern/ready"):
         """Runs it and waits until that path answers 200."""
         self.ready = ready
-        self.log = open(self.data.parent / (self.data.name + ".log"), "w+b")
-        self.process = subprocess.Popen(
-            [QUERN, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", *self.arguments],
-            stdout=self.log, stderr=subprocess.STDOUT)
+        self.start_only()
         deadline = time.time() + START_SECONDS
         while time.time() < deadline:
             found = re.search(r"http://127\.0\.0\.1:(\d+)", self.output())
@@ -155,6 +152,13 @@ class Server:
                 break
             time.sleep(0.02)
         raise RuntimeError(f"the server did not start: {self.output()}")
+
+    def start_only(self):
+        """Runs it."""
+        self.log = open(self.data.parent / (self.data.name + ".log"), "w+b")
+        self.process = subprocess.Popen(
+            [QUERN, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", *self.arguments],
+            stdout=self.log, stderr=subprocess.STDOUT)
 
     def _ready(self):
         try:

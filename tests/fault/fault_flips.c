@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every bit of small files of every kind, flipped one at a time: segments, manifest, log,
+ * lock, model. Whoever opens the folder and reads everything gets the answers of the sound
+ * files, or errors that say which file is damaged; never another answer.
+ *
+ * The one exception is the last group of the log: damage there cannot be told from the
+ * torn tail of a crash, so the table may be as it was before it.
+ *
+ *     fault_flips [STRIDE [FILE]]
+ *
+ * STRIDE 0: every bit (of the model, whose checksums are the same code, and of the room
+ * behind the log's end: some). Else one bit in so many, at places that move. FILE: only
+ * files with this in their names. */
+#include "folders.h"
+#include "ledger.h"
+
+#include "../qn_test.h"
+
+#include "base/log.h"
+#include "io/io_internal.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define TABLE "t"
+#define MODEL "tiny"
+
+enum { FILES_MAX = 32, CALLS_MAX = 64, ANSWER_MAX = 16 * 1024 };
+
+typedef struct answers {
+    char *texts[CALLS_MAX]; /* NULL: the call failed, saying so */
+    int count;
+} answers;
+
+typedef struct file {
+    char path[FOLDER_PATH];
+    unsigned char *bytes;
+    size_t n;
+} file;
+
+typedef struct sound {
+    char dir[FOLDER_PATH];
+    file files[FILES_MAX];
+    int count;
+    answers before, after;      /* the last operation of the log */
+    size_t log_before, log_end; /* where that begins and ends */
+} sound;
+
+/* Where we are, for a crash to tell. */
+static char place[FOLDER_PATH + 64];
+
+static void tell_place(int signal_number)
+{
+    (void)!write(STDERR_FILENO, place, strlen(place));
+    (void)signal(signal_number, SIG_DFL);
+    (void)raise(signal_number);
+}
+
+/* ---- asking --------------------------------------------------------------------------- */
+
+static void keep(answers *a, qn_status st, const qn_error *err, const char *text)
+{
+    T_OK(a->count < CALLS_MAX);
+    if (st != QN_OK && st != QN_ENODOC) {
+        if (st != QN_ECORRUPT && st != QN_EVERSION)
+            T_FAIL("%s: not damage but %d: %s", place, st, err->text);
+        if (err->text[0] == '\0') T_FAIL("%s: an error without a word", place);
+        a->texts[a->count++] = NULL;
+        return;
+    }
+    size_t n = strlen(text);
+    char *copy = malloc(n + 1);
+    T_OK(copy != NULL);
+    memcpy(copy, text, n + 1);
+    a->texts[a->count++] = copy;
+}
+
+static void keep_get(answers *a, quern *q, int id)
+{
+    char name[16], text[ANSWER_MAX] = "";
+    qn_error err;
+    quern_document doc;
+    (void)snprintf(name, sizeof name, "d%d", id);
+    qn_status st = quern_get(q, TABLE, name, strlen(name), &doc, &err);
+    if (st == QN_OK) {
+        (void)snprintf(text, sizeof text, "%lld %lld %s", (long long)doc.seq_no,
+                       (long long)doc.version, doc.source);
+        quern_document_free(&doc);
+    }
+    keep(a, st, &err, text);
+}
+
+static const struct search {
+    quern_query_kind kind;
+    const char *text;
+} searches[] = {
+    {QUERN_QUERY_DSL, "{\"query\":{\"match\":{\"w\":\"w1 w2 w5\"}},\"size\":50}"},
+    {QUERN_QUERY_DSL, "{\"query\":{\"match_phrase\":{\"w\":\"w3 grind w3\"}}}"},
+    {QUERN_QUERY_DSL, "{\"query\":{\"terms\":{\"k\":[\"k1\",\"k4\"]}},\"size\":50}"},
+    {QUERN_QUERY_DSL,
+     "{\"query\":{\"range\":{\"n\":{\"gte\":12}}},\"sort\":[{\"n\":\"desc\"}],\"size\":"
+     "50}"},
+    {QUERN_QUERY_DSL,
+     "{\"query\":{\"bool\":{\"filter\":[{\"term\":{\"b\":true}},{\"range\":{\"d\":{"
+     "\"gte\":100002}}}],\"must\":[{\"match\":{\"w\":\"grind\"}}]}},\"size\":50}"},
+    {QUERN_QUERY_DSL,
+     "{\"query\":{\"match_all\":{}},\"sort\":[{\"f\":\"asc\"}],\"size\":50}"},
+    {QUERN_QUERY_HA3, "query=v:'3,3&n=50'&&config=hit:50"},
+    {QUERN_QUERY_HA3, "query=w:'grind'&&config=hit:50&&filter=n>11&&sort=-n"},
+};
+
+static void keep_search(answers *a, quern *q, const struct search *s)
+{
+    static char text[ANSWER_MAX];
+    quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
+    quern_reply *reply = NULL;
+    qn_error err;
+    size_t n = 0;
+    o.kind = s->kind;
+    o.query = s->text;
+    o.query_size = strlen(s->text);
+    qn_status st = quern_search(q, TABLE, &o, &reply, &err);
+    text[0] = '\0';
+    if (st == QN_OK) {
+        n = (size_t)snprintf(text, sizeof text,
+                             "%llu:", (unsigned long long)reply->total);
+        for (size_t i = 0; i < reply->hit_count && n < sizeof text; i++)
+            n += (size_t)snprintf(text + n, sizeof text - n, " %s %.9g %s",
+                                  reply->hits[i].id, reply->hits[i].score,
+                                  reply->hits[i].source);
+    }
+    quern_reply_free(reply);
+    keep(a, st, &err, text);
+}
+
+static void ask_table(answers *a, quern *q)
+{
+    char text[32];
+    qn_error err;
+    uint64_t count = 0;
+    char *json = NULL;
+    size_t size = 0;
+    qn_status st = quern_count_all(q, TABLE, &count, &err);
+    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)count);
+    keep(a, st, &err, text);
+    st = quern_table_show(q, TABLE, &json, &size, &err);
+    keep(a, st, &err, json == NULL ? "" : json);
+    quern_free(json);
+    for (int i = 0; i < 16; i++) keep_get(a, q, i);
+    for (size_t i = 0; i < sizeof searches / sizeof *searches; i++)
+        keep_search(a, q, &searches[i]);
+    st = quern_table_check(q, TABLE, &json, &size, &err);
+    keep(a, st, &err, "");
+    quern_free(json);
+}
+
+static void ask_model(answers *a, quern *q)
+{
+    char text[ANSWER_MAX] = "";
+    qn_error err;
+    float out[64] = {0};
+    quern_text one = {"a stone mill", 12};
+    quern_model_info info;
+    qn_status st = quern_model_info_get(q, MODEL, &info, &err);
+    size_t dims = st == QN_OK ? info.dims : 0;
+    if (st == QN_OK && dims <= 64)
+        st = quern_embed(q, MODEL, &one, 1, 0, NULL, out, dims, NULL, &err);
+    for (size_t i = 0, n = 0; i < dims && dims <= 64; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%.9g ", (double)out[i]);
+    keep(a, st, &err, text);
+    keep(a, quern_model_verify(q, MODEL, &err), &err, "");
+}
+
+static void ask_all(const char *dir, bool table, bool model, answers *a)
+{
+    qn_error err;
+    quern *q = NULL;
+    quern_options o = QUERN_OPTIONS_INIT;
+    memset(a, 0, sizeof *a);
+    o.data_dir = dir;
+    o.neural_threads = 1;
+    if (quern_open(&o, &q, &err) != QN_OK) T_FAIL("%s: open: %s", place, err.text);
+    if (table) ask_table(a, q);
+    if (model) ask_model(a, q);
+    quern_close(q);
+}
+
+static void forget(answers *a)
+{
+    for (int i = 0; i < a->count; i++) free(a->texts[i]);
+    a->count = 0;
+}
+
+/* Each answer is the sound one, or an error; *reported: some are. */
+static bool agree(const answers *got, const answers *want, bool *reported)
+{
+    for (int i = 0; i < got->count; i++) {
+        if (got->texts[i] == NULL)
+            *reported = true;
+        else if (strcmp(got->texts[i], want->texts[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* ---- the sound folder -------------------------------------------------------------------
+ */
+
+static void write_doc(quern *q, quern_op_kind kind, int id, int n)
+{
+    char name[16], source[LEDGER_SOURCE_MAX];
+    qn_error err;
+    ledger_op noted = {kind, id, n, (id + n) % LEDGER_WORDS};
+    ledger_op_source(&noted, source);
+    (void)snprintf(name, sizeof name, "d%d", id);
+    quern_op op = {.kind = kind,
+                   .id = name,
+                   .id_size = strlen(name),
+                   .source = source,
+                   .source_size = strlen(source),
+                   .if_seq_no = QUERN_SEQ_NONE};
+    quern_op_result r;
+    T_CALL(quern_write(q, TABLE, &op, 1, NULL, &r, &err), &err);
+    if (r.status != QN_OK) T_FAIL("%s: %s", name, r.error.text);
+}
+
+static void add_file(void *ctx, const char *path)
+{
+    sound *s = ctx;
+    T_OK(s->count < FILES_MAX);
+    file *f = &s->files[s->count++];
+    (void)snprintf(f->path, sizeof f->path, "%s", path);
+    f->bytes = folder_read_file(path, &f->n);
+}
+
+static bool is_log(const char *path)
+{
+    return strstr(path, "/wal-") != NULL;
+}
+
+/* The end of what is not zero in the newest log file. */
+static void see_log(void *ctx, const char *path)
+{
+    size_t n = 0;
+    if (!is_log(path)) return;
+    unsigned char *bytes = folder_read_file(path, &n);
+    while (n > 0 && bytes[n - 1] == 0) n--;
+    free(bytes);
+    *(size_t *)ctx = n;
+}
+
+static void make_sound(sound *s)
+{
+    char work[FOLDER_PATH], copy[FOLDER_PATH];
+    qn_error err;
+    quern *q = NULL;
+    quern_options o = QUERN_OPTIONS_INIT;
+    folder_make(work);
+    o.data_dir = work;
+    o.neural_threads = 1;
+    T_CALL(quern_open(&o, &q, &err), &err);
+    T_CALL(quern_model_import(q, QN_SOURCE_DIR "/tests/golden/nn/tiny-embed", MODEL,
+                              "int8", NULL, NULL, &err),
+           &err);
+    T_CALL(quern_table_create(q, TABLE, ledger_schema, strlen(ledger_schema), &err),
+           &err);
+    for (int i = 0; i < 8; i++) write_doc(q, QUERN_OP_INDEX, i, 10);
+    T_CALL(quern_flush(q, TABLE, &err), &err);
+    for (int i = 6; i < 11; i++) write_doc(q, QUERN_OP_INDEX, i, 12 + i);
+    write_doc(q, QUERN_OP_DELETE, 2, 0);
+    T_CALL(quern_flush(q, TABLE, &err), &err);
+    write_doc(q, QUERN_OP_INDEX, 11, 40);
+    write_doc(q, QUERN_OP_DELETE, 7, 0);
+    write_doc(q, QUERN_OP_UPDATE, 0, 50);
+    folder_walk(work, see_log, &s->log_before);
+    T_OK(snprintf(copy, sizeof copy, "%s-before", work) < (int)sizeof copy);
+    folder_copy(work, copy);
+    ask_all(copy, true, true, &s->before);
+    folder_remove(copy);
+    write_doc(q, QUERN_OP_INDEX, 12, 60);
+    T_OK(snprintf(s->dir, sizeof s->dir, "%s-copy", work) < (int)sizeof s->dir);
+    folder_copy(work, s->dir);
+    quern_close(q);
+    folder_remove(work);
+    folder_walk(s->dir, add_file, s);
+    folder_walk(s->dir, see_log, &s->log_end);
+    T_OK(s->log_before < s->log_end);
+    ask_all(s->dir, true, true, &s->after);
+    for (int i = 0; i < s->after.count; i++) T_OK(s->after.texts[i] != NULL);
+    T_EQ_I(s->before.count, s->after.count);
+}
+
+static void drop_extra(void *ctx, const char *path)
+{
+    const sound *s = ctx;
+    for (int i = 0; i < s->count; i++)
+        if (strcmp(s->files[i].path, path) == 0) return;
+    T_EQ_I(unlink(path), 0);
+}
+
+/* Opening may have cut, rolled or swept files: all are put back. */
+static void restore(const sound *s, bool models)
+{
+    folder_walk(s->dir, drop_extra, (void *)(uintptr_t)s);
+    for (int i = 0; i < s->count; i++) {
+        const file *f = &s->files[i];
+        if (models || strstr(f->path, "/tables/") != NULL)
+            folder_write_file(f->path, f->bytes, f->n);
+    }
+}
+
+/* ---- the flips ----------------------------------------------------------------------------
+ */
+
+static void flip(const sound *s, const file *f, size_t bit, long *harmless)
+{
+    answers got;
+    bool model = strstr(f->path, "/models/") != NULL, reported = false;
+    bool torn = is_log(f->path) && bit / 8 >= s->log_before;
+    (void)snprintf(place, sizeof place, "%s, byte %zu, bit %zu\n",
+                   f->path + strlen(s->dir), bit / 8, bit % 8);
+    f->bytes[bit / 8] ^= (unsigned char)(1u << (bit % 8));
+    folder_write_file(f->path, f->bytes, f->n);
+    f->bytes[bit / 8] ^= (unsigned char)(1u << (bit % 8));
+    ask_all(s->dir, !model, model, &got);
+    int skipped = model ? s->after.count - got.count : 0;
+    answers want = {.count = got.count}, want_before = {.count = got.count};
+    for (int i = 0; i < got.count; i++) {
+        want.texts[i] = s->after.texts[skipped + i];
+        want_before.texts[i] = s->before.texts[skipped + i];
+    }
+    if (!agree(&got, &want, &reported) &&
+        !(torn && agree(&got, &want_before, &reported))) {
+        for (int i = 0; i < got.count; i++)
+            if (got.texts[i] != NULL && strcmp(got.texts[i], want.texts[i]) != 0)
+                T_FAIL("%s answer %d is [%s], want [%s]", place, i, got.texts[i],
+                       want.texts[i]);
+    }
+    *harmless += !reported;
+    forget(&got);
+    restore(s, model);
+}
+
+static long stride;
+static const char *only = "";
+
+/* Odd, so that all bits of a byte have their turn. */
+static size_t step_of(const sound *s, const file *f, size_t bit)
+{
+    bool room = is_log(f->path) && bit / 8 > s->log_end + 64;
+    bool model = strstr(f->path, "/models/") != NULL;
+    size_t step = stride != 0 ? (size_t)stride : 1;
+    if (room || model) step *= 65;
+    return step + (step % 2 == 0);
+}
+
+static void test_flips(void **state)
+{
+    (void)state;
+    static sound s;
+    T_ROW("making");
+    make_sound(&s);
+    restore(&s, true);
+    for (int i = 0; i < s.count; i++) {
+        const file *f = &s.files[i];
+        const char *name = f->path + strlen(s.dir);
+        if (strstr(name, only) == NULL) continue;
+        long flips = 0, harmless = 0;
+        T_ROW(name);
+        for (size_t bit = 0; bit < f->n * 8; flips++) {
+            flip(&s, f, bit, &harmless);
+            bit += step_of(&s, f, bit);
+        }
+        print_message("%s: %zu bytes, %ld bits flipped, %ld of them harmless\n", name,
+                      f->n, flips, harmless);
+    }
+    for (int i = 0; i < s.count; i++) free(s.files[i].bytes);
+    forget(&s.before);
+    forget(&s.after);
+    folder_remove(s.dir);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_flips)};
+    if (argc > 1) stride = strtol(argv[1], NULL, 10);
+    if (argc > 2) only = argv[2];
+    (void)signal(SIGSEGV, tell_place);
+    (void)signal(SIGBUS, tell_place);
+    (void)signal(SIGABRT, tell_place);
+    qn_io__fault.skip_sync = true;
+    qn_log_set_level(QN_LOG_ERROR);
+    return stride < 0 ? 2 : cmocka_run_group_tests(tests, NULL, NULL);
+}
