@@ -2,6 +2,7 @@
 #include "index/bm25.h"
 
 #include "num/kernels.h"
+#include "num/lists.h"
 
 #include <math.h>
 

@@ -89,9 +89,17 @@ static qn_status walk_next(walk *w, qn_error *err)
 
 /* ---- one term's list ---------------------------------------------------------------- */
 
+/* The term in one of the inputs. */
+typedef struct source {
+    const qn_merge_input *in;
+    qn_term term;
+} source;
+
 /* A term's list out of all inputs. The arrays grow and are used again. */
 typedef struct gathered {
     qn_alloc *alloc;
+    source *sources; /* room for one an input */
+    size_t source_count;
     qn_arena arena; /* of positions on their way */
     qn_buf bytes;   /* the term */
     bool freqs;
@@ -187,12 +195,28 @@ static qn_status add_documents(gathered *g, const qn_doc_map *map, qn_postings *
 }
 
 /* Takes the least term off the walk with the lists of all inputs that have it. With
- * `positions` these too are gathered; else they are only counted. */
+ * `positions` these too are gathered; else they are only counted, unless so few
+ * documents are left that they stay with their positions. */
+static qn_status read_lists(gathered *g, bool positions, qn_error *err)
+{
+    g->doc_count = 0;
+    g->pos_count = 0;
+    for (size_t i = 0; i < g->source_count; i++) {
+        const source *s = &g->sources[i];
+        qn_postings p;
+        QN_TRY(qn_segment_postings(s->in->segment, &s->term, &g->arena, &p, err));
+        if (positions)
+            QN_TRY(add_documents(g, s->in->map, &p, err));
+        else
+            QN_TRY(add_blocks(g, s->in->map, &p, err));
+    }
+    return QN_OK;
+}
+
 static qn_status gather(walk *w, gathered *g, bool positions, qn_error *err)
 {
     QN_TRY(qn_merge__check(w->m, err));
-    g->doc_count = 0;
-    g->pos_count = 0;
+    g->source_count = 0;
     qn_buf_reset(&g->bytes);
     qn_buf_add_slice(&g->bytes, w->heap[0]->terms.bytes);
     if (g->bytes.failed) return qn_fail(err, QN_ENOMEM, "a term of a merge");
@@ -200,16 +224,17 @@ static qn_status gather(walk *w, gathered *g, bool positions, qn_error *err)
         qn_arena_deinit(&g->arena);
         qn_arena_init(&g->arena, g->alloc, 0);
     }
+    uint64_t docs = 0;
     while (w->n > 0 && qn_slice_eq(w->heap[0]->terms.bytes, qn_buf_slice(&g->bytes))) {
         const cursor *c = w->heap[0];
-        qn_postings p;
-        QN_TRY(qn_segment_postings(c->in->segment, &c->terms.term, &g->arena, &p, err));
-        if (positions)
-            QN_TRY(add_documents(g, c->in->map, &p, err));
-        else
-            QN_TRY(add_blocks(g, c->in->map, &p, err));
+        g->sources[g->source_count++] = (source){c->in, c->terms.term};
+        docs += c->terms.term.doc_freq;
         QN_TRY(walk_next(w, err));
     }
+    if (g->freqs && docs < QN_POSTINGS_BLOCK) positions = true;
+    QN_TRY(read_lists(g, positions, err));
+    if (g->freqs && !positions && g->doc_count > 0 && g->doc_count < QN_POSTINGS_BLOCK)
+        return read_lists(g, true, err);
     return QN_OK;
 }
 
@@ -226,13 +251,27 @@ typedef struct terms_merge {
     uint64_t sent;      /* bytes of the block that went to the writer */
     uint8_t *norms;     /* by document; NULL: a keyword */
     uint64_t *has_term; /* keywords: a bit a document */
+    qn_bm25_field scale;
 } terms_merge;
+
+/* Which documents are the best is decided by the inputs' statistics. */
+static void init_scale(terms_merge *t)
+{
+    uint64_t tokens = 0, docs = 0;
+    for (size_t i = 0; i < t->m->count; i++) {
+        const qn_segment_field *f = t->f->of[i];
+        tokens += f == NULL ? 0 : f->sum_total_term_freq;
+        docs += f == NULL ? 0 : f->doc_count;
+    }
+    qn_bm25_field_init(&t->scale, QN_BM25_K1, QN_BM25_B, tokens, docs);
+}
 
 static void init(terms_merge *t, const merge *m, merge_field *f)
 {
     *t = (terms_merge){.m = m, .f = f};
     t->g.alloc = m->alloc;
     t->g.freqs = f->pub.type == QN_FIELD_TEXT;
+    init_scale(t);
     qn_arena_init(&t->g.arena, m->alloc, 0);
     qn_terms__writer_init(&t->terms, m->alloc, t->g.freqs);
     qn_buf *const bufs[] = {&t->g.bytes, &t->last[0], &t->last[1], &t->sizes,
@@ -249,6 +288,7 @@ static void deinit(terms_merge *t)
     qn_buf *const bufs[] = {&t->g.bytes, &t->last[0], &t->last[1], &t->sizes,
                             &t->chunk};
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) qn_buf_deinit(bufs[i]);
+    qn_delete(a, t->g.sources);
     qn_delete(a, t->g.docs);
     qn_delete(a, t->g.freq);
     qn_delete(a, t->g.deltas);
@@ -256,15 +296,17 @@ static void deinit(terms_merge *t)
     qn_delete(a, t->has_term);
 }
 
-static postings_list list_of(const terms_merge *t, bool positions)
+static postings_list list_of(const terms_merge *t)
 {
     return (postings_list){
         .doc_count = t->g.doc_count,
         .pos_count = t->g.pos_count,
         .docs = t->g.docs,
         .freqs = t->g.freqs ? t->g.freq : NULL,
-        .deltas = positions ? t->g.deltas : NULL,
+        .deltas = t->g.freqs ? t->g.deltas : NULL,
         .norms = t->norms,
+        .inverse = t->scale.inverse,
+        .doc_limit = t->m->doc_count,
     };
 }
 
@@ -304,24 +346,18 @@ static qn_status put_postings(terms_merge *t, walk *w, qn_error *err)
     while (w->n > 0) {
         QN_TRY(gather(w, &t->g, false, err));
         if (t->g.doc_count == 0) continue; /* all its documents are deleted */
-        postings_list l = list_of(t, false);
-        size_t before = t->chunk.n;
-        QN_TRY(qn_postings__encode(&l, &t->chunk, err));
-        uint64_t size = t->chunk.n - before;
-        put_size(t, size);
+        postings_list l = list_of(t);
+        qn_term term = {0};
+        QN_TRY(qn_postings__write(&l, &t->chunk, &term, err));
+        put_size(t, term.postings_size);
         if (!t->g.freqs) {
             for (uint32_t i = 0; i < t->g.doc_count; i++)
                 qn_bitset_add(t->has_term, t->g.docs[i]);
-            qn_term term = {
-                .doc_freq = t->g.doc_count,
-                .total_term_freq = t->g.doc_count,
-                .doc = t->g.docs[0],
-                .postings_at = at,
-                .postings_size = size,
-            };
+            qn_postings__describe(&l, &term);
+            term.postings_at = at;
             add_term(t, &term);
         }
-        at += size;
+        at += term.postings_size;
         send(t, CHUNK_BYTES);
     }
     send(t, 0);
@@ -338,17 +374,12 @@ static qn_status put_positions(terms_merge *t, walk *w, qn_error *err)
     while (w->n > 0) {
         QN_TRY(gather(w, &t->g, true, err));
         if (t->g.doc_count == 0) continue;
-        postings_list l = list_of(t, true);
-        size_t before = t->chunk.n;
-        QN_TRY(qn_positions__encode(&l, &t->chunk, err));
-        qn_term term = {
-            .doc_freq = t->g.doc_count,
-            .total_term_freq = t->g.pos_count,
-            .doc = t->g.docs[0],
-            .postings_at = postings_at,
-            .positions_at = positions_at,
-            .positions_size = t->chunk.n - before,
-        };
+        postings_list l = list_of(t);
+        qn_term term = {0};
+        qn_postings__describe(&l, &term);
+        QN_TRY(qn_positions__write(&l, &t->chunk, &term, err));
+        term.postings_at = postings_at;
+        term.positions_at = positions_at;
         sizes = qn_varint_get(sizes, end, &term.postings_size);
         qn_assert(sizes != NULL);
         add_term(t, &term);
@@ -439,8 +470,14 @@ qn_status qn_merge__terms(const merge *m, merge_field *f, qn_error *err)
     if (!any || m->doc_count == 0) return QN_OK;
     terms_merge t;
     init(&t, m, f);
-    qn_status st =
-        f->pub.type == QN_FIELD_TEXT ? merge_text(&t, err) : merge_keywords(&t, err);
+    qn_status st = QN_OK;
+    t.g.sources = qn_new_array(m->alloc, m->count, sizeof *t.g.sources);
+    if (t.g.sources == NULL)
+        st = qn_fail(err, QN_ENOMEM, "a merge");
+    else if (f->pub.type == QN_FIELD_TEXT)
+        st = merge_text(&t, err);
+    else
+        st = merge_keywords(&t, err);
     if (st == QN_OK && f->pub.has_terms) {
         f->pub.term_count = t.terms.count;
         st = qn_terms__finish(&t.terms, f->pub.id, m->out, err);

@@ -3,55 +3,278 @@
 
 #include <string.h>
 
-enum { LANES = 4, ROWS = QN_PACK_COUNT / LANES };
+enum { EXCEPTIONS = 0x80, LANES = 4, ROWS = QN_PACK_COUNT / LANES };
 
-unsigned qn_pack__bits(const uint32_t *values)
+static unsigned width_of(uint32_t v)
 {
-    uint32_t all = 0;
-    for (size_t i = 0; i < QN_PACK_COUNT; i++) all |= values[i];
-    unsigned bits = 0;
-    while (bits < 32 && all >> bits != 0) bits++;
-    return bits;
+    return v == 0 ? 0 : 32 - (unsigned)__builtin_clz(v);
 }
 
-void qn_pack__write(const uint32_t *values, unsigned bits, uint8_t *out)
+static uint32_t mask_of(unsigned bits)
 {
-    uint32_t words[LANES * 33] = {0};
-    unsigned at = 0; /* bit in each lane's stream */
-    for (size_t row = 0; row < ROWS; row++, at += bits) {
-        uint32_t *low = words + LANES * (at / 32), *high = low + LANES;
-        unsigned shift = at % 32;
-        for (size_t lane = 0; lane < LANES; lane++) {
-            uint64_t v = (uint64_t)values[LANES * row + lane] << shift;
-            low[lane] |= (uint32_t)v;
-            high[lane] |= (uint32_t)(v >> 32);
-        }
+    return bits == 32 ? UINT32_MAX : ((uint32_t)1 << bits) - 1;
+}
+
+/* ---- streams of bits -------------------------------------------------------------- */
+
+static size_t stream_size(size_t n, unsigned bits)
+{
+    return n == QN_PACK_COUNT ? (size_t)16 * bits : (n * bits + 7) / 8;
+}
+
+/* ORs up to 32 bits into zeroed bytes, of which 8 from there on may be touched. */
+static void put_bits(uint8_t *out, size_t at, uint32_t v)
+{
+    uint8_t *p = out + at / 8;
+    qn_store64(p, qn_load64(p) | (uint64_t)v << (at % 8));
+}
+
+typedef uint32_t lanes __attribute__((vector_size(16)));
+
+static void put_lanes(const uint32_t *values, unsigned bits, uint8_t *out)
+{
+    uint32_t ones = mask_of(bits);
+    const lanes mask = {ones, ones, ones, ones};
+    lanes word = {0};
+    unsigned filled = 0;
+    for (size_t row = 0; row < ROWS; row++) {
+        lanes v;
+        memcpy(&v, values + LANES * row, sizeof v);
+        v &= mask;
+        word |= v << filled;
+        filled += bits;
+        if (filled < 32) continue;
+        memcpy(out, &word, sizeof word);
+        out += sizeof word;
+        filled -= 32;
+        word = filled == 0 ? (lanes){0} : v >> (bits - filled);
     }
-    memcpy(out, words, qn_pack__size(bits));
 }
 
-void qn_pack__read(const uint8_t *in, unsigned bits, uint32_t *values)
+/* The low `bits` of n numbers; `out` has 8 bytes more than stream_size(). */
+static void put_stream(const uint32_t *values, size_t n, unsigned bits, uint8_t *out)
 {
-    if (bits == 0) {
-        memset(values, 0, QN_PACK_COUNT * sizeof *values);
+    if (bits == 0) return;
+    if (n == QN_PACK_COUNT) {
+        put_lanes(values, bits, out);
         return;
     }
-    uint32_t words[LANES * 32]; /* a copy, because the input is not aligned */
-    memcpy(words, in, qn_pack__size(bits));
-    uint32_t mask = bits == 32 ? UINT32_MAX : ((uint32_t)1 << bits) - 1;
-    unsigned at = 0;
-    for (size_t row = 0; row < ROWS; row++, at += bits) {
-        const uint32_t *low = words + LANES * (at / 32);
-        uint32_t *out = values + LANES * row;
-        unsigned shift = at % 32;
-        if (shift + bits <= 32) {
-            for (size_t lane = 0; lane < LANES; lane++)
-                out[lane] = (low[lane] >> shift) & mask;
-        } else { /* shift > 0: the value lies across two words */
-            const uint32_t *high = low + LANES;
-            for (size_t lane = 0; lane < LANES; lane++)
-                out[lane] =
-                    ((low[lane] >> shift) | (high[lane] << (32 - shift))) & mask;
+    memset(out, 0, stream_size(n, bits) + 8);
+    for (size_t i = 0; i < n; i++) put_bits(out, i * bits, values[i] & mask_of(bits));
+}
+
+/* `in` has 8 readable bytes behind the stream. */
+static void get_stream(const uint8_t *in, size_t n, unsigned bits, uint32_t *values)
+{
+    uint64_t mask = mask_of(bits);
+    for (size_t i = 0, at = 0; i < n; i++, at += bits)
+        values[i] = (uint32_t)(qn_load64(in + at / 8) >> (at % 8) & mask);
+}
+
+/* ---- packed with exceptions --------------------------------------------------------- */
+
+/* The width that needs the fewest bytes, by how many numbers have each width. */
+static unsigned best_width(const uint32_t *counts, unsigned most, size_t n)
+{
+    unsigned best = most;
+    size_t least = stream_size(n, most);
+    for (unsigned bits = most; bits-- > 0;) {
+        size_t size = stream_size(n, bits) + 1;
+        for (unsigned w = bits + 1; w <= most; w++)
+            size += counts[w] * (size_t)(1 + (w - bits + 6) / 7);
+        if (size < least) {
+            least = size;
+            best = bits;
         }
     }
+    return best;
+}
+
+static uint8_t *put_exceptions(const uint32_t *values, size_t n, unsigned bits,
+                               uint8_t *out)
+{
+    uint8_t *count = out++;
+    for (size_t i = 0; i < n; i++)
+        if (values[i] >> bits != 0) *out++ = (uint8_t)i;
+    *count = (uint8_t)(out - count - 1);
+    for (size_t i = 0; i < n; i++)
+        if (values[i] >> bits != 0) out += qn_varint_put(out, (values[i] >> bits) - 1);
+    return out;
+}
+
+size_t qn_pack__put(const uint32_t *values, size_t n, uint8_t *out)
+{
+    uint32_t counts[33] = {0}, all = 0;
+    for (size_t i = 0; i < n; i++) {
+        counts[width_of(values[i])]++;
+        all |= values[i];
+    }
+    unsigned most = width_of(all), bits = best_width(counts, most, n);
+    uint8_t room[QN_PACK_MAX + 8];
+    size_t size = stream_size(n, bits);
+    out[0] = (uint8_t)bits;
+    put_stream(values, n, bits, room);
+    if (size > 0) memcpy(out + 1, room, size);
+    if (bits == most) return 1 + size;
+    out[0] |= EXCEPTIONS;
+    return (size_t)(put_exceptions(values, n, bits, out + 1 + size) - out);
+}
+
+static const uint8_t *patch(const uint8_t *at, const uint8_t *limit, unsigned bits,
+                            size_t n, uint32_t *values)
+{
+    if (at == limit) return NULL;
+    size_t count = *at++;
+    if (count == 0 || count > n || bits > 31 || count > (size_t)(limit - at))
+        return NULL;
+    const uint8_t *places = at;
+    at += count;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t high = 0;
+        if (at < limit && *at < 0x80)
+            high = *at++;
+        else
+            at = qn_varint_get(at, limit, &high);
+        if (at == NULL || places[i] >= n || high >= UINT32_MAX >> bits) return NULL;
+        values[places[i]] |= (uint32_t)(high + 1) << bits;
+    }
+    return at;
+}
+
+const uint8_t *qn_pack__get(const qn_lists *k, const uint8_t *at, const uint8_t *limit,
+                            size_t n, uint32_t *values)
+{
+    if (at >= limit) return NULL;
+    uint8_t head = *at++;
+    unsigned bits = head & 0x7Fu;
+    size_t size = stream_size(n, bits);
+    if (bits > 32 || size > (size_t)(limit - at)) return NULL;
+    if (n == QN_PACK_COUNT) {
+        k->unpack(at, bits, values);
+    } else {
+        uint8_t room[QN_PACK_MAX + 8];
+        memcpy(room, at, size);
+        memset(room + size, 0, 8);
+        get_stream(room, n, bits, values);
+    }
+    at += size;
+    return head & EXCEPTIONS ? patch(at, limit, bits, n, values) : at;
+}
+
+/* ---- sets --------------------------------------------------------------------------- */
+
+/* Low bits of each number: floor(log2(span / n)). */
+static unsigned low_bits(size_t n, uint64_t span)
+{
+    return 63 - (unsigned)__builtin_clzll(span / n);
+}
+
+/* Bits of the high parts: n ones, and a zero for each step. */
+static size_t high_bits(size_t n, uint64_t span, unsigned low)
+{
+    return n + (size_t)((span - 1) >> low);
+}
+
+size_t qn_set__size(size_t n, uint64_t span)
+{
+    if (qn_set__is_bitmap(n, span)) return (size_t)(span + 7) / 8;
+    unsigned low = low_bits(n, span);
+    size_t high = high_bits(n, span, low);
+    return n == QN_PACK_COUNT ? (size_t)16 * low + (high + 7) / 8
+                              : (n * low + high + 7) / 8;
+}
+
+size_t qn_set__put(const uint32_t *values, size_t n, uint32_t base, uint64_t span,
+                   uint8_t *out)
+{
+    uint8_t room[QN_SET_MAX] = {0};
+    size_t size = qn_set__size(n, span);
+    if (qn_set__is_bitmap(n, span)) {
+        for (size_t i = 0; i < n; i++)
+            room[(values[i] - base) / 8] |= (uint8_t)(1u << ((values[i] - base) % 8));
+        memcpy(out, room, size);
+        return size;
+    }
+    unsigned low = low_bits(n, span);
+    uint32_t relative[QN_PACK_COUNT] = {0};
+    for (size_t i = 0; i < n; i++) relative[i] = values[i] - base;
+    put_stream(relative, n, low, room);
+    size_t high = n == QN_PACK_COUNT ? (size_t)128 * low : n * low;
+    for (size_t i = 0; i < n; i++) {
+        size_t place = high + (relative[i] >> low) + i;
+        room[place / 8] |= (uint8_t)(1u << (place % 8));
+    }
+    memcpy(out, room, size);
+    return size;
+}
+
+enum { WORDS = QN_SET_MAX / 8 };
+
+static bool in_order(const qn_lists *k, size_t n, uint32_t base, uint64_t span,
+                     const uint32_t *values)
+{
+    return values[0] >= base && values[n - 1] - base < span && k->ascending(values, n);
+}
+
+static bool get_bitmap(const qn_lists *k, const uint8_t *in, size_t n, uint32_t base,
+                       uint64_t span, uint32_t *values)
+{
+    uint64_t words[QN_PACK_COUNT * 4 / 64] = {0};
+    size_t used = (size_t)(span + 63) / 64, ones = 0;
+    memcpy(words, in, (size_t)(span + 7) / 8);
+    for (size_t i = 0; i < used; i++) ones += (size_t)__builtin_popcountll(words[i]);
+    if (ones != n) return false;
+    (void)k->set_bits(words, used, values);
+    for (size_t i = 0; i < n; i++) values[i] += base;
+    return values[n - 1] - base < span;
+}
+
+/* 128 numbers: low bits in lanes, high ones behind them from a byte on. */
+static bool get_block(const qn_lists *k, const uint8_t *in, uint32_t base,
+                      uint64_t span, uint32_t *values)
+{
+    unsigned low = low_bits(QN_PACK_COUNT, span);
+    size_t bytes = (high_bits(QN_PACK_COUNT, span, low) + 7) / 8, ones = 0;
+    uint64_t words[QN_PACK_COUNT * 3 / 64] = {0};
+    uint32_t lows[QN_PACK_COUNT];
+    memcpy(words, in + (size_t)16 * low, bytes);
+    size_t used = (bytes + 7) / 8;
+    for (size_t i = 0; i < used; i++) ones += (size_t)__builtin_popcountll(words[i]);
+    if (ones != QN_PACK_COUNT) return false;
+    (void)k->set_bits(words, used, values);
+    k->unpack(in, low, lows);
+    k->join(values, lows, low, base);
+    return in_order(k, QN_PACK_COUNT, base, span, values);
+}
+
+/* Fewer: one stream. */
+static bool get_few(const qn_lists *k, const uint8_t *in, size_t n, uint32_t base,
+                    uint64_t span, uint32_t *values)
+{
+    unsigned low = low_bits(n, span);
+    size_t bits = n * low + high_bits(n, span, low), first = n * low;
+    uint64_t words[WORDS + 2];
+    size_t bytes = (bits + 7) / 8;
+    memcpy(words, in, bytes);
+    memset((uint8_t *)words + bytes, 0, 16);
+    get_stream((const uint8_t *)words, n, low, values);
+    size_t found = 0;
+    for (size_t w = first / 64; w * 64 < bits; w++) {
+        uint64_t left = words[w];
+        if (w == first / 64) left &= UINT64_MAX << (first % 64);
+        for (; left != 0 && found < n; left &= left - 1, found++) {
+            size_t place = w * 64 + (size_t)__builtin_ctzll(left) - first;
+            values[found] += base + ((uint32_t)(place - found) << low);
+        }
+        if (left != 0) return false;
+    }
+    return found == n && in_order(k, n, base, span, values);
+}
+
+bool qn_set__get(const qn_lists *k, const uint8_t *in, size_t n, uint32_t base,
+                 uint64_t span, uint32_t *values)
+{
+    if (qn_set__is_bitmap(n, span)) return get_bitmap(k, in, n, base, span, values);
+    if (n == QN_PACK_COUNT) return get_block(k, in, base, span, values);
+    return get_few(k, in, n, base, span, values);
 }

@@ -1,263 +1,281 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A cursor: opening a list, decoding its blocks, moving. */
 #include "index/postings.h"
 
-#include "index/packing.h"
-#include "index/segment_internal.h"
+#include "index/postings_internal.h"
 
-enum { FREQ_UNBOUNDED = 0xFFFF };
-
-static qn_status corrupt(const qn_postings *p, const uint8_t *at, const char *what,
-                         qn_error *err)
+qn_status qn_postings__corrupt(const qn_postings *p, const uint8_t *at,
+                               const char *what, qn_error *err)
 {
     uint64_t offset = (uint64_t)(at - (const uint8_t *)p->base);
     return qn_segment__corrupt(p->file, QN_BLOCK_POSTINGS, p->field, offset, what, err);
 }
 
-static qn_status corrupt_positions(const qn_postings *p, const uint8_t *at,
-                                   qn_error *err)
-{
-    uint64_t offset = (uint64_t)(at - (const uint8_t *)p->pos_base);
-    return qn_segment__corrupt(p->file, QN_BLOCK_POSITIONS, p->field, offset,
-                               "broken positions", err);
-}
+/* ---- decoding -------------------------------------------------------------------- */
 
-/* ---- the table of blocks -------------------------------------------------------- */
-
-static uint32_t skip_last(const qn_postings *p, uint32_t block)
-{
-    return qn_load32(p->skip + (size_t)block * SKIP_ENTRY);
-}
-
-static uint32_t skip_data_end(const qn_postings *p, uint32_t block)
-{
-    return qn_load32(p->skip + (size_t)block * SKIP_ENTRY + 4);
-}
-
-static uint32_t skip_pos_end(const qn_postings *p, uint32_t block)
-{
-    return qn_load32(p->skip + (size_t)block * SKIP_ENTRY + 8);
-}
-
-static qn_postings_bound skip_bound(const qn_postings *p, uint32_t block)
-{
-    const uint8_t *entry = p->skip + (size_t)block * SKIP_ENTRY;
-    uint32_t freq = qn_load16(entry + 12);
-    return (qn_postings_bound){
-        .freq = freq == FREQ_UNBOUNDED ? UINT32_MAX : freq,
-        .norm = entry[14],
-    };
-}
-
-/* The bytes of block `block`, or of the tail; false when the table lies. */
-static bool block_bytes(const qn_postings *p, uint32_t block, const uint8_t **begin,
+bool qn_postings__bytes(const qn_postings *p, uint32_t block, const uint8_t **begin,
                         const uint8_t **limit)
 {
+    uint32_t super = block / QN_POSTINGS_SUPER, place = block % QN_POSTINGS_SUPER;
     size_t size = (size_t)(p->data_end - p->data);
-    size_t first = block == 0 ? 0 : skip_data_end(p, block - 1);
-    size_t last = block == p->block_count ? size : skip_data_end(p, block);
+    size_t base = super == 0 ? 0 : qn_load32(super_entry(p, super - 1) + 4);
+    size_t first = place == 0 ? base : base + qn_load16(block_entry(p, block - 1));
+    size_t last = base + qn_load16(block_entry(p, block));
     if (first > last || last > size) return false;
     *begin = p->data + first;
     *limit = p->data + last;
     return true;
 }
 
-/* ---- decoding -------------------------------------------------------------------- */
-
-/* Adds up gaps (each one less than it is) after `before`; false past doc_limit. The
- * sums fit 64 bits, and since they only grow, the last one decides for all. */
-static bool sum_gaps(qn_postings *p, uint32_t n, uint32_t before)
-{
-    uint64_t doc = before; /* UINT32_MAX: nothing before; the wrap makes it 0 */
-    if (before == UINT32_MAX) doc = UINT64_MAX;
-    for (uint32_t i = 0; i < n; i++) {
-        doc += (uint64_t)p->docs[i] + 1;
-        p->docs[i] = (uint32_t)doc;
-    }
-    return doc < p->doc_limit;
-}
-
-static qn_status decode_full(qn_postings *p, uint32_t block, qn_error *err)
+static qn_status load_docs(qn_postings *p, uint32_t block, qn_error *err)
 {
     const uint8_t *at = NULL, *limit = NULL;
-    if (!block_bytes(p, block, &at, &limit) || limit - at < 2)
-        return corrupt(p, p->skip, "broken table of blocks", err);
-    unsigned gap_bits = at[0], freq_bits = at[1];
-    if (gap_bits > 32 || freq_bits > 32 || (freq_bits != 0 && !p->has_freqs) ||
-        (size_t)(limit - at) != 2 + qn_pack__size(gap_bits) + qn_pack__size(freq_bits))
-        return corrupt(p, at, "broken block of postings", err);
-    qn_pack__read(at + 2, gap_bits, p->docs);
-    qn_pack__read(at + 2 + qn_pack__size(gap_bits), freq_bits, p->freqs);
-
-    uint32_t before = block == 0 ? UINT32_MAX : skip_last(p, block - 1);
-    if (!sum_gaps(p, QN_POSTINGS_BLOCK, before) ||
-        p->docs[QN_POSTINGS_BLOCK - 1] != skip_last(p, block))
-        return corrupt(p, at, "documents out of order", err);
-    uint64_t sum = 0;
-    for (size_t i = 0; i < QN_POSTINGS_BLOCK; i++) {
-        sum += (uint64_t)p->freqs[i] + 1;
-        p->freqs[i]++;
-    }
-    uint64_t pos_before = block == 0 ? 0 : skip_pos_end(p, block - 1);
-    if (p->has_freqs && (skip_pos_end(p, block) > p->pos_count ||
-                         pos_before + sum != skip_pos_end(p, block)))
-        return corrupt(p, at, "frequencies do not add up", err);
-    p->filled = QN_POSTINGS_BLOCK;
-    p->pos_first = pos_before;
+    if (!qn_postings__bytes(p, block, &at, &limit))
+        return qn_postings__corrupt(p, p->lasts, "broken table of blocks", err);
+    uint32_t n = block_docs(p, block), last = block_last(p, block);
+    uint32_t base = block == 0 ? 0 : block_last(p, block - 1) + 1;
+    if (last < base || last >= p->doc_limit || last - base < n - 1)
+        return qn_postings__corrupt(p, p->lasts, "broken table of blocks", err);
+    uint64_t span = (uint64_t)(last - base) + 1;
+    size_t size = qn_set__size(n, span);
+    if (size > (size_t)(limit - at) ||
+        !qn_set__get(p->kernels->lists, at, n, base, span, p->docs) ||
+        p->docs[n - 1] != last)
+        return qn_postings__corrupt(p, at, "documents out of order", err);
+    if (!p->counted && size != (size_t)(limit - at))
+        return qn_postings__corrupt(p, at, "broken block of postings", err);
+    p->filled = n;
+    p->freqs_at = at + size;
+    p->freqs_end = limit;
     return QN_OK;
 }
 
-static qn_status decode_tail(qn_postings *p, qn_error *err)
+qn_status qn_postings__load_freqs(qn_postings *p, qn_error *err)
 {
-    const uint8_t *at = NULL, *limit = NULL;
-    if (!block_bytes(p, p->block_count, &at, &limit))
-        return corrupt(p, p->skip, "broken table of blocks", err);
-    const uint8_t *start = at;
-    uint32_t n = p->doc_count % QN_POSTINGS_BLOCK;
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t gap = 0, freq = 1;
-        at = qn_varint_get(at, limit, &gap);
-        if (at != NULL && p->has_freqs) {
-            bool once = gap & 1;
-            gap >>= 1;
-            if (!once) at = qn_varint_get(at, limit, &freq);
-        }
-        if (at == NULL || gap > UINT32_MAX || freq == 0 || freq > UINT32_MAX)
-            return corrupt(p, start, "broken tail of postings", err);
-        p->docs[i] = (uint32_t)gap;
-        p->freqs[i] = (uint32_t)freq;
-        sum += freq;
+    if (p->freqs_ready) return QN_OK;
+    const uint8_t *at = p->freqs_at;
+    uint64_t before = 0;
+    if (!p->whole) {
+        at = qn_varint_get(at, p->freqs_end, &before);
+        if (at == NULL)
+            return qn_postings__corrupt(p, p->freqs_at, "broken frequencies", err);
     }
-    uint32_t blocks = p->block_count;
-    uint64_t pos_before = blocks == 0 ? 0 : skip_pos_end(p, blocks - 1);
-    if (at != limit ||
-        !sum_gaps(p, n, blocks == 0 ? UINT32_MAX : skip_last(p, blocks - 1)) ||
-        (p->has_freqs && pos_before + sum != p->pos_count))
-        return corrupt(p, start, "broken tail of postings", err);
-    p->filled = n;
-    p->pos_first = pos_before;
+    if (p->block >= QN_POSTINGS_SUPER)
+        before += qn_load32(super_entry(p, p->block / QN_POSTINGS_SUPER - 1) + 8);
+    at = qn_pack__get(p->kernels->lists, at, p->freqs_end, p->filled, p->freqs);
+    if (at == NULL || (at != p->freqs_end && !p->whole))
+        return qn_postings__corrupt(p, p->freqs_at, "broken frequencies", err);
+    uint64_t sum = p->kernels->lists->add_one(p->freqs, p->filled);
+    if (before > p->pos_count || sum > p->pos_count - before)
+        return qn_postings__corrupt(p, p->freqs_at, "frequencies do not add up", err);
+    p->pos_first = before;
+    p->freqs_end = at; /* positions of a short list follow */
+    p->freqs_ready = true;
     return QN_OK;
 }
 
 static void set_end(qn_postings *p)
 {
     p->doc = QN_DOC_END;
-    p->freq = 0;
     p->slot = p->filled = 0;
-    p->block = p->block_count + 1;
+    p->block = p->block_count;
 }
 
-static void set_slot(qn_postings *p, uint32_t slot)
+static inline void set_slot(qn_postings *p, uint32_t slot)
 {
     p->slot = slot;
     p->doc = p->docs[slot];
-    p->freq = p->freqs[slot];
+    p->freq = p->freqs[slot]; /* void in a lazy cursor */
 }
 
-/* Decodes `block` and moves to its first document, or to the end. */
+/* Moves to the first document of a block. What lies in the arrays after a failure must
+ * not be used: the cursor is then at the end. */
 static qn_status enter_block(qn_postings *p, uint32_t block, qn_error *err)
 {
-    bool tail = block == p->block_count;
-    if (block > p->block_count || (tail && p->doc_count % QN_POSTINGS_BLOCK == 0)) {
+    if (block >= p->block_count) {
         set_end(p);
         return QN_OK;
     }
-    qn_status st = tail ? decode_tail(p, err) : decode_full(p, block, err);
-    if (st != QN_OK) {
-        set_end(p); /* what lies in the arrays must not be used */
-        return st;
-    }
     p->block = block;
     p->pos_slot = 0;
-    p->has_block_norms = false;
+    p->pos_first = (uint64_t)block * QN_POSTINGS_BLOCK;
+    p->freqs_ready = !p->counted;
+    p->norms_ready = p->norms_of == NULL;
+    qn_status st = load_docs(p, block, err);
+    if (st == QN_OK && !p->lazy) st = qn_postings__load_freqs(p, err);
+    if (st != QN_OK) {
+        set_end(p);
+        return st;
+    }
     set_slot(p, 0);
     return QN_OK;
 }
 
-/* ---- the cursor ------------------------------------------------------------------ */
+/* ---- opening ------------------------------------------------------------------------ */
 
-static qn_status init_positions(qn_postings *p, const postings_source *s,
-                                const qn_term *term, qn_error *err)
+static uint8_t norm_of(const qn_postings *p, uint32_t doc)
 {
-    p->has_positions = true;
-    p->pos_base = s->positions.p;
-    if (term->positions_at > s->positions.n ||
-        term->positions_size > s->positions.n - term->positions_at)
-        return corrupt_positions(p, (const uint8_t *)p->pos_base, err);
-    p->pos_table = (const uint8_t *)s->positions.p + term->positions_at;
-    p->pos_end = p->pos_table + term->positions_size;
-    uint64_t chunks = p->pos_count / QN_PACK_COUNT;
-    if (chunks > term->positions_size / 4)
-        return corrupt_positions(p, p->pos_table, err);
-    p->pos_data = p->pos_table + chunks * 4;
+    return p->norms_of == NULL ? 1 : p->norms_of[doc];
+}
+
+static qn_status init_one(qn_postings *p, const qn_term *term, const uint8_t *at,
+                          qn_error *err)
+{
+    if (term->doc >= p->doc_limit)
+        return qn_postings__corrupt(p, at, "no such document", err);
+    p->docs[0] = term->doc;
+    p->freqs[0] = (uint32_t)term->total_term_freq;
+    p->filled = 1;
+    p->bound = (qn_postings_bound){p->freqs[0], norm_of(p, term->doc)};
+    if (!p->has_positions) return QN_OK;
+    p->pos_first = 0;
+    if (p->freqs[0] > 1)
+        return qn_positions__init(p, at, at + term->postings_size, err);
+    p->chunk[0] = term->position;
+    p->pos_chunk = 0;
     return QN_OK;
+}
+
+/* Fewer documents than a block: all are decoded at once. */
+static qn_status init_few(qn_postings *p, const qn_term *term, const uint8_t *at,
+                          qn_error *err)
+{
+    size_t size = qn_set__size(p->doc_count, p->doc_limit);
+    if (size > term->postings_size ||
+        !qn_set__get(p->kernels->lists, at, p->doc_count, 0, p->doc_limit, p->docs))
+        return qn_postings__corrupt(p, at, "broken list", err);
+    p->filled = p->doc_count;
+    p->freqs_at = at + size;
+    p->freqs_end = at + term->postings_size;
+    if (p->counted) {
+        p->freqs_ready = false;
+        QN_TRY(qn_postings__load_freqs(p, err));
+        if (p->pos_first != 0) /* never: a short list has no block before */
+            return qn_postings__corrupt(p, at, "broken list", err);
+    } else {
+        p->freqs_end = p->freqs_at;
+    }
+    p->bound = (qn_postings_bound){1, norm_of(p, p->docs[0])};
+    for (uint32_t i = 0; i < p->filled; i++) {
+        uint8_t norm = norm_of(p, p->docs[i]);
+        if (p->freqs[i] > p->bound.freq) p->bound.freq = p->freqs[i];
+        if (norm < p->bound.norm) p->bound.norm = norm;
+    }
+    if (p->has_positions)
+        return qn_positions__init(p, p->freqs_end, at + term->postings_size, err);
+    return p->freqs_end == at + term->postings_size
+               ? QN_OK
+               : qn_postings__corrupt(p, at, "broken list", err);
+}
+
+static bool lay_out(qn_postings *p, const uint8_t *at, size_t size)
+{
+    size_t supers = 0;
+    if (has_supers(p))
+        supers = (p->block_count + QN_POSTINGS_SUPER - 1) / QN_POSTINGS_SUPER;
+    size_t tables =
+        LIST_HEADER + supers * SUPER_ENTRY + (size_t)p->block_count * (4 + BLOCK_ENTRY);
+    if (size < tables) return false;
+    p->supers = at + LIST_HEADER;
+    p->lasts = p->supers + supers * SUPER_ENTRY;
+    p->entries = p->lasts + (size_t)p->block_count * 4;
+    p->data = p->entries + (size_t)p->block_count * BLOCK_ENTRY;
+    size_t data = supers == 0 ? qn_load16(block_entry(p, p->block_count - 1))
+                              : qn_load32(super_entry(p, (uint32_t)supers - 1) + 4);
+    if (data > size - tables) return false;
+    p->data_end = p->data + data;
+    return true;
+}
+
+/* Pairs stand with the greatest frequency first, zeros behind the last. */
+static bool read_bound(qn_postings *p, const uint8_t *pairs)
+{
+    if (pairs[0] == 0) return false;
+    p->bound.freq = qn_freq__most(pairs[0]);
+    for (size_t i = 0; i < QN_POSTINGS_PAIRS && pairs[2 * i] != 0; i++)
+        p->bound.norm = pairs[2 * i + 1];
+    return true;
+}
+
+static qn_status init_blocks(qn_postings *p, const postings_source *s,
+                             const qn_term *term, const uint8_t *at, qn_error *err)
+{
+    p->whole = false;
+    p->pairs = at + 1;
+    p->list_end = at + term->postings_size;
+    p->block_count = (p->doc_count - 1) / QN_POSTINGS_BLOCK + 1;
+    if (!lay_out(p, at, (size_t)term->postings_size) || !read_bound(p, p->pairs))
+        return qn_postings__corrupt(p, at, "broken list", err);
+    if (at[0] != LIST_CODEC)
+        return qn_postings__corrupt(p, at, "unknown codec of a list", err);
+    if (p->has_positions) {
+        const uint8_t *pos = (const uint8_t *)s->positions.p + term->positions_at;
+        QN_TRY(qn_positions__init(p, pos, pos + term->positions_size, err));
+    }
+    return enter_block(p, 0, err);
+}
+
+static bool inside(qn_slice block, uint64_t at, uint64_t size)
+{
+    return at <= block.n && size <= block.n - at;
 }
 
 static qn_status init_list(qn_postings *p, const postings_source *s,
                            const qn_term *term, qn_error *err)
 {
-    const uint8_t *at = (const uint8_t *)s->postings.p;
-    if (term->postings_at > s->postings.n ||
-        term->postings_size > s->postings.n - term->postings_at)
-        return corrupt(p, at, "a list past the end", err);
-    at += term->postings_at;
-    const uint8_t *start = at;
-    p->data_end = at + term->postings_size;
-    if (p->data_end - at < 3) return corrupt(p, at, "a list cut short", err);
-    if (at[0] != 0) return corrupt(p, at, "unknown codec of a list", err);
-    uint64_t freq = 0;
-    p->bound.norm = at[1];
-    at = qn_varint_get(at + 2, p->data_end, &freq);
-    if (at == NULL || freq == 0 || freq > UINT32_MAX)
-        return corrupt(p, start, "broken bound of a list", err);
-    p->bound.freq = (uint32_t)freq;
-    p->block_count = p->doc_count / QN_POSTINGS_BLOCK;
-    if ((size_t)(p->data_end - at) / SKIP_ENTRY < p->block_count)
-        return corrupt(p, start, "a list cut short", err);
-    p->skip = at;
-    p->data = at + (size_t)p->block_count * SKIP_ENTRY;
-    return enter_block(p, 0, err);
+    const uint8_t *base = (const uint8_t *)p->base;
+    if (term->doc_freq > s->doc_limit || term->total_term_freq < term->doc_freq ||
+        term->total_term_freq > UINT32_MAX)
+        return qn_postings__corrupt(p, base, "impossible statistics", err);
+    if (!inside(s->postings, term->postings_at, term->postings_size) ||
+        (s->has_freqs &&
+         !inside(s->positions, term->positions_at, term->positions_size)))
+        return qn_postings__corrupt(p, base, "a list past the end", err);
+    const uint8_t *at = base + term->postings_at;
+    if (term->doc_freq >= QN_POSTINGS_BLOCK) return init_blocks(p, s, term, at, err);
+    if (term->doc_freq == 1)
+        QN_TRY(init_one(p, term, at, err));
+    else
+        QN_TRY(init_few(p, term, at, err));
+    set_slot(p, 0);
+    return QN_OK;
 }
 
 qn_status qn_postings__init(qn_postings *p, const postings_source *s,
                             const qn_term *term, qn_arena *arena, qn_error *err)
 {
-    *p = (qn_postings){
-        .doc = QN_DOC_END,
-        .doc_count = term->doc_freq,
-        .field = s->field,
-        .doc_limit = s->doc_limit,
-        .has_freqs = s->has_freqs,
-        .file = s->file,
-        .base = s->postings.p,
-        .norms_of = s->norms,
-        .kernels = s->kernels,
-        .pos_count = term->total_term_freq,
-        .pos_chunk = UINT64_MAX,
-        .arena = arena,
-    };
-    if (term->doc_freq == 0) {
-        set_end(p);
-        return QN_OK;
-    }
-    if (term->doc_freq > s->doc_limit || term->total_term_freq < term->doc_freq ||
-        (term->doc_freq == 1 && term->total_term_freq > UINT32_MAX))
-        return corrupt(p, (const uint8_t *)p->base, "impossible statistics", err);
-    if (s->has_freqs) QN_TRY(init_positions(p, s, term, err));
-    if (term->doc_freq > 1) return init_list(p, s, term, err);
-
-    if (term->doc >= s->doc_limit)
-        return corrupt(p, (const uint8_t *)p->base, "no such document", err);
-    p->docs[0] = term->doc;
-    p->freqs[0] = (uint32_t)term->total_term_freq;
-    p->bound = (qn_postings_bound){
-        .freq = p->freqs[0],
-        .norm = s->norms == NULL ? 1 : s->norms[term->doc],
-    };
-    p->filled = 1;
-    set_slot(p, 0);
-    return QN_OK;
+    memset(p, 0,
+           offsetof(qn_postings, norms)); /* the arrays behind may hold anything */
+    p->doc = QN_DOC_END;
+    p->doc_count = term->doc_freq;
+    p->has_positions = s->has_freqs;
+    p->kernels = s->kernels;
+    p->field = s->field;
+    p->doc_limit = s->doc_limit;
+    p->has_freqs = s->has_freqs;
+    p->lazy = s->lazy;
+    p->counted = s->has_freqs && term->total_term_freq > term->doc_freq;
+    p->whole = true;
+    p->block_count = 1;
+    p->freqs_ready = true;
+    p->norms_ready = s->norms == NULL;
+    p->file = s->file;
+    p->base = s->postings.p;
+    p->pos_base = s->positions.p;
+    p->norms_of = s->norms;
+    p->pos_count = term->total_term_freq;
+    p->pos_chunk = UINT64_MAX;
+    p->arena = arena;
+    if (!p->counted)
+        for (size_t i = 0; i < QN_POSTINGS_BLOCK; i++) p->freqs[i] = 1;
+    if (p->norms_of == NULL) memset(p->norms, 1, sizeof p->norms);
+    if (term->doc_freq == 0) return QN_OK;
+    qn_status st = init_list(p, s, term, err);
+    if (st != QN_OK) set_end(p);
+    return st;
 }
+
+/* ---- moving --------------------------------------------------------------------------- */
 
 qn_status qn_postings_next(qn_postings *p, qn_error *err)
 {
@@ -271,63 +289,47 @@ qn_status qn_postings_next(qn_postings *p, qn_error *err)
 qn_status qn_postings_next_block(qn_postings *p, qn_error *err)
 {
     if (p->doc == QN_DOC_END) return QN_OK;
-    if (p->doc_count == 1) {
-        set_end(p);
-        return QN_OK;
-    }
     return enter_block(p, p->block + 1, err);
 }
 
-/* The first block from `block` on whose last document is >= target, block_count when
- * only the tail can hold it. Gallops, because the next target is most often near. */
-static uint32_t find_block(const qn_postings *p, uint32_t block, uint32_t target)
+/* In the decoded block, whose last document is >= target. */
+static void seek_slot(qn_postings *p, uint32_t target)
 {
-    uint32_t low = block, step = 1;
-    while (low < p->block_count && skip_last(p, low) < target) {
-        uint32_t high = step < p->block_count - low ? low + step : p->block_count;
-        if (high < p->block_count && skip_last(p, high) < target) {
-            low = high;
-            step *= 2;
-            continue;
-        }
-        while (high - low >
-               1) { /* last(low) < target <= last(high), or high is the end */
-            uint32_t middle = low + (high - low) / 2;
-            if (skip_last(p, middle) < target)
-                low = middle;
-            else
-                high = middle;
-        }
-        return high;
+    const uint32_t *docs = p->docs + p->slot;
+    size_t n = p->filled - p->slot;
+    while (n > 1) { /* without a branch on the comparison */
+        size_t half = n / 2;
+        docs += docs[half - 1] < target ? half : 0;
+        n -= half;
     }
-    return low;
+    set_slot(p, (uint32_t)(docs - p->docs));
 }
 
 qn_status qn_postings_seek(qn_postings *p, uint32_t target, qn_error *err)
 {
     if (p->doc == QN_DOC_END || target <= p->doc) return QN_OK;
     if (p->docs[p->filled - 1] < target) {
-        if (p->doc_count == 1 || p->block == p->block_count) {
+        if (p->whole) {
             set_end(p);
             return QN_OK;
         }
-        QN_TRY(enter_block(p, find_block(p, p->block + 1, target), err));
-        if (p->doc == QN_DOC_END) return QN_OK;
-        if (p->docs[p->filled - 1] < target) { /* in the tail, and past it */
+        QN_TRY(enter_block(p, qn_postings__find(p, p->block + 1, target), err));
+        if (p->doc >= target) return QN_OK;
+        if (p->docs[p->filled - 1] < target) {
             set_end(p);
-            return QN_OK;
+            return qn_postings__corrupt(p, p->lasts, "broken table of blocks", err);
         }
     }
-    uint32_t low = p->slot, high = p->filled - 1; /* docs[high] >= target */
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (p->docs[middle] < target)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    set_slot(p, low);
+    seek_slot(p, target);
     return QN_OK;
+}
+
+/* ---- a block at a time ------------------------------------------------------------------ */
+
+void qn_postings_rest_docs(const qn_postings *p, const uint32_t **docs, size_t *n)
+{
+    *docs = p->docs + p->slot;
+    *n = p->filled - p->slot;
 }
 
 void qn_postings_rest(const qn_postings *p, const uint32_t **docs,
@@ -338,21 +340,15 @@ void qn_postings_rest(const qn_postings *p, const uint32_t **docs,
     *n = p->filled - p->slot;
 }
 
-void qn_postings_rest_docs(const qn_postings *p, const uint32_t **docs, size_t *n)
-{
-    *docs = p->docs + p->slot;
-    *n = p->filled - p->slot;
-}
-
 qn_status qn_postings_rest3(qn_postings *p, const uint32_t **docs,
                             const uint32_t **freqs, const uint8_t **norms, size_t *n,
                             qn_error *err)
 {
-    (void)err;
-    if (!p->has_block_norms) {
-        for (size_t i = 0; i < p->filled; i++)
-            p->norms[i] = p->norms_of == NULL ? 1 : p->norms_of[p->docs[i]];
-        p->has_block_norms = true;
+    *n = 0;
+    QN_TRY(qn_postings__load_freqs(p, err));
+    if (!p->norms_ready) {
+        for (size_t i = 0; i < p->filled; i++) p->norms[i] = p->norms_of[p->docs[i]];
+        p->norms_ready = true;
     }
     *docs = p->docs + p->slot;
     *freqs = p->freqs + p->slot;
@@ -363,8 +359,55 @@ qn_status qn_postings_rest3(qn_postings *p, const uint32_t **docs,
 
 qn_status qn_postings_freq(qn_postings *p, uint32_t *freq, qn_error *err)
 {
-    (void)err;
+    *freq = 0;
+    QN_TRY(qn_postings__load_freqs(p, err));
     *freq = p->freqs[p->slot];
+    return QN_OK;
+}
+
+/* ---- documents as bits --------------------------------------------------------------------- */
+
+static void or_docs(const uint32_t *docs, size_t n, uint32_t base, uint64_t *bits)
+{
+    for (size_t i = 0; i < n; i++) qn_bitset_add(bits, docs[i] - base);
+}
+
+/* ORs a bitmap of `span` bits that begins at bit `shift` of `bits`. */
+static void or_words(const uint64_t *words, size_t span, size_t shift, uint64_t *bits)
+{
+    uint64_t *out = bits + shift / 64;
+    unsigned by = shift % 64;
+    for (size_t i = 0; i * 64 < span; i++) {
+        out[i] |= words[i] << by;
+        if (by != 0 && words[i] >> (64 - by) != 0) out[i + 1] |= words[i] >> (64 - by);
+    }
+}
+
+/* A block that lies before `limit` whole, without decoding it; *done is false where it is
+ * not a bitmap. */
+static qn_status or_block(const qn_postings *p, uint32_t block, uint32_t base,
+                          uint64_t *bits, bool *done, qn_error *err)
+{
+    *done = false;
+    const uint8_t *at = NULL, *limit = NULL;
+    uint32_t n = block_docs(p, block), last = block_last(p, block);
+    uint32_t first = block_last(p, block - 1) + 1;
+    if (!qn_postings__bytes(p, block, &at, &limit) || last < first ||
+        last >= p->doc_limit || last - first < n - 1)
+        return qn_postings__corrupt(p, p->lasts, "broken table of blocks", err);
+    uint64_t span = (uint64_t)(last - first) + 1;
+    if (!qn_set__is_bitmap(n, span)) return QN_OK;
+    size_t size = qn_set__size(n, span), ones = 0;
+    uint64_t words[QN_POSTINGS_BLOCK * 4 / 64] = {0};
+    if (size > (size_t)(limit - at))
+        return qn_postings__corrupt(p, at, "broken block of postings", err);
+    memcpy(words, at, size);
+    for (size_t i = 0; i * 64 < span; i++)
+        ones += (size_t)__builtin_popcountll(words[i]);
+    if (ones != n || (span % 64 != 0 && words[span / 64] >> (span % 64) != 0))
+        return qn_postings__corrupt(p, at, "documents out of order", err);
+    or_words(words, (size_t)span, first - base, bits);
+    *done = true;
     return QN_OK;
 }
 
@@ -372,148 +415,20 @@ qn_status qn_postings_or_bits(qn_postings *p, uint32_t base, uint32_t limit,
                               uint64_t *bits, qn_error *err)
 {
     while (p->doc < limit) {
-        uint32_t i = p->slot;
-        for (; i < p->filled && p->docs[i] < limit; i++)
-            qn_bitset_add(bits, p->docs[i] - base);
-        if (i < p->filled) {
-            set_slot(p, i);
+        if (p->docs[p->filled - 1] >= limit) {
+            uint32_t from = p->slot;
+            seek_slot(p, limit);
+            or_docs(p->docs + from, p->slot - from, base, bits);
             return QN_OK;
         }
-        QN_TRY(qn_postings_next_block(p, err));
-    }
-    return QN_OK;
-}
-
-/* ---- bounds ahead ----------------------------------------------------------------- */
-
-void qn_postings_peek(const qn_postings *p, uint32_t target, uint32_t *last,
-                      qn_postings_bound *bound)
-{
-    *last = QN_DOC_END;
-    *bound = p->bound; /* of the tail we know no better one */
-    if (p->doc == QN_DOC_END || p->doc_count == 1 || p->block >= p->block_count) return;
-    uint32_t block = find_block(p, p->block, target);
-    if (block == p->block_count) return;
-    *last = skip_last(p, block);
-    *bound = skip_bound(p, block);
-}
-
-void qn_postings_block_ahead(qn_postings *p, uint32_t target, qn_postings_range *out)
-{
-    *out = (qn_postings_range){.n = p->doc != QN_DOC_END};
-    qn_postings_peek(p, target, &out->last, &out->pairs[0]);
-}
-
-void qn_postings_super_ahead(qn_postings *p, uint32_t target, qn_postings_range *out)
-{
-    qn_postings_block_ahead(p, target, out);
-}
-
-float qn_postings_range_score(const qn_postings_range *r, const qn_bm25_term *t)
-{
-    float best = 0;
-    for (uint32_t i = 0; i < r->n; i++) {
-        const qn_postings_bound *b = &r->pairs[i];
-        float score = b->freq == UINT32_MAX ? t->weight
-                                            : qn_bm25_score(t, (float)b->freq, b->norm);
-        if (score > best) best = score;
-    }
-    return best;
-}
-
-float qn_postings_bound_between(qn_postings *p, uint32_t base, uint32_t limit,
-                                const qn_bm25_term *t)
-{
-    float best = 0;
-    uint32_t at = p->doc > base ? p->doc : base;
-    while (at < limit) {
-        qn_postings_range r;
-        qn_postings_block_ahead(p, at, &r);
-        float score = qn_postings_range_score(&r, t);
-        if (score > best) best = score;
-        if (r.last == QN_DOC_END) break;
-        at = r.last + 1;
-    }
-    return best;
-}
-
-qn_status qn_postings_best(qn_postings *p, qn_arena *arena, qn_postings_top *out,
-                           qn_error *err)
-{
-    (void)p;
-    (void)arena;
-    (void)err;
-    *out = (qn_postings_top){0};
-    return QN_OK;
-}
-
-/* ---- positions --------------------------------------------------------------------
- */
-
-static qn_status decode_chunk(qn_postings *p, uint64_t chunk, qn_error *err)
-{
-    uint64_t full = p->pos_count / QN_PACK_COUNT;
-    size_t size = (size_t)(p->pos_end - p->pos_data);
-    size_t first = chunk == 0 ? 0 : qn_load32(p->pos_table + (chunk - 1) * 4);
-    size_t last = chunk == full ? size : qn_load32(p->pos_table + chunk * 4);
-    if (first > last || last > size) return corrupt_positions(p, p->pos_table, err);
-    const uint8_t *at = p->pos_data + first, *limit = p->pos_data + last;
-
-    p->pos_chunk = UINT64_MAX;
-    if (chunk < full) {
-        if (at == limit || at[0] > 32 ||
-            (size_t)(limit - at) != 1 + qn_pack__size(at[0]))
-            return corrupt_positions(p, at, err);
-        qn_pack__read(at + 1, at[0], p->chunk);
-    } else {
-        const uint8_t *start = at;
-        for (uint64_t i = 0; i < p->pos_count % QN_PACK_COUNT; i++) {
-            uint64_t delta = 0;
-            at = qn_varint_get(at, limit, &delta);
-            if (at == NULL || delta > UINT32_MAX)
-                return corrupt_positions(p, start, err);
-            p->chunk[i] = (uint32_t)delta;
+        or_docs(p->docs + p->slot, p->filled - p->slot, base, bits);
+        uint32_t block = p->block + 1;
+        for (bool done = true; block < p->block_count && block_last(p, block) < limit;
+             block++) {
+            QN_TRY(or_block(p, block, base, bits, &done, err));
+            if (!done) break;
         }
-        if (at != limit) return corrupt_positions(p, start, err);
+        QN_TRY(enter_block(p, block, err));
     }
-    p->pos_chunk = chunk;
-    return QN_OK;
-}
-
-/* Where the current document's positions go: in place, or in the arena. */
-static uint32_t *positions_room(qn_postings *p)
-{
-    if (p->freq <= QN_POSTINGS_BLOCK) return p->few;
-    if (p->freq <= p->many_capacity) return p->many;
-    if (p->arena == NULL) return NULL;
-    size_t capacity = p->many_capacity * 2 > p->freq ? p->many_capacity * 2 : p->freq;
-    p->many_capacity = 0;
-    p->many = qn_arena_array(p->arena, capacity, sizeof *p->many);
-    if (p->many != NULL) p->many_capacity = capacity;
-    return p->many;
-}
-
-qn_status qn_postings_positions(qn_postings *p, const uint32_t **positions, size_t *n,
-                                qn_error *err)
-{
-    *n = 0;
-    *positions = NULL;
-    if (!p->has_positions)
-        return qn_fail(err, QN_EUNSUPPORTED, "the field keeps no positions");
-    if (p->doc == QN_DOC_END) return QN_OK;
-    for (; p->pos_slot < p->slot; p->pos_slot++) p->pos_first += p->freqs[p->pos_slot];
-
-    uint32_t *out = positions_room(p);
-    if (out == NULL) return qn_fail(err, QN_ENOMEM, "%u positions", p->freq);
-    uint64_t index = p->pos_first, position = 0;
-    for (uint32_t i = 0; i < p->freq; i++, index++) {
-        if (index / QN_PACK_COUNT != p->pos_chunk)
-            QN_TRY(decode_chunk(p, index / QN_PACK_COUNT, err));
-        position += p->chunk[index % QN_PACK_COUNT];
-        if (position > UINT32_MAX) return corrupt_positions(p, p->pos_table, err);
-        out[i] = (uint32_t)position;
-    }
-    *positions = out;
-    *n = p->freq;
     return QN_OK;
 }

@@ -77,27 +77,34 @@ typedef struct qn_postings {
     qn_postings_bound bound;          /* over the whole list */
     const struct qn_kernels *kernels; /* what the segment was opened with */
 
-    /* Private to postings.c. */
+    /* Private to postings*.c. */
     uint32_t slot, filled;       /* place in the decoded block, documents in it */
-    uint32_t block, block_count; /* the decoded block; == block_count: the tail */
+    uint32_t block, block_count; /* the decoded block; the tail is one */
+    uint32_t ahead;              /* the block where the last look ahead ended */
     uint32_t doc_limit;          /* documents of the segment: every id is below */
     uint32_t field;
-    bool has_freqs;
-    const struct qn_blockfile *file; /* for messages */
-    const char *base, *pos_base;     /* the whole blocks; for messages */
-    const uint8_t *skip, *data, *data_end;
-    const uint8_t *pos_table, *pos_data, *pos_end;
+    bool has_freqs, lazy;
+    bool whole;                              /* a short list: all decoded, no tables */
+    bool counted;                            /* some frequency is not 1 */
+    bool freqs_ready, norms_ready;           /* of the decoded block */
+    const struct qn_blockfile *file;         /* for messages */
+    const char *base, *pos_base;             /* the whole blocks; for messages */
+    const uint8_t *pairs;                    /* bounds of the list */
+    const uint8_t *supers, *lasts, *entries; /* tables */
+    const uint8_t *data, *data_end, *list_end;
+    const uint8_t *freqs_at, *freqs_end; /* of the decoded block */
+    const uint8_t *norms_of;             /* by document; NULL: none, all count as 1 */
+    const uint8_t *pos_groups, *pos_ends, *pos_data, *pos_limit;
+    uint32_t pos_chunks;
+    uint32_t pos_slot;  /* <= slot */
     uint64_t pos_count; /* positions in the whole list */
     uint64_t pos_first; /* index of the first position of slot `pos_slot` */
-    uint32_t pos_slot;  /* <= slot */
     uint64_t pos_chunk; /* which 128 positions `chunk` holds; UINT64_MAX: none */
     qn_arena *arena;
     uint32_t *many; /* positions of a document with more than 128 */
     size_t many_capacity;
-    const uint8_t *norms_of; /* by document; NULL: none, all count as 1 */
-    bool has_block_norms;    /* `norms` is that of the block */
     uint8_t norms[QN_POSTINGS_BLOCK];
-    uint32_t docs[QN_POSTINGS_BLOCK], freqs[QN_POSTINGS_BLOCK];
+    uint32_t docs[QN_POSTINGS_BLOCK + 16], freqs[QN_POSTINGS_BLOCK];
     uint32_t chunk[QN_POSTINGS_BLOCK], few[QN_POSTINGS_BLOCK];
 } qn_postings;
 
@@ -179,7 +186,7 @@ typedef struct qn_postings_top {
     const qn_postings_entry *entries, *left_out; /* in the arena */
     size_t n, left_out_n;
 } qn_postings_top;
-QN_MUST_CHECK qn_status qn_postings_best(qn_postings *p, qn_arena *arena,
+QN_MUST_CHECK qn_status qn_postings_best(const qn_postings *p, qn_arena *arena,
                                          qn_postings_top *out, qn_error *err);
 
 #endif

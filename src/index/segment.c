@@ -52,8 +52,9 @@ static bool read_field(const char *p, uint32_t doc_count, qn_segment_field *f)
         .sum_doc_freq = qn_load64(p + 16),
         .sum_total_term_freq = qn_load64(p + 24),
     };
-    return (type <= QN_FIELD_DATE || type == QN_FIELD_GEO) && flags <= FIELD_FLAGS && p[6] == 0 && p[7] == 0 &&
-           f->doc_count <= doc_count && qn_segment__zero(p + 32, SEGMENT_FIELD - 32);
+    return (type <= QN_FIELD_DATE || type == QN_FIELD_GEO) && flags <= FIELD_FLAGS &&
+           p[6] == 0 && p[7] == 0 && f->doc_count <= doc_count &&
+           qn_segment__zero(p + 32, SEGMENT_FIELD - 32);
 }
 
 /* Each block a flag promises must be there: found at open, not in mid-query. */

@@ -58,7 +58,8 @@ typedef struct qn_term {
     uint64_t total_term_freq;
 
     /* Private to segment's files. */
-    uint32_t field, doc; /* doc: the only document, when doc_freq is 1 */
+    uint32_t field;
+    uint32_t doc, position; /* the only ones, when doc_freq and total_term_freq are 1 */
     uint64_t postings_at, postings_size, positions_at, positions_size;
 } qn_term;
 

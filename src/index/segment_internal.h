@@ -50,7 +50,13 @@ enum {
     SOURCE_BLOCK = 16384, /* a block of sources is closed at this size */
     SOURCE_BLOCK_MAX = 1 << 28,
     TERMS_PER_BLOCK = 16,
-    SKIP_ENTRY = 16, /* one block of a posting list */
+    LIST_CODEC = 1,
+    LIST_HEADER = 1 + 2 * QN_POSTINGS_PAIRS, /* of a list of blocks */
+    BLOCK_PAIRS = 4,
+    BLOCK_ENTRY = 2 + 2 * BLOCK_PAIRS, /* one block, beside its last document */
+    SUPER_ENTRY = 12 + 2 * QN_POSTINGS_PAIRS,
+    POSITIONS_GROUP = 32, /* chunks of positions that share a base */
+    BEST_FROM = 1024,     /* documents of a list that has its best ones stored */
     COLUMN_CODEC = 1,
     COLUMN_MULTI = 1, /* flags of a column */
     COLUMN_MISSING = 2,
@@ -62,20 +68,34 @@ enum {
 /* One term's list, decoded: `deltas` are positions, the first of a document absolute,
  * the others relative to the one before. */
 typedef struct postings_list {
-    uint32_t doc_count;
+    uint32_t doc_count; /* at least 1 */
     uint64_t pos_count;
-    /* freqs NULL: a keyword, without positions. Postings are encoded from docs, freqs and
-     * norms alone, positions from deltas and counts alone: a merge has not both at hand. */
-    const uint32_t *docs, *freqs, *deltas;
-    const uint8_t *norms; /* by document; NULL: none */
+    const uint32_t *docs, *freqs, *deltas; /* freqs NULL: a keyword */
+    const uint8_t *norms;                  /* by document; NULL: none */
+    const float *inverse; /* qn_bm25_field.inverse at the segment's own average length:
+                           * what decides which documents are the best; 256 numbers */
+    uint32_t doc_limit;   /* documents of the segment */
 } postings_list;
 
-/* Append the list's bytes; QN_ELIMIT past 4 GB. A list of one document has none in
- * `postings`. */
-QN_MUST_CHECK qn_status qn_postings__encode(const postings_list *l, qn_buf *postings,
-                                            qn_error *err);
-QN_MUST_CHECK qn_status qn_positions__encode(const postings_list *l, qn_buf *positions,
-                                             qn_error *err);
+/* What the dictionary says of the list, places aside. */
+void qn_postings__describe(const postings_list *l, qn_term *term);
+/* Appends the list's bytes and sets their place and size in *term; QN_ELIMIT past 4 GB.
+ * Positions (`deltas`) are read of lists with fewer than QN_POSTINGS_BLOCK documents,
+ * which keep them here, ... */
+QN_MUST_CHECK qn_status qn_postings__write(const postings_list *l, qn_buf *out,
+                                           qn_term *term, qn_error *err);
+/* ... and here of all others; writes nothing for the former. */
+QN_MUST_CHECK qn_status qn_positions__write(const postings_list *l, qn_buf *out,
+                                            qn_term *term, qn_error *err);
+/* The best documents of a list with frequencies and norms. */
+QN_MUST_CHECK qn_status qn_best__put(const postings_list *l, qn_buf *out,
+                                     qn_error *err);
+/* Bytes of a document in it. */
+#define BEST_WIDTH(doc_limit)                                                          \
+    ((doc_limit) <= 0x100       ? (size_t)1                                            \
+     : (doc_limit) <= 0x10000   ? (size_t)2                                            \
+     : (doc_limit) <= 0x1000000 ? (size_t)3                                            \
+                                : (size_t)4)
 
 /* Where a cursor reads. */
 typedef struct postings_source {
@@ -94,11 +114,20 @@ QN_MUST_CHECK qn_status qn_postings__init(qn_postings *p, const postings_source 
 /* ---- dictionary ----------------------------------------------------------------- */
 
 typedef struct terms_writer {
-    qn_buf data, offsets;
+    qn_buf data, offsets, keys;
     qn_slice last; /* the term before; borrowed */
     uint32_t count;
     bool has_freqs;
 } terms_writer;
+
+/* The first eight bytes as a number that sorts as they do; zeros behind the end. */
+static inline uint64_t qn_terms__key(qn_slice bytes)
+{
+    uint8_t first[8] = {0};
+    if (bytes.n > 0) memcpy(first, bytes.p, bytes.n < 8 ? bytes.n : 8);
+    return __builtin_bswap64(qn_load64(first));
+}
+enum { HEAD_MORE = 15 }; /* of the two sizes in front of a term: a number follows */
 
 void qn_terms__writer_init(terms_writer *w, qn_alloc *a, bool has_freqs);
 void qn_terms__writer_deinit(terms_writer *w);

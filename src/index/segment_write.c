@@ -13,6 +13,7 @@ typedef struct field_writer {
     qn_buf postings, positions;
     decoded_term decoded;
     uint64_t sum_doc_freq, sum_total_term_freq;
+    qn_bm25_field scale; /* the segment's own statistics */
 } field_writer;
 
 static void writer_deinit(field_writer *w)
@@ -47,18 +48,13 @@ static qn_status write_term(field_writer *w, const pending_term *t, qn_error *er
         .freqs = text ? w->decoded.freqs : NULL,
         .deltas = text ? w->decoded.deltas : NULL,
         .norms = w->norms,
+        .inverse = w->scale.inverse,
+        .doc_limit = w->doc_count,
     };
-    qn_term term = {
-        .doc_freq = t->doc_count,
-        .total_term_freq = t->pos_count,
-        .doc = w->decoded.docs[0],
-        .postings_at = w->postings.n,
-        .positions_at = w->positions.n,
-    };
-    QN_TRY(qn_postings__encode(&l, &w->postings, err));
-    if (text) QN_TRY(qn_positions__encode(&l, &w->positions, err));
-    term.postings_size = w->postings.n - term.postings_at;
-    term.positions_size = w->positions.n - term.positions_at;
+    qn_term term = {0};
+    qn_postings__describe(&l, &term);
+    QN_TRY(qn_postings__write(&l, &w->postings, &term, err));
+    QN_TRY(qn_positions__write(&l, &w->positions, &term, err));
     qn_terms__add(&w->terms, qn_term_bytes(t), &term);
     w->sum_doc_freq += term.doc_freq;
     w->sum_total_term_freq += term.total_term_freq;
@@ -73,8 +69,18 @@ static qn_status put_buf(qn_blockfile_writer *out, uint32_t kind, uint32_t id,
                             err);
 }
 
+/* By the lengths as they are kept: near enough to choose by. */
+static void init_scale(field_writer *w)
+{
+    uint64_t tokens = 0;
+    for (uint32_t doc = 0; w->norms != NULL && doc < w->doc_count; doc++)
+        tokens += qn_bm25_norm_length(w->norms[doc]);
+    qn_bm25_field_init(&w->scale, QN_BM25_K1, QN_BM25_B, tokens, w->f->doc_count);
+}
+
 static qn_status write_terms(field_writer *w, qn_blockfile_writer *out, qn_error *err)
 {
+    init_scale(w);
     const term_table *t = &w->f->table;
     for (uint32_t i = 0; i < t->count; i++) {
         /* Terms and chains lie anywhere: ask for them early. */

@@ -7,7 +7,7 @@ typedef struct terms_view {
     const qn_blockfile *file;
     uint32_t field, term_count, block_count;
     bool has_freqs;
-    const uint8_t *base, *offsets, *data, *data_end;
+    const uint8_t *base, *keys, *offsets, *data, *data_end;
 } terms_view;
 
 static qn_status corrupt(const terms_view *v, const uint8_t *at, qn_error *err)
@@ -28,6 +28,7 @@ static qn_status view_open(terms_view *v, const qn_segment *seg,
     v->has_freqs = p[4] == 1;
     v->block_count = qn_load32(p + 8);
     uint64_t data_size = qn_load64(p + 16);
+    uint64_t keys_size = (uint64_t)v->block_count * 8;
     uint64_t offsets_size = ((uint64_t)v->block_count + 1) * 4;
     if (p[4] > 1 || v->has_freqs != field->has_positions || p[5] != TERMS_PER_BLOCK ||
         v->term_count != field->term_count ||
@@ -35,10 +36,11 @@ static qn_status view_open(terms_view *v, const qn_segment *seg,
             v->term_count / TERMS_PER_BLOCK + (v->term_count % TERMS_PER_BLOCK != 0) ||
         !qn_segment__zero(block.p + 6, 2) || !qn_segment__zero(block.p + 12, 4) ||
         !qn_segment__zero(block.p + 24, SEGMENT_HEADER - 24) ||
-        block.n - SEGMENT_HEADER < offsets_size ||
-        block.n - SEGMENT_HEADER - offsets_size != data_size)
+        block.n - SEGMENT_HEADER < keys_size + offsets_size ||
+        block.n - SEGMENT_HEADER - keys_size - offsets_size != data_size)
         return corrupt(v, p, err);
-    v->offsets = p + SEGMENT_HEADER;
+    v->keys = p + SEGMENT_HEADER;
+    v->offsets = v->keys + keys_size;
     v->data = v->offsets + offsets_size;
     v->data_end = v->data + data_size;
     return QN_OK;
@@ -64,13 +66,52 @@ typedef struct entry {
 
 static const uint8_t *read_head(const uint8_t *at, const uint8_t *limit, entry *e)
 {
-    at = qn_varint_get(at, limit, &e->shared);
-    if (at == NULL || (at = qn_varint_get(at, limit, &e->suffix_size)) == NULL)
-        return NULL;
+    if (at >= limit) return NULL;
+    uint64_t more = 0;
+    e->shared = *at >> 4;
+    e->suffix_size = *at++ & HEAD_MORE;
+    if (e->shared == HEAD_MORE) {
+        at = qn_varint_get(at, limit, &more);
+        if (at == NULL || more > QN_SEGMENT_TERM_MAX) return NULL;
+        e->shared += more;
+    }
+    if (e->suffix_size == HEAD_MORE) {
+        at = qn_varint_get(at, limit, &more);
+        if (at == NULL || more > QN_SEGMENT_TERM_MAX) return NULL;
+        e->suffix_size += more;
+    }
     if (e->suffix_size > (uint64_t)(limit - at) || e->suffix_size > QN_SEGMENT_TERM_MAX)
         return NULL;
     e->suffix = at;
     return at + e->suffix_size;
+}
+
+/* Most are one byte. */
+static inline const uint8_t *get(const uint8_t *at, const uint8_t *limit, uint64_t *v)
+{
+    if (at == NULL) return NULL;
+    if (at < limit && *at < 0x80) {
+        *v = *at;
+        return at + 1;
+    }
+    return qn_varint_get(at, limit, v);
+}
+
+static const uint8_t *read_statistics(const terms_view *v, const uint8_t *at,
+                                      const uint8_t *limit, qn_term *t)
+{
+    uint64_t code = 0, more = 0;
+    at = get(at, limit, &code);
+    uint64_t doc_freq = v->has_freqs ? code >> 1 : code;
+    bool once = !v->has_freqs || code & 1;
+    if (!once) {
+        at = get(at, limit, &more);
+        more++;
+    }
+    if (doc_freq == 0 || doc_freq >= QN_DOC_END || more > UINT32_MAX) return NULL;
+    t->doc_freq = (uint32_t)doc_freq;
+    t->total_term_freq = doc_freq + more;
+    return at;
 }
 
 /* `t` holds the term before on entry (in a block's first entry: anything) and this one
@@ -78,46 +119,58 @@ static const uint8_t *read_head(const uint8_t *at, const uint8_t *limit, entry *
 static const uint8_t *read_meta(const terms_view *v, const uint8_t *at,
                                 const uint8_t *limit, bool first, qn_term *t)
 {
-    uint64_t doc_freq = 0, more = 0, place = 0;
+    uint64_t doc = 0, position = 0;
+    t->field = v->field;
     t->postings_at += t->postings_size;
     t->positions_at += t->positions_size;
+    t->postings_size = 0;
     t->positions_size = 0;
-    at = qn_varint_get(at, limit, &doc_freq);
-    if (at != NULL && v->has_freqs) at = qn_varint_get(at, limit, &more);
-    if (at != NULL && first) at = qn_varint_get(at, limit, &t->postings_at);
-    if (at != NULL && first && v->has_freqs)
-        at = qn_varint_get(at, limit, &t->positions_at);
-    if (at != NULL) at = qn_varint_get(at, limit, &place);
-    if (at != NULL && v->has_freqs) at = qn_varint_get(at, limit, &t->positions_size);
-    if (at == NULL || doc_freq == 0 || doc_freq > UINT32_MAX || more > UINT32_MAX ||
-        (doc_freq == 1 && place >= QN_DOC_END))
-        return NULL;
-    t->field = v->field;
-    t->doc_freq = (uint32_t)doc_freq;
-    t->total_term_freq = doc_freq + more;
-    t->doc = doc_freq == 1 ? (uint32_t)place : 0;
-    t->postings_size = doc_freq == 1 ? 0 : place;
+    at = read_statistics(v, at, limit, t);
+    if (first) at = get(at, limit, &t->postings_at);
+    if (first && v->has_freqs) at = get(at, limit, &t->positions_at);
+    if (t->doc_freq == 1) at = get(at, limit, &doc);
+    if (t->doc_freq == 1 && v->has_freqs && t->total_term_freq == 1)
+        at = get(at, limit, &position);
+    else if (t->doc_freq > 1 || v->has_freqs)
+        at = get(at, limit, &t->postings_size);
+    if (t->doc_freq >= QN_POSTINGS_BLOCK && v->has_freqs)
+        at = get(at, limit, &t->positions_size);
+    if (at == NULL || doc >= QN_DOC_END || position > UINT32_MAX) return NULL;
+    t->doc = (uint32_t)doc;
+    t->position = (uint32_t)position;
     return at;
+}
+
+/* ---- finding ---------------------------------------------------------------------- */
+
+/* How many of the block's keys are below `key`. */
+static uint32_t count_below(const terms_view *v, uint64_t key)
+{
+    const uint8_t *at = v->keys;
+    for (uint32_t n = v->block_count; n > 0;) { /* no branch on the comparison */
+        uint32_t half = (n + 1) / 2;
+        at += qn_load64(at + (size_t)(half - 1) * 8) < key ? (size_t)half * 8 : 0;
+        n -= half;
+    }
+    return (uint32_t)((size_t)(at - v->keys) / 8);
 }
 
 /* The last block whose first term is <= bytes; 0 when there is none such. */
 static qn_status find_block(const terms_view *v, qn_slice bytes, uint32_t *block,
                             qn_error *err)
 {
-    uint32_t low = 0, high = v->block_count; /* first(low) <= bytes < first(high) */
-    while (high - low > 1) {
-        uint32_t middle = low + (high - low) / 2;
+    uint64_t key = qn_terms__key(bytes);
+    uint32_t low = count_below(v, key), high = low;
+    while (high < v->block_count && qn_load64(v->keys + (size_t)high * 8) == key) {
         const uint8_t *at = NULL, *limit = NULL;
         entry e;
-        if (!block_bytes(v, middle, &at, &limit) || read_head(at, limit, &e) == NULL)
+        if (!block_bytes(v, high, &at, &limit) || read_head(at, limit, &e) == NULL)
             return corrupt(v, v->offsets, err);
         qn_slice first = {(const char *)e.suffix, e.suffix_size};
-        if (qn_slice_compare(first, bytes) <= 0)
-            low = middle;
-        else
-            high = middle;
+        if (qn_slice_compare(first, bytes) > 0) break;
+        high++;
     }
-    *block = low;
+    *block = high == 0 ? 0 : high - 1;
     return QN_OK;
 }
 

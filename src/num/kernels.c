@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "num/kernels_internal.h"
+#include "num/lists.h"
 #include "num/matmul.h"
 
 #include <stdlib.h>
@@ -68,6 +69,7 @@ static bool has_avx2(void)
      .tanh = qn_num__tanh_##set,                    \
      .matmul_nt = matmul_nt_##set,                  \
      .matmul_nn = matmul_nn_##set,                  \
+     .lists = &qn_num__lists_##set,                 \
      .tiles = &qn_num__tiles_##set}
 /* clang-format on */
 

@@ -71,6 +71,7 @@ typedef struct qn_kernels {
     void (*matmul_nn)(size_t M, size_t N, size_t K, const float *A, size_t lda,
                       const float *B, size_t ldb, float *C, size_t ldc);
 
+    const struct qn_lists *lists; /* posting lists: num/lists.h */
     const struct qn_tiles *tiles; /* what gemm.h is built on; private to num/ */
 } qn_kernels;
 

@@ -69,6 +69,8 @@ int main(void)
         cmocka_unit_test(test_bm25_explain),
         cmocka_unit_test(test_schema_lookup),
         cmocka_unit_test(test_packing),
+        cmocka_unit_test(test_sets),
+        cmocka_unit_test(test_freq_codes),
         cmocka_unit_test(test_postings_borders),
         cmocka_unit_test(test_postings_seek),
         cmocka_unit_test(test_postings_bounds),

@@ -15,6 +15,8 @@ void test_bm25_statistics(void **state);
 void test_bm25_explain(void **state);
 void test_schema_lookup(void **state);
 void test_packing(void **state);
+void test_sets(void **state);
+void test_freq_codes(void **state);
 void test_postings_borders(void **state);
 void test_postings_seek(void **state);
 void test_postings_bounds(void **state);

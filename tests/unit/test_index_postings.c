@@ -1,27 +1,112 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "index/packing.h"
+#include "num/kernels.h"
 #include "test_index.h"
+
+/* Every width and count, with and without exceptions, in every kernel set. */
+static void check_packed(const qn_lists *k, qn_rng *rng, unsigned bits, size_t n,
+                         size_t exceptions)
+{
+    uint32_t in[QN_PACK_COUNT], out[QN_PACK_COUNT + QN_SET_SPARE];
+    uint8_t bytes[1 + QN_PACK_MAX + 1];
+    for (size_t i = 0; i < n; i++)
+        in[i] = bits == 0 ? 0 : (uint32_t)(qn_rng_next(rng) >> (64 - bits));
+    for (size_t i = 0; i < exceptions; i++)
+        in[qn_rng_next(rng) % n] = (uint32_t)(qn_rng_next(rng) >> (32 + i % 32));
+    memset(bytes, 0xAA, sizeof bytes);
+    size_t size = qn_pack__put(in, n, bytes + 1); /* an odd address */
+    T_OK(size <= QN_PACK_MAX);
+    T_EQ_I(bytes[1 + size], 0xAA);
+    T_OK(qn_pack__get(k, bytes + 1, bytes + 1 + size, n, out) == bytes + 1 + size);
+    T_OK(memcmp(in, out, n * sizeof *in) == 0);
+    T_OK(qn_pack__get(k, bytes + 1, bytes + size, n, out) == NULL);
+}
 
 void test_packing(void **state)
 {
     (void)state;
+    static const size_t counts[] = {1, 2, 3, 7, 8, 64, 127, 128};
     qn_rng rng = {7};
-    for (unsigned bits = 0; bits <= 32; bits++) {
-        char name[32];
-        snprintf(name, sizeof name, "%u bits", bits);
-        T_ROW(name);
-        uint32_t in[QN_PACK_COUNT], out[QN_PACK_COUNT];
-        uint8_t bytes[1 + 16 * 32 + 1];
-        for (size_t i = 0; i < QN_PACK_COUNT; i++)
-            in[i] = bits == 0 ? 0 : (uint32_t)(qn_rng_next(&rng) >> (64 - bits));
-        if (bits > 0) in[17] = UINT32_MAX >> (32 - bits); /* the width's greatest */
-        T_EQ_I(qn_pack__bits(in), bits);
-        memset(bytes, 0xAA, sizeof bytes);
-        qn_pack__write(in, bits, bytes + 1); /* odd address: needs no alignment */
-        T_EQ_I(bytes[1 + qn_pack__size(bits)], 0xAA);
-        qn_pack__read(bytes + 1, bits, out);
-        T_OK(memcmp(in, out, sizeof in) == 0);
+    for (size_t s = 0; s < qn_kernel_set_count; s++) {
+        if (!qn_kernel_sets[s].usable()) continue;
+        for (unsigned bits = 0; bits <= 32; bits++) {
+            char name[64];
+            snprintf(name, sizeof name, "%s, %u bits", qn_kernel_sets[s].name, bits);
+            T_ROW(name);
+            for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
+                for (size_t exceptions = 0; exceptions <= 12; exceptions += 3)
+                    check_packed(qn_kernel_sets[s].lists, &rng, bits, counts[c],
+                                 exceptions);
+        }
     }
+}
+
+/* n numbers below span, drawn as if each were equally likely. */
+static void draw_set(qn_rng *rng, size_t n, uint64_t span, uint32_t base, uint32_t *out)
+{
+    uint64_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t spare = span - at - (n - i), step = 0;
+        if (spare > 0) step = qn_rng_next(rng) % (spare / (n - i) * 2 + 1);
+        at += step > spare ? spare : step;
+        out[i] = base + (uint32_t)at++;
+    }
+}
+
+static void check_set(const qn_lists *k, qn_rng *rng, size_t n, uint64_t span)
+{
+    uint32_t in[QN_PACK_COUNT], out[QN_PACK_COUNT + QN_SET_SPARE];
+    uint8_t bytes[QN_SET_MAX + 2], wrong[QN_SET_MAX];
+    uint32_t base = (uint32_t)(qn_rng_next(rng) % (UINT32_MAX - span + 1));
+    draw_set(rng, n, span, base, in);
+    memset(bytes, 0xAA, sizeof bytes);
+    size_t size = qn_set__put(in, n, base, span, bytes + 1);
+    T_EQ_I(size, qn_set__size(n, span));
+    T_EQ_I(bytes[1 + size], 0xAA);
+    T_OK(qn_set__get(k, bytes + 1, n, base, span, out));
+    T_OK(memcmp(in, out, n * sizeof *in) == 0);
+    for (int edit = 0; edit < 8; edit++) { /* refused, or still such a set */
+        memcpy(wrong, bytes + 1, size);
+        wrong[qn_rng_next(rng) % size] ^= (uint8_t)(1u << edit);
+        if (!qn_set__get(k, wrong, n, base, span, out)) continue;
+        for (size_t i = 0; i < n; i++)
+            T_OK(out[i] >= base && out[i] - base < span &&
+                 (i == 0 || out[i] > out[i - 1]));
+    }
+}
+
+void test_sets(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {1, 2, 3, 17, 64, 127, 128};
+    static const uint64_t more[] = {
+        0, 1, 3, 100, 383, 384, 385, 5000, 65536, 1 << 20, 1u << 31, UINT32_MAX - 200u};
+    qn_rng rng = {9};
+    for (size_t s = 0; s < qn_kernel_set_count; s++) {
+        if (!qn_kernel_sets[s].usable()) continue;
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
+            for (size_t m = 0; m < sizeof more / sizeof *more; m++) {
+                char name[64];
+                snprintf(name, sizeof name, "%s, %d of %llu", qn_kernel_sets[s].name,
+                         (int)counts[c], (unsigned long long)(counts[c] + more[m]));
+                T_ROW(name);
+                for (int run = 0; run < 20; run++)
+                    check_set(qn_kernel_sets[s].lists, &rng, counts[c],
+                              counts[c] + more[m]);
+            }
+    }
+}
+
+void test_freq_codes(void **state)
+{
+    (void)state;
+    T_ROW("rounded up, never down");
+    for (uint32_t f = 1; f < 9000000; f += 1 + f / 100) {
+        T_OK(qn_freq__most(qn_freq__code(f)) >= f);
+        T_OK(f < 128 ? qn_freq__most(qn_freq__code(f)) == f
+                     : f >= 7864320 || qn_freq__most(qn_freq__code(f)) < f + f / 8);
+    }
+    for (int c = 1; c < 255; c++) T_EQ_I(qn_freq__code(qn_freq__most((uint8_t)c)), c);
 }
 
 /* ---- lists against what went in --------------------------------------------------- */

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Positions of the current document. A term's positions are one stream, cut into chunks
+ * of 128; a document's begin where those of all documents before end. */
+#include "index/postings_internal.h"
+
+static qn_status corrupt(const qn_postings *p, const uint8_t *at, qn_error *err)
+{
+    bool own = !p->whole; /* long lists have theirs in a block of their own */
+    uint64_t offset = (uint64_t)(at - (const uint8_t *)(own ? p->pos_base : p->base));
+    return qn_segment__corrupt(p->file, own ? QN_BLOCK_POSITIONS : QN_BLOCK_POSTINGS,
+                               p->field, offset, "broken positions", err);
+}
+
+qn_status qn_positions__init(qn_postings *p, const uint8_t *at, const uint8_t *limit,
+                             qn_error *err)
+{
+    p->pos_chunks = (uint32_t)((p->pos_count + QN_PACK_COUNT - 1) / QN_PACK_COUNT);
+    size_t groups = (p->pos_chunks - 1) / POSITIONS_GROUP;
+    size_t table = p->pos_chunks > 1 ? 4 * groups + 2 * (size_t)p->pos_chunks : 0;
+    if (table > (size_t)(limit - at)) return corrupt(p, at, err);
+    p->pos_groups = at;
+    p->pos_ends = at + 4 * groups;
+    p->pos_data = at + table;
+    p->pos_limit = limit;
+    return QN_OK;
+}
+
+/* The bytes of one chunk; false when the tables lie. */
+static bool chunk_bytes(const qn_postings *p, uint32_t chunk, const uint8_t **begin,
+                        const uint8_t **limit)
+{
+    size_t size = (size_t)(p->pos_limit - p->pos_data);
+    *begin = p->pos_data;
+    *limit = p->pos_limit;
+    if (p->pos_chunks == 1) return true;
+    uint32_t group = chunk / POSITIONS_GROUP;
+    const uint8_t *end = p->pos_ends + (size_t)chunk * 2;
+    size_t base = group == 0 ? 0 : qn_load32(p->pos_groups + (size_t)(group - 1) * 4);
+    size_t first = chunk % POSITIONS_GROUP == 0 ? base : base + qn_load16(end - 2);
+    size_t last = base + qn_load16(end);
+    if (first > last || last > size) return false;
+    *begin = p->pos_data + first;
+    *limit = p->pos_data + last;
+    return true;
+}
+
+static qn_status load_chunk(qn_postings *p, uint64_t chunk, qn_error *err)
+{
+    const uint8_t *at = NULL, *limit = NULL;
+    if (!chunk_bytes(p, (uint32_t)chunk, &at, &limit))
+        return corrupt(p, p->pos_groups, err);
+    uint64_t left = p->pos_count - chunk * QN_PACK_COUNT;
+    size_t n = left < QN_PACK_COUNT ? (size_t)left : QN_PACK_COUNT;
+    p->pos_chunk = UINT64_MAX;
+    if (qn_pack__get(p->kernels->lists, at, limit, n, p->chunk) != limit)
+        return corrupt(p, at, err);
+    p->pos_chunk = chunk;
+    return QN_OK;
+}
+
+/* Where the current document's positions go: in place, or in the arena. */
+static uint32_t *room_for(qn_postings *p, uint32_t n)
+{
+    if (n <= QN_POSTINGS_BLOCK) return p->few;
+    if (n <= p->many_capacity) return p->many;
+    if (p->arena == NULL) return NULL;
+    size_t capacity = p->many_capacity * 2 > n ? p->many_capacity * 2 : n;
+    p->many_capacity = 0;
+    p->many = qn_arena_array(p->arena, capacity, sizeof *p->many);
+    if (p->many != NULL) p->many_capacity = capacity;
+    return p->many;
+}
+
+qn_status qn_postings_positions(qn_postings *p, const uint32_t **positions, size_t *n,
+                                qn_error *err)
+{
+    *n = 0;
+    *positions = NULL;
+    if (!p->has_positions)
+        return qn_fail(err, QN_EUNSUPPORTED, "the field keeps no positions");
+    if (p->doc == QN_DOC_END) return QN_OK;
+    QN_TRY(qn_postings__load_freqs(p, err));
+    uint64_t index = p->pos_first;
+    for (uint32_t s = p->pos_slot; s < p->slot; s++) index += p->freqs[s];
+    p->pos_first = index;
+    p->pos_slot = p->slot;
+
+    uint32_t freq = p->freqs[p->slot], done = 0;
+    uint32_t *out = freq == 1 ? NULL : room_for(p, freq);
+    if (freq > 1 && out == NULL) return qn_fail(err, QN_ENOMEM, "%u positions", freq);
+    uint64_t position = 0;
+    while (done < freq) { /* a run of them in one chunk */
+        uint32_t at = (uint32_t)(index % QN_PACK_COUNT);
+        if (index / QN_PACK_COUNT != p->pos_chunk)
+            QN_TRY(load_chunk(p, index / QN_PACK_COUNT, err));
+        const uint32_t *in = p->chunk + at;
+        if (freq == 1) {
+            *positions = in;
+            *n = 1;
+            return QN_OK;
+        }
+        uint32_t run =
+            QN_PACK_COUNT - at < freq - done ? QN_PACK_COUNT - at : freq - done;
+        for (uint32_t i = 0; i < run; i++) {
+            position += in[i];
+            out[done + i] = (uint32_t)position;
+        }
+        done += run;
+        index += run;
+    }
+    if (position > UINT32_MAX) return corrupt(p, p->pos_groups, err);
+    *positions = out;
+    *n = freq;
+    return QN_OK;
+}
