@@ -254,24 +254,12 @@ typedef struct terms_merge {
     qn_bm25_field scale;
 } terms_merge;
 
-/* Which documents are the best is decided by the inputs' statistics. */
-static void init_scale(terms_merge *t)
-{
-    uint64_t tokens = 0, docs = 0;
-    for (size_t i = 0; i < t->m->count; i++) {
-        const qn_segment_field *f = t->f->of[i];
-        tokens += f == NULL ? 0 : f->sum_total_term_freq;
-        docs += f == NULL ? 0 : f->doc_count;
-    }
-    qn_bm25_field_init(&t->scale, QN_BM25_K1, QN_BM25_B, tokens, docs);
-}
-
 static void init(terms_merge *t, const merge *m, merge_field *f)
 {
     *t = (terms_merge){.m = m, .f = f};
     t->g.alloc = m->alloc;
     t->g.freqs = f->pub.type == QN_FIELD_TEXT;
-    init_scale(t);
+    qn_postings__scale(NULL, 0, &t->scale);
     qn_arena_init(&t->g.arena, m->alloc, 0);
     qn_terms__writer_init(&t->terms, m->alloc, t->g.freqs);
     qn_buf *const bufs[] = {&t->g.bytes, &t->last[0], &t->last[1], &t->sizes,
@@ -440,6 +428,7 @@ static qn_status merge_text(terms_merge *t, qn_error *err)
     qn_segment_field *pub = &t->f->pub;
     QN_TRY(copy_norms(t, err));
     if (pub->doc_count == 0) return QN_OK; /* no live document has a token */
+    qn_postings__scale(t->norms, t->m->doc_count, &t->scale);
     QN_TRY(qn_blockfile_put(t->m->out, QN_BLOCK_NORMS, pub->id, t->norms,
                             t->m->doc_count, err));
     QN_TRY(pass(t, QN_BLOCK_POSTINGS, put_postings, err));

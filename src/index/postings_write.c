@@ -199,6 +199,16 @@ static qn_status put_few(const postings_list *l, qn_buf *out, qn_error *err)
     return l->freqs == NULL ? QN_OK : put_positions(l, out, err);
 }
 
+void qn_postings__scale(const uint8_t *norms, uint32_t doc_count, qn_bm25_field *out)
+{
+    uint64_t tokens = 0, docs = 0;
+    for (uint32_t doc = 0; norms != NULL && doc < doc_count; doc++) {
+        tokens += qn_bm25_norm_length(norms[doc]);
+        docs += norms[doc] != 0;
+    }
+    qn_bm25_field_init(out, QN_BM25_K1, QN_BM25_B, tokens, docs);
+}
+
 void qn_postings__describe(const postings_list *l, qn_term *t)
 {
     t->doc_freq = l->doc_count;

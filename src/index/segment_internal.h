@@ -77,6 +77,9 @@ typedef struct postings_list {
     uint32_t doc_limit;   /* documents of the segment */
 } postings_list;
 
+/* The statistics behind `inverse`, from the lengths as they are kept; NULL: no lengths. */
+void qn_postings__scale(QN_NULLABLE const uint8_t *norms, uint32_t doc_count,
+                        qn_bm25_field *out);
 /* What the dictionary says of the list, places aside. */
 void qn_postings__describe(const postings_list *l, qn_term *term);
 /* Appends the list's bytes and sets their place and size in *term; QN_ELIMIT past 4 GB.

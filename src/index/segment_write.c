@@ -69,18 +69,9 @@ static qn_status put_buf(qn_blockfile_writer *out, uint32_t kind, uint32_t id,
                             err);
 }
 
-/* By the lengths as they are kept: near enough to choose by. */
-static void init_scale(field_writer *w)
-{
-    uint64_t tokens = 0;
-    for (uint32_t doc = 0; w->norms != NULL && doc < w->doc_count; doc++)
-        tokens += qn_bm25_norm_length(w->norms[doc]);
-    qn_bm25_field_init(&w->scale, QN_BM25_K1, QN_BM25_B, tokens, w->f->doc_count);
-}
-
 static qn_status write_terms(field_writer *w, qn_blockfile_writer *out, qn_error *err)
 {
-    init_scale(w);
+    qn_postings__scale(w->norms, w->doc_count, &w->scale);
     const term_table *t = &w->f->table;
     for (uint32_t i = 0; i < t->count; i++) {
         /* Terms and chains lie anywhere: ask for them early. */
