@@ -2,6 +2,7 @@
 #include "engine/search.h"
 
 #include "nn/embed.h"
+#include "query/sort.h"
 
 /* ---- embedding queries ---------------------------------------------------------------------
  */
@@ -83,9 +84,19 @@ static bool needs_scores(const qn_request *r)
     return false;
 }
 
+/* The executor itself can choose the best by keys when no stage scores them anew. */
+static bool sorts_in_recall(const qn_search *s)
+{
+    const qn_request *r = &s->request;
+    return !s->all_rows && s->stage_count == 0 && s->path_count == 1 &&
+           (r->after != NULL || !by_score_only(r)) &&
+           qn_sort_applies(r->sort, r->sort_count);
+}
+
 /* Of one path without formulas only the best can matter. */
 static size_t depth_of(const qn_search *s)
 {
+    if (sorts_in_recall(s)) return s->wanted == 0 ? 1 : s->wanted;
     if (s->all_rows || !by_score_only(&s->request)) return 0;
     size_t depth = s->wanted;
     for (size_t i = 0; i < s->stage_count; i++) {
@@ -129,6 +140,9 @@ static qn_status read_query(qn_search *s, qn_error *err)
         break;
     }
     QN_TRY(add_rerank(s, err));
+    if (s->request.after != NULL && s->stage_count > 0)
+        return qn_fail(err, QN_EUNSUPPORTED,
+                       "[search_after] cannot be used where results are reranked");
     s->top_n[0] = depth_of(s);
     return QN_OK;
 }
@@ -140,7 +154,11 @@ qn_exec_options qn_search__exec_options(const qn_search *s, size_t i)
 {
     const qn_request *r = &s->request;
     bool count_only = s->wanted == 0 || s->options.count_only;
+    bool sorted = !count_only && sorts_in_recall(s);
     return (qn_exec_options){
+        .sort = sorted ? r->sort : NULL,
+        .sort_count = sorted ? r->sort_count : 0,
+        .after = sorted ? r->after : NULL,
         .score_scale = r->score_scale,
         .vector_in_score = r->vector_in_score,
         .no_scores = count_only || !needs_scores(r),

@@ -84,6 +84,7 @@ qn_status qn_collector_flush(qn_collector *c)
 {
     const qn_exec_options *o = c->options;
     bool keeps[QN_COLLECT_RUN];
+    size_t passed = 0;
     if (o->filter != NULL && c->n > 0)
         QN_TRY(o->filter(o->filter_ctx, c->segment, c->docs, c->n, keeps, c->err));
     for (size_t i = 0; i < c->n; i++) {
@@ -91,9 +92,16 @@ qn_status qn_collector_flush(qn_collector *c)
         if (o->has_min_score && !(c->scores[i] >= o->min_score)) continue;
         if (c->total == 0 || c->scores[i] > c->max_score) c->max_score = c->scores[i];
         c->total++;
-        QN_TRY(keep(c, c->docs[i], c->scores[i]));
+        if (c->sorter != NULL) {
+            c->docs[passed] = c->docs[i];
+            c->scores[passed++] = c->scores[i];
+        } else {
+            QN_TRY(keep(c, c->docs[i], c->scores[i]));
+        }
     }
     c->n = 0;
+    if (passed > 0 && !qn_sorter_add(c->sorter, c->docs, c->scores, passed))
+        return qn_fail(c->err, QN_ENOMEM, "sort");
     return QN_OK;
 }
 
@@ -105,13 +113,15 @@ static int best_first(const void *a, const void *b)
 
 qn_status qn_collector_finish(qn_collector *c, qn_arena *arena, qn_exec_result *out)
 {
+    out->total = c->total;
+    out->max_score = c->total > 0 ? c->max_score : 0.0f;
+    if (c->sorter != NULL)
+        return qn_sorter_finish(c->sorter, &out->candidates, &out->count, c->err);
     qn_candidate *all = qn_arena_array(arena, c->kept.n + 1, sizeof *all);
     if (all == NULL) return qn_fail(c->err, QN_ENOMEM, "search candidates");
     if (c->kept.n > 0) memcpy(all, c->kept.p, c->kept.n * sizeof *all);
     if (c->options->top_n > 0) qsort(all, c->kept.n, sizeof *all, best_first);
     out->candidates = all;
     out->count = c->kept.n;
-    out->total = c->total;
-    out->max_score = c->total > 0 ? c->max_score : 0.0f;
     return QN_OK;
 }

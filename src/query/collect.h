@@ -7,7 +7,7 @@
 #define QN_QUERY_COLLECT_H
 
 #include "base/vec.h"
-#include "query/exec.h"
+#include "query/sort.h"
 
 enum { QN_COLLECT_RUN = 256 }; /* documents filtered and kept together */
 
@@ -17,6 +17,8 @@ typedef struct qn_collector {
     qn_error *err;
     uint64_t total;
     float max_score;
+
+    QN_NULLABLE qn_sorter *sorter; /* keeps the best instead, by its keys */
 
     /* Private to collect.c. */
     QN_VEC(qn_candidate)

@@ -4,6 +4,7 @@
 #include "query/collect.h"
 #include "query/iter.h"
 #include "query/run.h"
+#include "query/sort_run.h"
 
 enum { DEADLINE_EVERY = 65536 }; /* matches between two looks at the clock */
 
@@ -31,6 +32,7 @@ static qn_status walk(qn_collector *c, qn_iter *it, const qn_segment_view *view,
 static qn_status run_plan(qn_iter_maker *m, const qn_plan *plan, qn_collector *c,
                           qn_exec_result *out)
 {
+    if (c->sorter != NULL) return qn_sort_segment(m, plan, c, out);
     qn_shape shape;
     qn_shape_of(plan, c->options, &shape);
     if (shape.kind != QN_SHAPE_OTHER)
@@ -87,7 +89,9 @@ qn_status qn_query_execute(const qn_snapshot_view *snapshot, const qn_query *que
         st = qn_fail(err, QN_ENOMEM, "search candidates");
     } else {
         qn_collector_init(c, options, arena->alloc, err);
-        st = run_segments(&p, query, c, out);
+        if (options->sort_count > 0)
+            st = qn_sorter_create(snapshot, options, arena, &c->sorter, err);
+        if (st == QN_OK) st = run_segments(&p, query, c, out);
         qn_collector_deinit(c);
     }
     qn_planner_deinit(&p);

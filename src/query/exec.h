@@ -26,6 +26,9 @@
 #include "query/snapshot.h"
 #include "query/tree.h"
 
+struct qn_sort_key;
+struct qn_sort_after;
+
 /* Keeps documents of one segment: writes n flags. `docs` ascend. */
 typedef qn_status qn_doc_filter_fn(void *ctx, size_t segment, const uint32_t *docs,
                                    size_t n, bool *keep, qn_error *err);
@@ -44,6 +47,13 @@ typedef struct qn_exec_options {
                                            * vectors' k best are taken */
     void *filter_ctx;
     QN_NULLABLE const qn_deadline *deadline;
+
+    /* The best top_n (not 0) are those by these keys instead of the score, then by
+     * document order; no expressions. `after`: only what comes behind it, a value a
+     * key; documents equal to it in all keys are left out. */
+    const struct qn_sort_key *sort;
+    size_t sort_count;
+    QN_NULLABLE const struct qn_sort_after *after;
 } qn_exec_options;
 
 typedef struct qn_candidate {

@@ -47,11 +47,22 @@ typedef struct qn_query_env {
 } qn_query_env;
 
 typedef enum qn_sort_kind {
-    QN_SORT_SCORE, /* _score, RANK */
-    QN_SORT_DOC,   /* _doc: document order */
-    QN_SORT_FIELD, /* a column */
-    QN_SORT_EXPR,  /* HA3: an expression over columns, see `text` */
+    QN_SORT_SCORE,    /* _score, RANK */
+    QN_SORT_DOC,      /* _doc: document order */
+    QN_SORT_FIELD,    /* a column */
+    QN_SORT_DISTANCE, /* of a column of points from one point */
+    QN_SORT_EXPR,     /* HA3: an expression over columns, see `text` */
 } qn_sort_kind;
+
+/* Which of several values of a document counts, or what is made of them. */
+typedef enum qn_sort_mode {
+    QN_SORT_MODE_DEFAULT, /* the least ascending, the greatest descending */
+    QN_SORT_MODE_MIN,
+    QN_SORT_MODE_MAX,
+    QN_SORT_MODE_SUM, /* this and the following: numbers only */
+    QN_SORT_MODE_AVG,
+    QN_SORT_MODE_MEDIAN,
+} qn_sort_mode;
 
 typedef enum qn_sort_missing {
     QN_MISSING_LAST, /* whatever the direction */
@@ -65,10 +76,21 @@ typedef struct qn_sort_key {
     bool signed_key; /* HA3: a sign was written */
     qn_slice text;   /* the key as written, without sign: "RANK", "age", "a+b" */
     uint32_t at;
-    QN_NULLABLE const qn_field *field; /* FIELD */
+    QN_NULLABLE const qn_field *field; /* FIELD, DISTANCE */
+    qn_sort_mode mode;
     qn_sort_missing missing;
     qn_slice missing_text;
+    double lat, lon; /* DISTANCE: from where, in degrees */
+    double unit_m;   /* DISTANCE: metres in the unit that values are told in */
 } qn_sort_key;
+
+/* Where the page before ended: a value for each sort key. */
+typedef struct qn_sort_after {
+    bool missing;  /* the document had no value */
+    int64_t i64;   /* integers, dates, _doc */
+    double f64;    /* floating-point numbers, _score, distances */
+    qn_slice text; /* keywords */
+} qn_sort_after;
 
 typedef struct qn_kvpair {
     qn_slice key, value; /* unescaped */
@@ -96,6 +118,7 @@ typedef struct qn_request {
     uint32_t timeout_ms;     /* 0: the server's default */
     const qn_sort_key *sort; /* none: by score */
     size_t sort_count;
+    QN_NULLABLE const qn_sort_after *after; /* search_after: one a key of `sort` */
     bool explain;
     bool has_min_score;
     float min_score;

@@ -6,6 +6,7 @@
 #include "expr/expr.h"
 #include "index/column.h"
 #include "index/segment.h"
+#include "query/sort.h"
 #include "rank/bind.h"
 
 #include <math.h>
@@ -52,19 +53,16 @@ static void set_missing(const qn_sort_key *key, qn_sort_value *v)
         *v = (qn_sort_value){.kind = QN_SORT_VALUE_TEXT, .text = key->missing_text};
 }
 
-/* Of several values the least counts when ascending, the greatest when descending. */
-static uint64_t place_of(const qn_column *c, uint32_t doc, bool greatest)
+static qn_sort_value value_of(const qn_sort_key *sort, const qn_column *c, int64_t key)
 {
-    uint64_t begin = 0, limit = 0;
-    qn_column_range(c, doc, &begin, &limit);
-    uint64_t best = begin;
-    for (uint64_t p = begin + 1; p < limit; p++) {
-        bool more = c->type == QN_FIELD_KEYWORD
-                        ? qn_column_value_ord(c, p) > qn_column_value_ord(c, best)
-                        : qn_column_value_f64(c, p) > qn_column_value_f64(c, best);
-        if (more == greatest) best = p;
-    }
-    return best;
+    qn_field_type type = qn_sort_type(sort);
+    if (type == QN_FIELD_KEYWORD)
+        return (qn_sort_value){.kind = QN_SORT_VALUE_TEXT,
+                               .text = qn_column_bytes(c, (uint32_t)key)};
+    if (type == QN_FIELD_FLOAT || type == QN_FIELD_DOUBLE)
+        return (qn_sort_value){.kind = QN_SORT_VALUE_DOUBLE,
+                               .f64 = qn_column_f64_of_key(type, key)};
+    return (qn_sort_value){.kind = QN_SORT_VALUE_INT, .i64 = key, .f64 = (double)key};
 }
 
 static qn_status read_field(const key_run *k, size_t key)
@@ -76,22 +74,11 @@ static qn_status read_field(const key_run *k, size_t key)
     if (st != QN_OK && st != QN_ENOTFOUND) return st;
     for (size_t i = 0; i < k->n; i++) {
         qn_sort_value *v = value_at(k, i, key);
-        if (st == QN_ENOTFOUND || !qn_column_has(&column, k->docs[i])) {
+        int64_t value = 0;
+        if (st == QN_OK && qn_sort_read(sort, &column, k->docs[i], &value))
+            *v = value_of(sort, &column, value);
+        else
             set_missing(sort, v);
-            continue;
-        }
-        uint64_t place = place_of(&column, k->docs[i], sort->descending);
-        *v = (qn_sort_value){.kind = QN_SORT_VALUE_INT};
-        if (column.type == QN_FIELD_KEYWORD) {
-            v->kind = QN_SORT_VALUE_TEXT;
-            v->text = qn_column_bytes(&column, qn_column_value_ord(&column, place));
-        } else {
-            v->f64 = qn_column_value_f64(&column, place);
-            if (column.type == QN_FIELD_FLOAT || column.type == QN_FIELD_DOUBLE)
-                v->kind = QN_SORT_VALUE_DOUBLE;
-            else
-                v->i64 = qn_column_value_i64(&column, place);
-        }
     }
     if (k->err != NULL && st == QN_ENOTFOUND) k->err->code = QN_OK;
     return QN_OK;
@@ -130,6 +117,7 @@ static qn_status read_key(const key_run *k, size_t key)
         }
         return QN_OK;
     case QN_SORT_FIELD:
+    case QN_SORT_DISTANCE:
         return read_field(k, key);
     case QN_SORT_EXPR:
         return read_expression(k, key);

@@ -15,141 +15,6 @@ static qn_status new_parser(qn_arena *arena, const qn_query_env *env, qn_slice t
     return QN_OK;
 }
 
-/* ---- sort ------------------------------------------------------------------------ */
-
-static qn_status sort_direction(qn_dsl *d, const qn_json *v, qn_sort_key *key)
-{
-    qn_slice s;
-    QN_TRY(qn_dsl__text(d, v, &s));
-    if (!qn_slice_eq_nocase(s, "asc") && !qn_slice_eq_nocase(s, "desc"))
-        return qn_fail_at(d->make.err, QN_EINVAL, qn_dsl__at(d, v),
-                          "sort direction [%.*s] should be either [asc] or [desc]",
-                          QN_SLICE_ARG(s));
-    key->descending = qn_slice_eq_nocase(s, "desc");
-    return QN_OK;
-}
-
-static qn_status sort_missing(qn_dsl *d, const qn_json *v, qn_sort_key *key)
-{
-    qn_slice s;
-    QN_TRY(qn_dsl__text(d, v, &s));
-    if (qn_slice_eq_str(s, "_last")) {
-        key->missing = QN_MISSING_LAST;
-    } else if (qn_slice_eq_str(s, "_first")) {
-        key->missing = QN_MISSING_FIRST;
-    } else {
-        key->missing = QN_MISSING_VALUE;
-        key->missing_text = s;
-    }
-    return QN_OK;
-}
-
-/* Members of {"field": {...}}. */
-static qn_status sort_members(qn_dsl *d, const qn_json *v, qn_sort_key *key,
-                              bool *unmapped_allowed)
-{
-    const qn_json *mode = NULL;
-    for (const qn_json *m = v->first; m != NULL; m = m->next) {
-        if (qn_dsl__key_is(m, "order")) {
-            QN_TRY(sort_direction(d, m, key));
-        } else if (qn_dsl__key_is(m, "missing")) {
-            QN_TRY(sort_missing(d, m, key));
-        } else if (qn_dsl__key_is(m, "unmapped_type")) {
-            *unmapped_allowed = true;
-        } else if (qn_dsl__key_is(m, "mode")) {
-            mode = m;
-        } else {
-            return qn_fail_at(d->make.err, QN_EUNSUPPORTED, qn_dsl__at(d, m),
-                              "[sort] does not support [%.*s]", QN_SLICE_ARG(m->key));
-        }
-    }
-    if (mode == NULL) return QN_OK;
-    bool natural = mode->kind == QN_JSON_STRING &&
-                   qn_slice_eq_str(mode->string, key->descending ? "max" : "min");
-    if (natural) return QN_OK;
-    return qn_fail_at(d->make.err, QN_EUNSUPPORTED, qn_dsl__at(d, mode),
-                      "[sort] mode: a field with several values sorts by its least "
-                      "value ascending and by its greatest descending");
-}
-
-/* Binds the key to a column; *skip for an unmapped field that is allowed to be so. */
-static qn_status sort_field(qn_dsl *d, const qn_json *v, qn_slice name,
-                            bool unmapped_allowed, qn_sort_key *key, bool *skip)
-{
-    key->text = name;
-    key->kind = QN_SORT_FIELD;
-    if (qn_slice_eq_str(name, "_score")) key->kind = QN_SORT_SCORE;
-    if (qn_slice_eq_str(name, "_doc") || qn_slice_eq_str(name, "_shard_doc"))
-        key->kind = QN_SORT_DOC;
-    if (key->kind != QN_SORT_FIELD) return QN_OK;
-    key->field = qn_schema_field(d->make.env->schema, name);
-    *skip = key->field == NULL && unmapped_allowed;
-    if (*skip) return QN_OK;
-    if (key->field == NULL)
-        return qn_fail_at(d->make.err, QN_ESORT, qn_dsl__at(d, v),
-                          "No mapping found for [%.*s] in order to sort on",
-                          QN_SLICE_ARG(name));
-    if (!key->field->column)
-        return qn_fail_at(d->make.err, QN_ESORT, qn_dsl__at(d, v),
-                          "cannot sort on field [%.*s] of type [%s]: it has no column",
-                          QN_SLICE_ARG(name), qn_field_type_name(key->field->type));
-    return QN_OK;
-}
-
-typedef struct sort_list {
-    qn_sort_key *keys;
-    size_t n;
-} sort_list;
-
-static qn_status add_sort_key(qn_dsl *d, const qn_json *v, qn_slice name,
-                              const qn_json *how, sort_list *list)
-{
-    if (list->n == QN_REQUEST_SORT_KEYS_MAX)
-        return qn_fail_at(d->make.err, QN_ELIMIT, qn_dsl__at(d, v), "over %d sort keys",
-                          QN_REQUEST_SORT_KEYS_MAX);
-    qn_sort_key *key = &list->keys[list->n];
-    *key = (qn_sort_key){.missing_text = {"", 0}, .at = (uint32_t)qn_dsl__at(d, v)};
-    key->descending = qn_slice_eq_str(name, "_score");
-    bool unmapped_allowed = false, skip = false;
-    if (how != NULL && how->kind == QN_JSON_OBJECT)
-        QN_TRY(sort_members(d, how, key, &unmapped_allowed));
-    else if (how != NULL)
-        QN_TRY(sort_direction(d, how, key));
-    QN_TRY(sort_field(d, v, name, unmapped_allowed, key, &skip));
-    if (!skip) list->n++;
-    return QN_OK;
-}
-
-/* "field", "field:desc" is for URLs only; {"a": "desc", "b": {...}}. */
-static qn_status add_sort_item(qn_dsl *d, const qn_json *v, sort_list *list)
-{
-    if (v->kind == QN_JSON_STRING) return add_sort_key(d, v, v->string, NULL, list);
-    if (v->kind != QN_JSON_OBJECT)
-        return qn_fail_at(d->make.err, QN_EINVAL, qn_dsl__at(d, v),
-                          "malformed sort format, within the sort array, an object, or "
-                          "an actual string are allowed");
-    for (const qn_json *m = v->first; m != NULL; m = m->next)
-        QN_TRY(add_sort_key(d, m, m->key, m, list));
-    return QN_OK;
-}
-
-static qn_status parse_sort(qn_dsl *d, const qn_json *v, const qn_sort_key **out,
-                            size_t *count)
-{
-    sort_list list = {
-        qn_arena_array(d->make.arena, QN_REQUEST_SORT_KEYS_MAX, sizeof *list.keys), 0};
-    if (list.keys == NULL) return qn_fail(d->make.err, QN_ENOMEM, "sort");
-    if (v->kind == QN_JSON_ARRAY) {
-        for (const qn_json *i = v->first; i != NULL; i = i->next)
-            QN_TRY(add_sort_item(d, i, &list));
-    } else {
-        QN_TRY(add_sort_item(d, v, &list));
-    }
-    *out = list.keys;
-    *count = list.n;
-    return QN_OK;
-}
-
 /* ---- _source ----------------------------------------------------------------------- */
 
 static qn_status patterns(qn_dsl *d, const qn_json *v, const qn_slice **out,
@@ -276,11 +141,12 @@ static qn_status unknown_member(qn_dsl *d, const qn_json *m)
 static qn_status body_member(qn_dsl *d, const qn_json *m, qn_request *r,
                              const char *const *others)
 {
-    if (qn_dsl__key_is(m, "query") || qn_dsl__key_is(m, "knn"))
+    if (qn_dsl__key_is(m, "query") || qn_dsl__key_is(m, "knn") ||
+        qn_dsl__key_is(m, "search_after"))
         return QN_OK; /* later */
     if (qn_dsl__key_is(m, "from")) return parse_size(d, m, &r->from);
     if (qn_dsl__key_is(m, "size")) return parse_size(d, m, &r->size);
-    if (qn_dsl__key_is(m, "sort")) return parse_sort(d, m, &r->sort, &r->sort_count);
+    if (qn_dsl__key_is(m, "sort")) return qn_dsl__sort(d, m, &r->sort, &r->sort_count);
     if (qn_dsl__key_is(m, "_source")) return parse_source(d, m, &r->source);
     if (qn_dsl__key_is(m, "track_total_hits"))
         return parse_track_total(d, m, &r->track_total);
@@ -365,6 +231,7 @@ qn_status qn_dsl_parse(qn_arena *arena, const qn_query_env *env, qn_slice text,
     for (const qn_json *m = qn_json_items(body); m != NULL; m = m->next)
         QN_TRY(body_member(&d, m, r, others));
     QN_TRY(check_window(&d, r));
+    QN_TRY(qn_dsl__after(&d, qn_json_get(body, "search_after"), r));
     d.size = r->size;
     QN_TRY(body_query(&d, body, &r->query));
     *out = r;
@@ -387,5 +254,5 @@ qn_status qn_dsl_parse_sort(qn_arena *arena, const qn_query_env *env, qn_slice t
 {
     qn_dsl d;
     QN_TRY(new_parser(arena, env, text, err, &d));
-    return parse_sort(&d, node, out, count);
+    return qn_dsl__sort(&d, node, out, count);
 }

@@ -32,6 +32,12 @@ qn_dsl__builder qn_dsl__match, qn_dsl__match_phrase, qn_dsl__multi_match, qn_dsl
     qn_dsl__bool, qn_dsl__dis_max, qn_dsl__constant_score, qn_dsl__match_all,
     qn_dsl__match_none;
 
+/* The sort section; search_after, once `sort` and `from` are read (v NULL: none). */
+QN_MUST_CHECK qn_status qn_dsl__sort(qn_dsl *d, const qn_json *v,
+                                     const qn_sort_key **out, size_t *count);
+QN_MUST_CHECK qn_status qn_dsl__after(qn_dsl *d, QN_NULLABLE const qn_json *v,
+                                      qn_request *r);
+
 /* ---- reading values ---------------------------------------------------------------- */
 
 static inline bool qn_dsl__key_is(const qn_json *member, const char *key)
