@@ -140,11 +140,19 @@ QUERN_API void quern_free(void *p);
 typedef enum quern_op_kind {
     QUERN_OP_INDEX,  /* create or replace */
     QUERN_OP_CREATE, /* QN_ECONFLICT when it exists */
-    QUERN_OP_UPDATE, /* `source` is a partial document merged into the old; QN_ENODOC
-                        when absent */
+    QUERN_OP_UPDATE, /* `source` is a partial document merged into the old; when absent
+                        `upsert` is created, or QN_ENODOC */
     QUERN_OP_UPSERT, /* update, or create with the same source */
-    QUERN_OP_DELETE, /* QN_ENODOC when absent */
+    QUERN_OP_DELETE, /* QN_ENODOC when absent: taken note of all the same */
 } quern_op_kind;
+
+/* Who numbers the versions of a document. EXTERNAL: the caller, of INDEX and DELETE, with
+ * QN_ECONFLICT unless `version` is above the one that is there (GTE: not below it). */
+typedef enum quern_version_type {
+    QUERN_VERSION_INTERNAL,
+    QUERN_VERSION_EXTERNAL,
+    QUERN_VERSION_EXTERNAL_GTE,
+} quern_version_type;
 
 #define QUERN_SEQ_NONE (-1)
 
@@ -155,13 +163,27 @@ typedef struct quern_op {
     const char *source; /* a JSON object; unused for deletes */
     size_t source_size;
     int64_t if_seq_no; /* QUERN_SEQ_NONE, or write only over this sequence number */
+    quern_version_type version_type;
+    int64_t version;    /* of EXTERNAL types */
+    const char *upsert; /* of UPDATE: what is created when there is no document */
+    size_t upsert_size;
+    bool always; /* of UPDATE and UPSERT: write also when nothing would change */
 } quern_op;
+
+typedef enum quern_outcome {
+    QUERN_CREATED,
+    QUERN_UPDATED, /* or replaced */
+    QUERN_DELETED,
+    QUERN_NOOP, /* an update that changes nothing; seq_no and version are as before */
+    QUERN_NOT_FOUND, /* a delete of what is not there; its status is QN_ENODOC */
+} quern_outcome;
 
 typedef struct quern_op_result {
     qn_status status;
     qn_error error;
-    char id[513]; /* as stored, zero-terminated */
-    bool created; /* false: replaced or deleted */
+    char id[513];          /* as stored, zero-terminated */
+    quern_outcome outcome; /* of status QN_OK, and of a delete of nothing */
+    bool created;          /* outcome is QUERN_CREATED */
     int64_t seq_no, version;
 } quern_op_result;
 

@@ -68,5 +68,7 @@ QN_MUST_CHECK qn_status qn_document_key(qn_arena *arena, const qn_json *root,
  * else replaced. Appends JSON to `out`. */
 QN_MUST_CHECK qn_status qn_document_merge(const qn_json *base, const qn_json *partial,
                                           qn_buf *out, qn_error *err);
+/* Whether merging `partial` into `base` would give another document. */
+bool qn_document_changes(const qn_json *base, const qn_json *partial);
 
 #endif

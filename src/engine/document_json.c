@@ -127,3 +127,64 @@ qn_status qn_document_merge(const qn_json *base, const qn_json *partial, qn_buf 
     merge_members(&w, base, partial);
     return out->failed ? qn_fail(err, QN_ENOMEM, "document") : QN_OK;
 }
+
+/* ---- does an update change anything ------------------------------------------------------
+ */
+
+/* Of members given twice the last counts. */
+static const qn_json *member(const qn_json *object, qn_slice key)
+{
+    const qn_json *found = NULL;
+    for (const qn_json *it = qn_json_items(object); it != NULL; it = it->next)
+        if (qn_slice_eq(it->key, key)) found = it;
+    return found;
+}
+
+static bool same(const qn_json *a, const qn_json *b);
+
+/* Every member of `a` is in `b` and the same. */
+static bool contained(const qn_json *a, const qn_json *b)
+{
+    for (const qn_json *it = qn_json_items(a); it != NULL; it = it->next) {
+        const qn_json *mine = member(a, it->key), *other = member(b, it->key);
+        if (other == NULL || !same(mine, other)) return false;
+    }
+    return true;
+}
+
+static bool same(const qn_json *a, const qn_json *b)
+{
+    if (a->kind != b->kind) return false;
+    switch (a->kind) {
+    case QN_JSON_NULL:
+        return true;
+    case QN_JSON_BOOL:
+        return a->boolean == b->boolean;
+    case QN_JSON_INT:
+        return a->integer == b->integer;
+    case QN_JSON_DOUBLE:
+        return qn_slice_eq(a->raw, b->raw);
+    case QN_JSON_STRING:
+        return qn_slice_eq(a->string, b->string);
+    case QN_JSON_OBJECT:
+        return contained(a, b) && contained(b, a);
+    case QN_JSON_ARRAY:
+        break;
+    }
+    if (a->count != b->count) return false;
+    const qn_json *y = qn_json_items(b);
+    for (const qn_json *x = qn_json_items(a); x != NULL; x = x->next, y = y->next)
+        if (!same(x, y)) return false;
+    return true;
+}
+
+bool qn_document_changes(const qn_json *base, const qn_json *partial)
+{
+    for (const qn_json *it = qn_json_items(partial); it != NULL; it = it->next) {
+        const qn_json *newer = member(partial, it->key), *old = member(base, it->key);
+        if (old == NULL) return true;
+        bool objects = old->kind == QN_JSON_OBJECT && newer->kind == QN_JSON_OBJECT;
+        if (objects ? qn_document_changes(old, newer) : !same(old, newer)) return true;
+    }
+    return false;
+}

@@ -19,6 +19,7 @@
 #define QN_ENGINE_TABLE_H
 
 #include "engine/document.h"
+#include "engine/graves.h"
 #include "engine/oplog.h"
 #include "engine/write_group.h"
 #include "index/segment_builder.h"
@@ -113,7 +114,7 @@ typedef struct qn_table {
     uint32_t *positions; /* by place of a field: where its next value begins */
     size_t positions_capacity;
     qn_live_segment *image; /* the builder as of the last refresh */
-    qn_map tombstones; /* id -> version of documents deleted since the last flush */
+    qn_graves graves;
     qn_wal *wal;
     uint64_t lsn_next;
     int64_t seq_no_next;

@@ -190,7 +190,6 @@ void qn_table__reset_builder(qn_table *t)
     t->builder_deleted = (qn_delete_bits){0};
     qn_live_segment_release(t->image);
     t->image = NULL;
-    qn_map_clear(&t->tombstones);
 }
 
 /* Commits the first `kept` segments of the table, and `added` behind them when not

@@ -141,7 +141,7 @@ static void table_destroy(qn_table *t)
 {
     qn_alloc *a = t->engine->alloc;
     qn_table__reset_builder(t);
-    qn_map_deinit(&t->tombstones);
+    qn_graves_deinit(&t->graves);
     qn_wal_close(t->wal);
     for (size_t i = 0; i < t->segments.n; i++) {
         qn_live_segment_release(t->segments.p[i].live);
@@ -175,7 +175,7 @@ qn_status qn_table_open(quern *q, const char *name, qn_table **out, qn_error *er
     qn_write_group_init(&t->group);
     qn_buf_init(&t->scratch, q->alloc);
     qn_buf_init(&t->source_scratch, q->alloc);
-    qn_map_init(&t->tombstones, q->alloc);
+    qn_graves_init(&t->graves, q->alloc);
     t->name = qn_strndup(q->alloc, name, strlen(name));
     t->dir = join(q->alloc, q->tables_dir, name);
     qn_status st = t->name == NULL || t->dir == NULL

@@ -22,6 +22,8 @@ typedef struct qn_write_op {
     qn_slice id;
     qn_slice source;     /* of an update: the partial document */
     const qn_json *root; /* NULL for deletes */
+    qn_slice upsert;     /* of an update: what is created, and parsed; NULL: nothing */
+    const qn_json *upsert_root;
     qn_made_vector *made;
     size_t made_count;
     bool failed; /* the result says why */

@@ -7,10 +7,32 @@ enum { ADD_ROUNDS_MAX = 3, UPDATE_ROUNDS_MAX = 5 };
 /* ---- conflicts -----------------------------------------------------------------------
  */
 
-static qn_status check_conflict(const qn_write_op *w, const qn_place *old,
+/* The version that an id has, or had when it was deleted; -1: none that is known. */
+static int64_t known_version(qn_table *t, const qn_write_op *w, const qn_place *old)
+{
+    if (old->found) return old->version;
+    return qn_graves_version(&t->graves, w->id, qn_clock_mono_ns());
+}
+
+static qn_status check_external(qn_table *t, const qn_write_op *w, const qn_place *old,
+                                qn_error *err)
+{
+    bool gte = w->op->version_type == QUERN_VERSION_EXTERNAL_GTE;
+    int64_t known = known_version(t, w, old), given = w->op->version;
+    if (known < 0 || known < given || (gte && known == given)) return QN_OK;
+    return qn_fail(err, QN_ECONFLICT,
+                   "[%s]: version conflict, current version [%lld] is higher %s the "
+                   "one provided [%lld]",
+                   w->result->id, (long long)known, gte ? "than" : "or equal to",
+                   (long long)given);
+}
+
+static qn_status check_conflict(qn_table *t, const qn_write_op *w, const qn_place *old,
                                 qn_error *err)
 {
     int64_t wanted = w->op->if_seq_no;
+    if (w->op->version_type != QUERN_VERSION_INTERNAL)
+        return check_external(t, w, old, err);
     if (w->op->kind == QUERN_OP_CREATE && old->found)
         return qn_fail(err, QN_ECONFLICT,
                        "[%s]: version conflict, document already exists (current "
@@ -74,12 +96,11 @@ static qn_status fit_schema(qn_table *t, qn_slice id, qn_slice source,
     return qn_fail(err, QN_EINTERNAL, "the fields of the document cannot be mapped");
 }
 
-static int64_t next_version(const qn_table *t, const qn_write_op *w,
-                            const qn_place *old)
+static int64_t next_version(qn_table *t, const qn_write_op *w, const qn_place *old)
 {
-    uint64_t tomb = 0;
-    if (old->found) return old->version + 1;
-    return qn_map_get(&t->tombstones, w->id, &tomb) ? (int64_t)tomb + 1 : 1;
+    if (w->op->version_type != QUERN_VERSION_INTERNAL) return w->op->version;
+    int64_t known = known_version(t, w, old);
+    return known < 0 ? 1 : known + 1;
 }
 
 /* The log has a document that memory could not take in: reading the log again brings
@@ -124,32 +145,36 @@ static qn_status store(qn_table *t, qn_write_op *w, qn_slice source,
     if (st != QN_OK) return log_is_ahead(t, st, &why, err);
     if (old->found) QN_TRY(qn_table__mark_deleted(t, old, err));
     w->result->created = !old->found;
+    w->result->outcome = old->found ? QUERN_UPDATED : QUERN_CREATED;
     w->result->seq_no = op.seq_no;
     w->result->version = op.version;
     return QN_OK;
 }
 
+/* Deleting what is not there has a sequence number and a version too: an older write that
+ * comes late is told from it. */
 static qn_status erase(qn_table *t, qn_write_op *w, const qn_place *old, qn_error *err)
 {
-    if (!old->found)
-        return qn_fail(err, QN_ENODOC, "[%s]: document missing", w->result->id);
-    QN_TRY(qn_table__will_delete(t, old, err));
+    if (old->found) QN_TRY(qn_table__will_delete(t, old, err));
     qn_oplog_op op = {
         .type = QN_OPLOG_DELETE,
         .seq_no = t->seq_no_next,
-        .version = old->version + 1,
+        .version = next_version(t, w, old),
         .id = w->id,
     };
+    /* First, since it can fail; a version too many is remembered when the log fails. */
+    if (!qn_graves_put(&t->graves, w->id, op.version, qn_clock_mono_ns()))
+        return qn_fail(err, QN_ENOMEM, "out of memory in table %s", t->name);
     QN_TRY(qn_oplog_append(t->wal, t->lsn_next, &op, &t->scratch, err));
     t->lsn_next++;
     t->seq_no_next++;
     t->unflushed = true;
-    QN_TRY(qn_table__mark_deleted(t, old, err));
-    if (!qn_map_put(&t->tombstones, w->id, (uint64_t)op.version))
-        return qn_fail(err, QN_ENOMEM, "tombstone");
+    if (old->found) QN_TRY(qn_table__mark_deleted(t, old, err));
+    w->result->outcome = old->found ? QUERN_DELETED : QUERN_NOT_FOUND;
     w->result->seq_no = op.seq_no;
     w->result->version = op.version;
-    return QN_OK;
+    if (old->found) return QN_OK;
+    return qn_fail(err, QN_ENODOC, "[%s]: document missing", w->result->id);
 }
 
 /* ---- updates ---------------------------------------------------------------------------
@@ -163,17 +188,20 @@ static bool has_models(const qn_schema *s)
     return false;
 }
 
-/* The old document with the partial one merged in, in the arena. */
+/* The old document with the partial one merged in, in the arena; NULL: it would be the
+ * same. */
 static qn_status merge(qn_table *t, const qn_write_op *w, const qn_place *old,
                        qn_arena *arena, qn_slice *source, const qn_json **root,
                        qn_error *err)
 {
+    *root = NULL;
     qn_slice before = {0};
     QN_TRY(qn_table__source(t, old, &t->source_scratch, &before, err));
     before = qn_arena_slice(arena, before);
     if (before.p == NULL) return qn_fail(err, QN_ENOMEM, "update");
     const qn_json *base = NULL;
     QN_TRY(qn_json_parse(arena, before, &base, err));
+    if (!w->op->always && !qn_document_changes(base, w->root)) return QN_OK;
     qn_buf merged;
     qn_buf_init(&merged, arena->alloc);
     qn_status st = qn_document_merge(base, w->root, &merged, err);
@@ -204,18 +232,28 @@ static qn_status embed_unlocked(qn_table *t, qn_write_op *w, qn_slice source,
     return w->result->status;
 }
 
+static qn_status leave(qn_write_op *w, const qn_place *old)
+{
+    w->result->outcome = QUERN_NOOP;
+    w->result->seq_no = old->seq_no;
+    w->result->version = old->version;
+    return QN_OK;
+}
+
 static qn_status update(qn_table *t, qn_write_op *w, const quern_cancel *cancel,
                         qn_arena *arena, qn_error *err)
 {
     for (int round = 0; round < UPDATE_ROUNDS_MAX; round++) {
         qn_place old, again;
-        qn_slice source = w->source;
-        const qn_json *root = w->root;
+        bool upsert = w->op->kind == QUERN_OP_UPDATE;
+        qn_slice source = upsert ? w->upsert : w->source;
+        const qn_json *root = upsert ? w->upsert_root : w->root;
         QN_TRY(qn_table__find(t, w->id, &old, err));
-        if (!old.found && w->op->kind == QUERN_OP_UPDATE)
+        if (!old.found && root == NULL)
             return qn_fail(err, QN_ENODOC, "[%s]: document missing", w->result->id);
-        QN_TRY(check_conflict(w, &old, err));
+        QN_TRY(check_conflict(t, w, &old, err));
         if (old.found) QN_TRY(merge(t, w, &old, arena, &source, &root, err));
+        if (root == NULL) return leave(w, &old);
         if (!has_models(&t->schema->schema))
             return store(t, w, source, root, &old, arena, err);
         QN_TRY(embed_unlocked(t, w, source, root, cancel, arena, err));
@@ -242,7 +280,7 @@ static qn_status apply(qn_table *t, qn_write_op *w, const quern_cancel *cancel,
         return update(t, w, cancel, arena, err);
     qn_place old;
     QN_TRY(qn_table__find(t, w->id, &old, err));
-    QN_TRY(check_conflict(w, &old, err));
+    QN_TRY(check_conflict(t, w, &old, err));
     if (w->op->kind == QUERN_OP_DELETE) return erase(t, w, &old, err);
     return store(t, w, w->source, w->root, &old, arena, err);
 }
@@ -287,7 +325,7 @@ qn_status qn_table__replay(qn_table *t, const qn_oplog_op *op, qn_arena *arena,
     if (op->type == QN_OPLOG_INDEX) return replay_index(t, op, arena, err);
     QN_TRY(qn_table__find(t, op->id, &old, err));
     if (old.found) QN_TRY(qn_table__mark_deleted(t, &old, err));
-    return qn_map_put(&t->tombstones, op->id, (uint64_t)op->version)
+    return qn_graves_put(&t->graves, op->id, op->version, qn_clock_mono_ns())
                ? QN_OK
-               : qn_fail(err, QN_ENOMEM, "tombstone");
+               : qn_fail(err, QN_ENOMEM, "out of memory in table %s", t->name);
 }

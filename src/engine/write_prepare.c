@@ -37,22 +37,47 @@ static qn_status take_id(const qn_table_schema *schema, qn_write_op *w, qn_arena
     return QN_OK;
 }
 
+static qn_status parse(qn_arena *arena, const char *text, size_t size, qn_slice *source,
+                       const qn_json **root, qn_error *err)
+{
+    if (size > QN_DOCUMENT_BYTES_MAX)
+        return qn_fail(err, QN_EDOCTOOLARGE,
+                       "a document of %zu bytes, at most %d are allowed", size,
+                       QN_DOCUMENT_BYTES_MAX);
+    *source = (qn_slice){text == NULL ? "" : text, size};
+    QN_TRY(qn_json_parse(arena, *source, root, err));
+    if ((*root)->kind == QN_JSON_OBJECT) return QN_OK;
+    return qn_fail_at(err, QN_EDOCUMENT, 0, "a document must be a JSON object, not %s",
+                      qn_json_kind_name((*root)->kind));
+}
+
+static qn_status check_versioning(const quern_op *op, qn_error *err)
+{
+    if (op->version_type == QUERN_VERSION_INTERNAL) return QN_OK;
+    if (op->kind != QUERN_OP_INDEX && op->kind != QUERN_OP_DELETE)
+        return qn_fail(err, QN_EINVAL,
+                       "external versions are for index and delete operations");
+    if (op->if_seq_no != QUERN_SEQ_NONE)
+        return qn_fail(err, QN_EINVAL,
+                       "compare and write operations can not use versioning");
+    if (op->version < 0)
+        return qn_fail(
+            err, QN_EINVAL, "illegal version value [%lld] for version type [%s]",
+            (long long)op->version,
+            op->version_type == QUERN_VERSION_EXTERNAL ? "EXTERNAL" : "EXTERNAL_GTE");
+    return QN_OK;
+}
+
 static qn_status prepare(const qn_table_schema *schema, qn_write_op *w, qn_arena *arena,
                          qn_error *err)
 {
     const quern_op *op = w->op;
-    if (op->kind != QUERN_OP_DELETE || (op->id == NULL && op->source != NULL)) {
-        if (op->source_size > QN_DOCUMENT_BYTES_MAX)
-            return qn_fail(err, QN_EDOCTOOLARGE,
-                           "a document of %zu bytes, at most %d are allowed",
-                           op->source_size, QN_DOCUMENT_BYTES_MAX);
-        w->source = (qn_slice){op->source == NULL ? "" : op->source, op->source_size};
-        QN_TRY(qn_json_parse(arena, w->source, &w->root, err));
-        if (w->root->kind != QN_JSON_OBJECT)
-            return qn_fail_at(err, QN_EDOCUMENT, 0,
-                              "a document must be a JSON object, not %s",
-                              qn_json_kind_name(w->root->kind));
-    }
+    QN_TRY(check_versioning(op, err));
+    if (op->kind != QUERN_OP_DELETE || (op->id == NULL && op->source != NULL))
+        QN_TRY(parse(arena, op->source, op->source_size, &w->source, &w->root, err));
+    if (op->kind == QUERN_OP_UPDATE && op->upsert != NULL)
+        QN_TRY(parse(arena, op->upsert, op->upsert_size, &w->upsert, &w->upsert_root,
+                     err));
     return take_id(schema, w, arena, err);
 }
 

@@ -47,7 +47,8 @@ static qn_status malformed(const bulk *b, const char *what, qn_error *err)
 
 typedef struct meta {
     qn_slice index, id, op_type;
-    const qn_json *id_value, *pipeline, *version, *version_type;
+    qn_slice version_type;
+    const qn_json *id_value, *pipeline, *version;
     int64_t if_seq_no, if_primary_term;
     bool require_alias;
 } meta;
@@ -68,22 +69,19 @@ static qn_status read_meta(const bulk *b, const qn_json *v, qn_slice line, meta 
         {"require_alias", QN_MEMBER_BOOL, &m->require_alias, 0, 0},
         {"pipeline", QN_MEMBER_ANY, &m->pipeline, 0, 0},
         {"version", QN_MEMBER_ANY, &m->version, 0, 0},
-        {"version_type", QN_MEMBER_ANY, &m->version_type, 0, 0},
+        {"version_type", QN_MEMBER_STRING, &m->version_type, 0, 0},
         {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
     };
     qn_error inner = {0};
     if (qn_call_members(v, members, line, &inner) != QN_OK)
         return qn_fail(err, QN_EINVAL, "Action/metadata line [%zu]: %.400s", b->line,
                        inner.text);
-    const qn_json *refused = m->pipeline != NULL  ? m->pipeline
-                             : m->version != NULL ? m->version
-                                                  : m->version_type;
-    if (refused != NULL || m->require_alias)
+    if (m->pipeline != NULL || m->require_alias)
         return qn_fail(err, QN_EUNSUPPORTED,
-                       "Action/metadata line [%zu]: [%.*s] is not "
-                       "supported",
-                       b->line, refused == NULL ? 13 : (int)refused->key.n,
-                       refused == NULL ? "require_alias" : refused->key.p);
+                       "Action/metadata line [%zu]: [%s] is not supported", b->line,
+                       m->pipeline != NULL ? "pipeline" : "require_alias");
+    if (m->version != NULL && m->version->kind != QN_JSON_INT)
+        return malformed(b, "expected a whole number for [version]", err);
     const qn_json *id = m->id_value;
     if (id == NULL) return QN_OK;
     if (id->kind == QN_JSON_STRING)
@@ -188,6 +186,10 @@ static qn_status read_action(bulk *b, qn_slice line, qn_error *err)
         return qn_fail(err, QN_EINVAL, "Validation Failed: line [%zu]: id is missing;",
                        b->line);
     QN_TRY(read_source(b, &it, err));
+    if (!it.refused && qn_write_read_version(&it.op, m.version_type, m.version != NULL,
+                                             m.version == NULL ? 0 : m.version->integer,
+                                             &inner) != QN_OK)
+        QN_TRY(refuse(b, &it, &inner, err));
     if (m.if_primary_term != 1 && !it.refused) {
         (void)qn_fail(&inner, QN_ECONFLICT,
                       "version conflict, required primary term [%" PRId64

@@ -28,11 +28,14 @@ static qn_status number_param(const qn_call *c, const char *name, int64_t *out,
                    name, value->n > 60 ? 60 : (int)value->n, value->p);
 }
 
-/* if_seq_no and if_primary_term, which is always 1 here. */
+/* if_seq_no and if_primary_term, which is always 1 here; version and version_type. */
 static qn_status read_condition(const qn_call *c, quern_op *op, qn_error *err)
 {
-    int64_t term = 1;
+    int64_t term = 1, version = 0;
+    const qn_slice *type = qn_call_param(c, "version_type");
+    bool has_version = qn_call_param(c, "version") != NULL;
     op->if_seq_no = QUERN_SEQ_NONE;
+    QN_TRY(number_param(c, "version", &version, err));
     QN_TRY(number_param(c, "if_seq_no", &op->if_seq_no, err));
     QN_TRY(number_param(c, "if_primary_term", &term, err));
     if (term != 1)
@@ -40,7 +43,8 @@ static qn_status read_condition(const qn_call *c, quern_op *op, qn_error *err)
                        "version conflict, required primary term [%" PRId64
                        "], current primary term [1]",
                        term);
-    return QN_OK;
+    return qn_write_read_version(op, type == NULL ? (qn_slice){"", 0} : *type,
+                                 has_version, version, err);
 }
 
 static qn_status run_op(qn_call *c, const char *table, quern_op *op, qn_error *err)
@@ -49,9 +53,9 @@ static qn_status run_op(qn_call *c, const char *table, quern_op *op, qn_error *e
     quern_op_result result;
     quern_write_options o = QUERN_WRITE_OPTIONS_INIT;
     QN_TRY(qn_es_refresh_param(c, &refresh, err));
-    QN_TRY(read_condition(c, op, err));
     o.refresh = refresh;
-    o.create_table = op->kind != QUERN_OP_DELETE && op->kind != QUERN_OP_UPDATE;
+    o.create_table = op->kind != QUERN_OP_DELETE &&
+                     (op->kind != QUERN_OP_UPDATE || op->upsert != NULL);
     QN_TRY(quern_write(c->q, table, op, 1, &o, &result, err));
     bool missing = op->kind == QUERN_OP_DELETE && result.status == QN_ENODOC;
     if (result.status != QN_OK && !missing) {
@@ -81,6 +85,7 @@ static qn_status put(qn_call *c, quern_op_kind kind, qn_error *err)
     const qn_slice *op_type = qn_call_param(c, "op_type");
     if (op_type != NULL && qn_slice_eq_str(*op_type, "create"))
         op.kind = QUERN_OP_CREATE;
+    QN_TRY(read_condition(c, &op, err));
     return run_op(c, table, &op, err);
 }
 
@@ -100,6 +105,7 @@ qn_status qn_es_doc_delete(qn_call *c, qn_error *err)
     QN_TRY(qn_call_table(c, &table, err));
     qn_slice id = qn_route_arg(&c->match, "id");
     quern_op op = {.kind = QUERN_OP_DELETE, .id = id.p, .id_size = id.n};
+    QN_TRY(read_condition(c, &op, err));
     return run_op(c, table, &op, err);
 }
 
@@ -110,7 +116,8 @@ qn_status qn_es_doc_update(qn_call *c, qn_error *err)
     QN_TRY(qn_call_table(c, &table, err));
     QN_TRY(qn_call_object(c, &body, err));
     qn_slice id = qn_route_arg(&c->match, "id");
-    quern_op op = {.id = id.p, .id_size = id.n};
+    quern_op op = {.kind = QUERN_OP_UPDATE, .id = id.p, .id_size = id.n};
+    QN_TRY(read_condition(c, &op, err));
     QN_TRY(qn_write_read_update(body, c->request->body, &op, err));
     return run_op(c, table, &op, err);
 }

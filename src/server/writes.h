@@ -5,9 +5,15 @@
 
 #include "server/call.h"
 
-/* The body of an update, {"doc":{...},"doc_as_upsert":true}, into kind and source. */
+/* The body of an update, {"doc":{...},"doc_as_upsert":true}, into kind and source; the
+ * condition (if_seq_no) is read before. */
 QN_MUST_CHECK qn_status qn_write_read_update(const qn_json *body, qn_slice text,
                                              quern_op *op, qn_error *err);
+/* `version` and `version_type` ("" when absent) of an operation whose kind and condition
+ * are known. */
+QN_MUST_CHECK qn_status qn_write_read_version(quern_op *op, qn_slice type,
+                                              bool has_version, int64_t version,
+                                              qn_error *err);
 /* _index, _id, _version, result, _shards, _seq_no, _primary_term. */
 void qn_write_result_members(qn_json_writer *w, const char *table, const quern_op *op,
                              const quern_op_result *result);

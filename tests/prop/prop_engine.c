@@ -96,10 +96,29 @@ static qn_status naive_answer(const run *r, const write_op *w)
     return QN_OK;
 }
 
+static bool naive_same(const naive_doc *a, const naive_doc *b)
+{
+    char x[NAIVE_SOURCE], y[NAIVE_SOURCE];
+    naive_print(a, x);
+    naive_print(b, y);
+    return strcmp(x, y) == 0;
+}
+
 static void naive_apply(run *r, const write_op *w, const quern_op_result *got)
 {
     int place = r->t->newest[w->doc.id];
     naive_doc d = w->doc;
+    bool update = w->kind == QUERN_OP_UPDATE || w->kind == QUERN_OP_UPSERT;
+    if (place >= 0 && update) {
+        d = r->t->docs[place];
+        naive_merge(&d, &w->doc);
+        if (naive_same(&d, &r->t->docs[place])) {
+            T_EQ_I(got->outcome, QUERN_NOOP);
+            T_EQ_I(got->seq_no, d.seq_no);
+            T_EQ_I(got->version, d.version);
+            return;
+        }
+    }
     T_EQ_I(got->seq_no, r->seq_no);
     r->seq_no++;
     if (place >= 0) T_EQ_I(got->version, r->t->docs[place].version + 1);
@@ -108,10 +127,6 @@ static void naive_apply(run *r, const write_op *w, const quern_op_result *got)
         return;
     }
     T_EQ_I(got->created, place < 0);
-    if (place >= 0 && (w->kind == QUERN_OP_UPDATE || w->kind == QUERN_OP_UPSERT)) {
-        d = r->t->docs[place];
-        naive_merge(&d, &w->doc);
-    }
     d.seq_no = got->seq_no;
     d.version = got->version;
     naive_put(r->t, &d);
@@ -142,6 +157,9 @@ static void write_batch(run *r, int n)
             T_FAIL("op %d on %s: got %d (%s), want %d", ops[i].kind, ops[i].id,
                    results[i].status, results[i].error.text, want);
         if (want == QN_OK) naive_apply(r, &ops[i], &results[i]);
+        /* Deleting what is not there takes a number too. */
+        if (want == QN_ENODOC && ops[i].kind == QUERN_OP_DELETE)
+            T_EQ_I(results[i].seq_no, r->seq_no++);
     }
     r->refreshed = o.refresh;
 }

@@ -31,6 +31,8 @@ int main(void)
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_group_of_writers),
         cmocka_unit_test(test_sync_fails),
+        cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_graves),
     };
     T_ROW("engine");
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,5 +28,7 @@ void test_search_totals(void **state);
 void test_threads(void **state);
 void test_group_of_writers(void **state);
 void test_sync_fails(void **state);
+void test_outcomes(void **state);
+void test_graves(void **state);
 
 #endif

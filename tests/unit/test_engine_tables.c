@@ -75,7 +75,7 @@ static const struct {
     {"delete", QUERN_OP_DELETE, "1", NULL, -1, QN_OK, false, 5, 5, ""},
     {"delete again", QUERN_OP_DELETE, "1", NULL, -1, QN_ENODOC, false, 0, 0, ""},
     {"seq_no of none", QUERN_OP_INDEX, "1", "{}", 5, QN_ECONFLICT, false, 0, 0, ""},
-    {"version goes on", QUERN_OP_INDEX, "1", "{\"n\":5}", -1, QN_OK, true, 6, 6,
+    {"version goes on", QUERN_OP_INDEX, "1", "{\"n\":5}", -1, QN_OK, true, 7, 7,
      "{\"n\":5}"},
 };
 
@@ -88,8 +88,6 @@ void test_operations(void **state)
         fixture_begin(&f);
         fixture_table(&f, "t", MAPPING);
         for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-            /* A flush forgets tombstones, as a real delete forgets versions. */
-            if (flushed && i + 1 == sizeof steps / sizeof *steps) break;
             T_ROW(steps[i].name);
             quern_op op = op_of(steps[i].kind, steps[i].id, steps[i].source);
             op.if_seq_no = steps[i].if_seq_no;

@@ -3,6 +3,7 @@
 #include "engine_fixture.h"
 #include "test_engine.h"
 
+#include "engine/graves.h"
 #include "io/io_internal.h"
 
 #include <errno.h>
@@ -114,4 +115,132 @@ void test_sync_fails(void **state)
     T_EQ_S(source_of(&f, "t", "3"), "");
     put(&f, "t", "4", "{}");
     fixture_end(&f);
+}
+
+/* ---- operations -------------------------------------------------------------------------- */
+
+#define INT QUERN_VERSION_INTERNAL, 0
+#define EXT QUERN_VERSION_EXTERNAL
+#define GTE QUERN_VERSION_EXTERNAL_GTE
+
+/* In order, over one table; what document "1" is after each. */
+static const struct {
+    const char *name;
+    quern_op_kind kind;
+    quern_version_type type;
+    int64_t version;
+    const char *source, *upsert;
+    bool always;
+    qn_status st;
+    quern_outcome outcome;
+    int64_t want_version;
+    const char *one;
+} outcomes[] = {
+    {"update of none", QUERN_OP_UPDATE, INT, "{\"a\":1}", NULL, false, QN_ENODOC,
+     QUERN_CREATED, 0, ""},
+    {"upsert document", QUERN_OP_UPDATE, INT, "{\"a\":1}", "{\"b\":2}", false, QN_OK,
+     QUERN_CREATED, 1, "{\"b\":2}"},
+    {"no upsert when there", QUERN_OP_UPDATE, INT, "{\"a\":1}", "{\"b\":3}", false,
+     QN_OK, QUERN_UPDATED, 2, "{\"b\":2,\"a\":1}"},
+    {"noop", QUERN_OP_UPDATE, INT, "{\"a\":1}", NULL, false, QN_OK, QUERN_NOOP, 2,
+     "{\"b\":2,\"a\":1}"},
+    {"noop, given twice", QUERN_OP_UPDATE, INT, "{\"a\":7,\"a\":1}", NULL, false, QN_OK,
+     QUERN_NOOP, 2, "{\"b\":2,\"a\":1}"},
+    {"nothing at all", QUERN_OP_UPSERT, INT, "{}", NULL, false, QN_OK, QUERN_NOOP, 2,
+     "{\"b\":2,\"a\":1}"},
+    {"noop not looked for", QUERN_OP_UPDATE, INT, "{\"a\":1}", NULL, true, QN_OK,
+     QUERN_UPDATED, 3, "{\"b\":2,\"a\":1}"},
+    {"null is a change", QUERN_OP_UPDATE, INT, "{\"a\":null}", NULL, false, QN_OK,
+     QUERN_UPDATED, 4, "{\"b\":2,\"a\":null}"},
+    {"inner object", QUERN_OP_UPDATE, INT, "{\"o\":{\"x\":[\"x\",\"y\"]}}", NULL, false,
+     QN_OK, QUERN_UPDATED, 5, "{\"b\":2,\"a\":null,\"o\":{\"x\":[\"x\",\"y\"]}}"},
+    {"inner noop", QUERN_OP_UPDATE, INT, "{\"o\":{\"x\":[\"x\",\"\\u0079\"]}}", NULL,
+     false, QN_OK, QUERN_NOOP, 5, "{\"b\":2,\"a\":null,\"o\":{\"x\":[\"x\",\"y\"]}}"},
+    {"order in a list counts", QUERN_OP_UPDATE, INT, "{\"o\":{\"x\":[\"y\",\"x\"]}}",
+     NULL, false, QN_OK, QUERN_UPDATED, 6,
+     "{\"b\":2,\"a\":null,\"o\":{\"x\":[\"y\",\"x\"]}}"},
+    {"external too low", QUERN_OP_INDEX, EXT, 6, "{}", NULL, false, QN_ECONFLICT,
+     QUERN_CREATED, 0, "{\"b\":2,\"a\":null,\"o\":{\"x\":[\"y\",\"x\"]}}"},
+    {"external", QUERN_OP_INDEX, EXT, 100, "{\"a\":9}", NULL, false, QN_OK,
+     QUERN_UPDATED, 100, "{\"a\":9}"},
+    {"external again", QUERN_OP_INDEX, EXT, 100, "{}", NULL, false, QN_ECONFLICT,
+     QUERN_CREATED, 0, "{\"a\":9}"},
+    {"external_gte again", QUERN_OP_INDEX, GTE, 100, "{\"a\":8}", NULL, false, QN_OK,
+     QUERN_UPDATED, 100, "{\"a\":8}"},
+    {"external_gte below", QUERN_OP_INDEX, GTE, 99, "{}", NULL, false, QN_ECONFLICT,
+     QUERN_CREATED, 0, "{\"a\":8}"},
+    {"internal goes on", QUERN_OP_INDEX, INT, "{\"a\":7}", NULL, false, QN_OK,
+     QUERN_UPDATED, 101, "{\"a\":7}"},
+    {"external negative", QUERN_OP_INDEX, EXT, -3, "{}", NULL, false, QN_EINVAL,
+     QUERN_CREATED, 0, "{\"a\":7}"},
+    {"external create", QUERN_OP_CREATE, EXT, 200, "{}", NULL, false, QN_EINVAL,
+     QUERN_CREATED, 0, "{\"a\":7}"},
+    {"external delete", QUERN_OP_DELETE, EXT, 200, NULL, NULL, false, QN_OK,
+     QUERN_DELETED, 200, ""},
+    {"late external write", QUERN_OP_INDEX, EXT, 150, "{}", NULL, false, QN_ECONFLICT,
+     QUERN_CREATED, 0, ""},
+    {"delete of none", QUERN_OP_DELETE, INT, NULL, NULL, false, QN_ENODOC,
+     QUERN_NOT_FOUND, 201, ""},
+    {"external after it", QUERN_OP_INDEX, EXT, 300, "{\"z\":1}", NULL, false, QN_OK,
+     QUERN_CREATED, 300, "{\"z\":1}"},
+};
+
+void test_outcomes(void **state)
+{
+    (void)state;
+    /* In memory, and with every step in a segment and the table opened again. */
+    for (int flushed = 0; flushed < 2; flushed++) {
+        fixture f;
+        int64_t seq_no = -1;
+        fixture_begin(&f);
+        fixture_table(&f, "t", "{}");
+        for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
+            T_ROW(outcomes[i].name);
+            quern_op op = op_of(outcomes[i].kind, "1", outcomes[i].source);
+            op.version_type = outcomes[i].type;
+            op.version = outcomes[i].version;
+            op.upsert = outcomes[i].upsert;
+            op.upsert_size = op.upsert == NULL ? 0 : strlen(op.upsert);
+            op.always = outcomes[i].always;
+            quern_op_result r;
+            T_EQ_I(write_one(&f, "t", op, &r), outcomes[i].st);
+            bool written = r.status == QN_OK || outcomes[i].outcome == QUERN_NOT_FOUND;
+            if (written) {
+                T_EQ_I(r.outcome, outcomes[i].outcome);
+                T_EQ_I(r.version, outcomes[i].want_version);
+                if (r.outcome != QUERN_NOOP) seq_no++;
+                T_EQ_I(r.seq_no, seq_no);
+            }
+            T_EQ_S(source_of(&f, "t", "1"), outcomes[i].one);
+            if (flushed) T_CALL(quern_flush(f.q, "t", &f.err), &f.err);
+        }
+        fixture_end(&f);
+    }
+}
+
+/* Versions of deleted documents: forgotten after 60 to 120 seconds, by a clock that the
+ * test turns, and when there are too many. */
+void test_graves(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int64_t put_s, look_s, want;
+    } rows[] = {
+        {"at once", 0, 0, 7},        {"a second before", 0, 59, 7},
+        {"second minute", 0, 61, 7}, {"long after", 0, 1000, -1},
+        {"put late", 59, 119, 7},
+    };
+    static const int64_t s = 1000000000;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].name);
+        qn_graves g;
+        qn_graves_init(&g, qn_alloc_heap());
+        T_OK(qn_graves_put(&g, QN_SLICE_LIT("first"), 1, 0));
+        T_OK(qn_graves_put(&g, QN_SLICE_LIT("x"), 7, rows[i].put_s * s));
+        T_EQ_I(qn_graves_version(&g, QN_SLICE_LIT("x"), rows[i].look_s * s),
+               rows[i].want);
+        T_EQ_I(qn_graves_version(&g, QN_SLICE_LIT("y"), rows[i].look_s * s), -1);
+        qn_graves_deinit(&g);
+    }
 }
