@@ -235,25 +235,27 @@ size_t qn_pool__bytes(const byte_pool *p);
 /* `size` bytes (at most POOL_PAGE) at *place; NULL when out of memory. */
 uint8_t *qn_pool__take(byte_pool *p, uint32_t size, uint32_t *place);
 
-/* A distinct term of a field, with the chain of chunks its occurrences lie in; one cache
- * line. One occurrence is a varint (gap to the document before) << 1 | 1 and the position,
- * or, in the same document, (gap to the position before) << 1; without positions the gap
- * of documents alone. A chunk ends in the place of the next one. */
-enum { TERM_INLINE = 32, TERM_PAGE = 256 };
+/* A distinct term of a field, with the chain that its occurrences lie in; one cache line.
+ * One occurrence is a varint (gap to the document before) << 1 | 1 and the position, or,
+ * in the same document, (gap to the position before) << 1; without positions the gap of
+ * documents alone. The chain begins in the term itself, where all of a rare term's lies,
+ * and goes on in chunks, each ending in the place of the next one. */
+enum { TERM_INLINE = 16, TERM_HEAD = 16, TERM_PAGE = 256 };
 typedef struct pending_term {
     uint32_t size;
     uint32_t last_doc, last_position; /* doc_count == 0: none yet */
     uint32_t doc_count;
     uint32_t pos_count; /* a chain has a byte or more for each, and under 4 GB */
     uint32_t first;     /* place of the first chunk */
-    uint32_t at;        /* place to write at */
-    uint16_t room;      /* bytes left before the link */
-    uint8_t level;      /* size of the current chunk: see chunk_size() */
+    uint32_t at;        /* where to write: in `head` while level is 0, else a place */
+    uint16_t room;      /* bytes left there */
+    uint8_t level;      /* 0: no chunk yet; else its size: see chunk_size() */
     uint8_t zero;
     union {
         char in_place[TERM_INLINE]; /* up to TERM_INLINE bytes */
         const char *elsewhere;      /* more: in the pool of names */
     } bytes;
+    uint8_t head[TERM_HEAD];
 } pending_term;
 
 _Static_assert(sizeof(pending_term) == 64, "a term is a cache line");

@@ -115,6 +115,7 @@ static qn_status add_term(term_table *t, byte_pool *names, uint64_t *slot,
     }
     if (bytes.n > 0) memcpy(copy, bytes.p, bytes.n);
     term->size = (uint32_t)bytes.n;
+    term->room = TERM_HEAD;
     *index = t->count++;
     *slot = (hash >> 32 << 32) | t->count;
     return QN_OK;
@@ -166,19 +167,17 @@ static uint32_t chunk_size(uint8_t level)
     return (uint32_t)FIRST_CHUNK << level;
 }
 
-/* Writes `n` bytes that do not fit the current chunk: the rest of it, a link, and the
- * next chunk, twice the size. Takes the memory first, so that a failure changes
- * nothing. */
+/* Writes `n` bytes that do not fit what is left: the rest of it, a link, and the next
+ * chunk, twice the size. Takes the memory first, so that a failure changes nothing. */
 static qn_status append_across(pending_term *t, byte_pool *chunks, const uint8_t *bytes,
                                uint32_t n, qn_error *err)
 {
-    bool fresh = t->doc_count == 0;
-    uint8_t level = fresh || t->level == LEVEL_MAX ? t->level : (uint8_t)(t->level + 1);
-    uint32_t place = 0;
+    uint8_t level = t->level == LEVEL_MAX ? LEVEL_MAX : (uint8_t)(t->level + 1);
+    uint32_t place = 0, head = t->room;
     uint8_t *next = qn_pool__take(chunks, chunk_size(level), &place);
     if (next == NULL) return no_memory(err);
-    uint32_t head = fresh ? 0 : t->room;
-    if (fresh) {
+    if (t->level == 0) {
+        memcpy(t->head + t->at, bytes, head);
         t->first = place;
     } else {
         uint8_t *old = pool_at(chunks, t->at);
@@ -198,7 +197,7 @@ static inline qn_status append(pending_term *t, byte_pool *chunks, const uint8_t
                                uint32_t n, qn_error *err)
 {
     if (n > t->room) return append_across(t, chunks, bytes, n, err);
-    uint8_t *out = pool_at(chunks, t->at);
+    uint8_t *out = t->level == 0 ? t->head + t->at : pool_at(chunks, t->at);
     if (n <= 8 && t->room >= 8) {
         qn_store64(out, qn_load64(bytes));
     } else {
@@ -264,8 +263,7 @@ qn_status qn_term_table__add(term_table *t, byte_pool *names, byte_pool *chunks,
         uint32_t index = 0;
         QN_TRY(intern(t, names, hashes[i], tokens[i].term, &index, err));
         terms[i] = qn_term_at(t, index);
-        if (terms[i]->doc_count > 0)
-            __builtin_prefetch(pool_at(chunks, terms[i]->at), 1);
+        if (terms[i]->level > 0) __builtin_prefetch(pool_at(chunks, terms[i]->at), 1);
     }
     for (size_t i = 0; i < n; i++)
         QN_TRY(occur(terms[i], chunks, doc, tokens[i].position, true, err));
@@ -308,19 +306,20 @@ static bool make_room(decoded_term *d, const pending_term *t)
     return true;
 }
 
-/* The chain as one run of bytes: in its place when it is one chunk, else a copy. The
- * chunk that holds the place to write at is the last one. */
+/* The chain as one run of bytes: in its place when the term holds it all, else a copy.
+ * The chunk that holds the place to write at is the last one. */
 static bool join_chunks(const pending_term *t, const byte_pool *chunks, qn_buf *out,
                         const uint8_t **begin, const uint8_t **end)
 {
     if (t->level == 0) {
-        *begin = pool_at(chunks, t->first);
-        *end = *begin + (t->at - t->first);
+        *begin = t->head;
+        *end = t->head + t->at;
         return true;
     }
     qn_buf_reset(out);
+    qn_buf_add(out, t->head, TERM_HEAD);
     uint32_t place = t->first;
-    for (uint8_t level = 0;;
+    for (uint8_t level = 1;;
          level = level == LEVEL_MAX ? level : (uint8_t)(level + 1)) {
         uint32_t size = chunk_size(level) - LINK;
         const uint8_t *chunk = pool_at(chunks, place);
@@ -336,7 +335,7 @@ static bool join_chunks(const pending_term *t, const byte_pool *chunks, qn_buf *
 
 void qn_term__expect_chain(const pending_term *t, const byte_pool *chunks)
 {
-    if (t->doc_count > 0) __builtin_prefetch(pool_at(chunks, t->first));
+    if (t->level > 0) __builtin_prefetch(pool_at(chunks, t->first));
 }
 
 /* One number; most have one byte. */
