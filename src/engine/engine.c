@@ -239,16 +239,21 @@ static qn_table *open_table_at(quern *q, size_t i)
     return t;
 }
 
-/* Under `write`. A refresh is put off where it would be repeated soon and nobody looks:
- * while documents keep coming and nobody has searched for a while. */
+/* Under `write`. A refresh is put off after one that took long, and for longer where it
+ * would be repeated soon and nobody looks: while documents keep coming and nobody has
+ * searched for a while. */
 static bool refresh_due(qn_table *t)
 {
-    int64_t now = qn_clock_mono_ns();
+    int64_t now = qn_clock_mono_ns(), took = atomic_load(&t->refresh_took_ns);
+    int64_t since = now - atomic_load(&t->refreshed_at_ns);
     bool still = t->seq_no_next == t->seq_no_seen;
     bool searched = now - atomic_load(&t->searched_at_ns) < searched_ns;
     t->seq_no_seen = t->seq_no_next;
-    return now >= atomic_load(&t->refresh_at_ns) &&
-           (still || searched || now >= atomic_load(&t->refresh_unseen_at_ns));
+    if (still || searched) return since >= 5 * took;
+    /* Some five nanoseconds a byte: what the next one will take at least. */
+    size_t bytes = t->builder == NULL ? 0 : qn_segment_builder_bytes(t->builder);
+    int64_t guess = 5 * (int64_t)bytes;
+    return since >= 40 * (guess > took ? guess : took);
 }
 
 static void maintain(qn_table *t)

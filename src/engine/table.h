@@ -125,11 +125,11 @@ typedef struct qn_table {
     qn_status broken; /* why the table takes no more writes; QN_OK: it does */
     qn_error broken_error;
     qn_buf scratch, source_scratch;
+    qn_arena words; /* of the document being added */
 
-    /* When the thread that refreshes may do so, sparing the builder too many images:
-     * where searches are about, and where there are none. */
-    atomic_llong refresh_at_ns, refresh_unseen_at_ns;
-    atomic_llong searched_at_ns;
+    /* The thread that refreshes spares the builder too many images: when the last was
+     * ready, how long it took, when somebody last searched. */
+    atomic_llong refreshed_at_ns, refresh_took_ns, searched_at_ns;
     int64_t seq_no_seen; /* what the next write would have had at the last look */
 
     qn_write_group group; /* has its own lock, never held with another */

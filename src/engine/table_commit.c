@@ -169,8 +169,8 @@ qn_status qn_table__refresh(qn_table *t, qn_error *err)
     qn_table_snapshot_release(old);
     t->changed = false;
     int64_t now = qn_clock_mono_ns();
-    atomic_store(&t->refresh_at_ns, now + 5 * (now - began));
-    atomic_store(&t->refresh_unseen_at_ns, now + 40 * (now - began));
+    atomic_store(&t->refreshed_at_ns, now);
+    atomic_store(&t->refresh_took_ns, now - began);
     return QN_OK;
 }
 

@@ -209,10 +209,8 @@ qn_status qn_table__feed(qn_table *t, qn_slice id, const qn_document *d,
     t->changed = true;
     /* An arena of its own: token lists are large, and memory used a moment ago is
      * still in the cache. */
-    qn_arena words;
-    qn_arena_init(&words, t->engine->alloc, 0);
-    qn_status st = feed_all(t, doc, d, source, made, made_count, &words, err);
-    qn_arena_deinit(&words);
+    qn_status st = feed_all(t, doc, d, source, made, made_count, &t->words, err);
+    qn_arena_reset(&t->words);
     if (st != QN_OK) {
         t->docs.p[doc].half = true;
         (void)qn_delete_bits_set(t->engine->alloc, &t->builder_deleted, doc);

@@ -155,6 +155,7 @@ static void table_destroy(qn_table *t)
     qn_table_schema_release(t->schema);
     qn_buf_deinit(&t->scratch);
     qn_buf_deinit(&t->source_scratch);
+    qn_arena_deinit(&t->words);
     (void)pthread_mutex_destroy(&t->write);
     (void)pthread_mutex_destroy(&t->current_lock);
     qn_write_group_deinit(&t->group);
@@ -176,6 +177,7 @@ qn_status qn_table_open(quern *q, const char *name, qn_table **out, qn_error *er
     qn_buf_init(&t->scratch, q->alloc);
     qn_buf_init(&t->source_scratch, q->alloc);
     qn_graves_init(&t->graves, q->alloc);
+    qn_arena_init(&t->words, q->alloc, 0);
     t->name = qn_strndup(q->alloc, name, strlen(name));
     t->dir = join(q->alloc, q->tables_dir, name);
     qn_status st = t->name == NULL || t->dir == NULL

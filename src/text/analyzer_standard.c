@@ -12,6 +12,10 @@
 
 #include <unicode/uchar.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 /* What a byte is to the fast loop. */
 enum kind {
     OTHER,      /* begins no word, ends every word */
@@ -171,7 +175,7 @@ static size_t stem_other(char *term, size_t n)
 
 /* The term of `n` bytes stands at r->term in lower case; takes it through the filters
  * of the analyzer and into the list. */
-static bool emit(run *r, const qn_word *word, size_t n)
+static inline bool emit(run *r, const qn_word *word, size_t n)
 {
     uint32_t position = r->position++;
     if (r->english) {
@@ -240,6 +244,41 @@ static size_t scan_ascii(const run *r, size_t at, bool *has_letter)
     return i;
 }
 
+#ifdef __SSE2__
+/* As scan_ascii(), for the words that most are: under 16 letters and digits, then a byte
+ * that ends every word. 0 for any other. */
+static inline size_t scan_simple(const run *r, size_t at, bool *has_letter)
+{
+    const unsigned char *p = (const unsigned char *)r->text.p + at;
+    if (r->text.n - at < 16) return 0;
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i blank = _mm_set1_epi8(0x20);
+    /* x in [a, a + n) as one signed comparison: x - a - 128 < n - 128. */
+    __m128i letters = _mm_cmplt_epi8(
+        _mm_add_epi8(_mm_or_si128(bytes, blank), _mm_set1_epi8((char)(0x80 - 'a'))),
+        _mm_set1_epi8(-128 + 26));
+    __m128i digits =
+        _mm_cmplt_epi8(_mm_add_epi8(bytes, _mm_set1_epi8((char)(0x80 - '0'))),
+                       _mm_set1_epi8(-128 + 10));
+    unsigned letter_bits = (unsigned)_mm_movemask_epi8(letters);
+    unsigned word_bits = letter_bits | (unsigned)_mm_movemask_epi8(digits);
+    if (word_bits == 0xFFFF) return 0;
+    unsigned n = (unsigned)__builtin_ctz(~word_bits);
+    uint8_t after = kinds[p[n]];
+    if (after != OTHER && after != MARK) return 0;
+    __m128i lower = _mm_or_si128(bytes, _mm_and_si128(letters, blank));
+    _mm_storeu_si128((__m128i *)(void *)r->term, lower);
+    *has_letter = (letter_bits & ((1u << n) - 1)) != 0;
+    return n;
+}
+#else
+static inline size_t scan_simple(const run *r, size_t at, bool *has_letter)
+{
+    (void)r, (void)at, (void)has_letter;
+    return 0;
+}
+#endif
+
 static qn_status run_all(run *r, qn_error *err)
 {
     const unsigned char *p = (const unsigned char *)r->text.p;
@@ -251,7 +290,8 @@ static qn_status run_all(run *r, qn_error *err)
         if (kind == LETTER || kind == DIGIT) {
             if (!reserve_term(r, QN_TOKEN_UNITS_MAX)) return qn_text__no_memory(err);
             bool has_letter = false;
-            uint32_t length = (uint32_t)scan_ascii(r, at, &has_letter);
+            uint32_t length = (uint32_t)scan_simple(r, at, &has_letter);
+            if (length == 0) length = (uint32_t)scan_ascii(r, at, &has_letter);
             if (length > 0) {
                 uint32_t end = at + length;
                 qn_word word = {at,
