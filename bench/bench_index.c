@@ -208,62 +208,189 @@ static qn_segment *write_image(qn_segment_builder *b, const corpus *c)
 
 /* ---- walking --------------------------------------------------------------------------- */
 
-typedef struct tally {
-    uint64_t postings, positions, terms;
-    double score;
-} tally;
+enum { LONG_LIST = 1000, SEEK_GAP = 2000 };
 
-static void walk_term(const qn_segment *seg, const qn_term *term, bool positions,
-                      const uint8_t *norms, qn_bm25_term *scorer, qn_arena *arena,
-                      tally *sum)
+typedef struct walk {
+    const qn_segment *seg;
+    qn_arena *arena;
+    qn_bm25_field stats;
+    qn_bm25_term scorer;
+    uint64_t count;
+    double check;
+} walk;
+
+static void open_list(walk *w, const qn_term *term, qn_postings *p)
+{
+    qn_error err = {0};
+    check(qn_segment_postings_open(w->seg, term, QN_POSTINGS_LAZY, w->arena, p, &err),
+          &err);
+}
+
+static void walk_docs(walk *w, const qn_term *term)
 {
     qn_error err = {0};
     qn_postings p;
-    check(qn_segment_postings(seg, term, arena, &p, &err), &err);
-    while (p.doc != QN_DOC_END && !positions) {
-        const uint32_t *docs = NULL, *freqs = NULL;
+    for (open_list(w, term, &p); p.doc != QN_DOC_END;
+         check(qn_postings_next_block(&p, &err), &err)) {
+        const uint32_t *docs = NULL;
         size_t n = 0;
-        qn_postings_rest(&p, &docs, &freqs, &n);
-        for (size_t i = 0; i < n; i++)
-            sum->score +=
-                (double)qn_bm25_score(scorer, (float)freqs[i], norms[docs[i]]);
-        sum->postings += n;
-        check(qn_postings_next_block(&p, &err), &err);
-    }
-    while (p.doc != QN_DOC_END) {
-        const uint32_t *at = NULL;
-        size_t n = 0;
-        check(qn_postings_positions(&p, &at, &n, &err), &err);
-        sum->positions += n;
-        sum->score += at[n - 1];
-        check(qn_postings_next(&p, &err), &err);
+        qn_postings_rest_docs(&p, &docs, &n);
+        w->check += docs[n - 1];
+        w->count += n;
     }
 }
 
-static tally walk_terms(const qn_segment *seg, bool positions)
+static void walk_scores(walk *w, const qn_term *term)
 {
     qn_error err = {0};
-    const uint8_t *norms = NULL;
-    const qn_segment_field *f = qn_segment_field_of(seg, 1);
-    qn_bm25_field stats;
-    qn_bm25_term scorer;
-    tally sum = {0};
-    check(qn_segment_norms(seg, 1, &norms, &err), &err);
-    qn_bm25_field_init(&stats, QN_BM25_K1, QN_BM25_B, f->sum_total_term_freq,
-                       f->doc_count);
-    qn_bm25_term_init(&scorer, &stats, 1.0f, 1.0f);
+    qn_postings p;
+    for (open_list(w, term, &p); p.doc != QN_DOC_END;
+         check(qn_postings_next_block(&p, &err), &err)) {
+        const uint32_t *docs = NULL, *freqs = NULL;
+        const uint8_t *norms = NULL;
+        size_t n = 0;
+        float scores[QN_POSTINGS_BLOCK];
+        check(qn_postings_rest3(&p, &docs, &freqs, &norms, &n, &err), &err);
+        qn_bm25_scores(p.kernels, &w->scorer, freqs, norms, n, scores);
+        w->check += (double)scores[n - 1];
+        w->count += n;
+    }
+}
+
+/* The bits of all documents, a window of 4096 after the other. */
+static void walk_bits(walk *w, const qn_term *term)
+{
+    qn_error err = {0};
+    qn_postings p;
+    uint32_t limit = qn_segment_doc_count(w->seg);
+    open_list(w, term, &p);
+    for (uint32_t base = 0; base < limit; base += 4096) {
+        uint64_t bits[64] = {0};
+        check(qn_postings_or_bits(&p, base, base + 4096, bits, &err), &err);
+        w->check += (double)(bits[0] & 1);
+    }
+    w->count += term->doc_freq;
+}
+
+static void walk_positions(walk *w, const qn_term *term)
+{
+    qn_error err = {0};
+    qn_postings p;
+    for (open_list(w, term, &p); p.doc != QN_DOC_END;
+         check(qn_postings_next(&p, &err), &err)) {
+        const uint32_t *at = NULL;
+        size_t n = 0;
+        check(qn_postings_positions(&p, &at, &n, &err), &err);
+        w->count += n;
+        w->check += at[n - 1];
+    }
+}
+
+static void walk_seeks(walk *w, const qn_term *term)
+{
+    qn_error err = {0};
+    qn_postings p;
+    for (open_list(w, term, &p); p.doc != QN_DOC_END; w->count++) {
+        check(qn_postings_seek(&p, p.doc + SEEK_GAP, &err), &err);
+        w->check += p.doc == QN_DOC_END ? 0 : p.doc;
+    }
+}
+
+static void walk_bounds(walk *w, const qn_term *term)
+{
+    qn_postings p;
+    open_list(w, term, &p);
+    for (uint32_t at = 0, n = qn_segment_doc_count(w->seg); at < n; at += 4096) {
+        w->check += (double)qn_postings_bound_between(&p, at, at + 4096, &w->scorer);
+        w->count++;
+    }
+}
+
+static void walk_best(walk *w, const qn_term *term)
+{
+    qn_error err = {0};
+    qn_postings p;
+    qn_postings_top top;
+    open_list(w, term, &p);
+    check(qn_postings_best(&p, w->arena, &top, &err), &err);
+    for (size_t i = 0; i < top.n; i++)
+        w->check += (double)qn_bm25_score(&w->scorer, (float)top.entries[i].freq,
+                                          top.entries[i].norm);
+    w->count += top.n > 0;
+}
+
+static void walk_open(walk *w, const qn_term *term)
+{
+    qn_postings p;
+    open_list(w, term, &p);
+    w->check += p.doc;
+    w->count++;
+}
+
+static const struct {
+    const char *name, *unit;
+    void (*walk)(walk *w, const qn_term *term);
+} walks[] = {
+    {"open", "lists", walk_open},       {"docs", "postings", walk_docs},
+    {"score", "postings", walk_scores}, {"bits", "postings", walk_bits},
+    {"seek", "seeks", walk_seeks},      {"bounds", "windows", walk_bounds},
+    {"best", "lists", walk_best},       {"positions", "positions", walk_positions},
+};
+
+/* Lists of `least` documents and more, all of them, the fastest of several rounds. */
+static void walk_lists(walk *w, size_t which, const qn_term *terms, size_t n,
+                       uint32_t least, uint32_t most)
+{
+    enum { ROUNDS = 7 };
+    double best = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        w->count = 0;
+        w->check = 0;
+        int64_t start = qn_clock_cpu_ns();
+        for (size_t i = 0; i < n; i++) {
+            if (terms[i].doc_freq < least || terms[i].doc_freq > most) continue;
+            walks[which].walk(w, &terms[i]);
+        }
+        double t = seconds_since(start);
+        if (round == 0 || t < best) best = t;
+        qn_arena_deinit(w->arena);
+        qn_arena_init(w->arena, heap(), 0);
+    }
+    printf("{\"bench\":\"index_%s\",\"df_from\":%u,\"%s\":%llu,\"M_per_s\":%.1f,"
+           "\"ns_each\":%.2f,\"check\":%.9g}\n",
+           walks[which].name, least, walks[which].unit, (unsigned long long)w->count,
+           (double)w->count * 1e-6 / best, best * 1e9 / (double)w->count, w->check);
+}
+
+static void walk_all(const qn_segment *seg)
+{
+    qn_error err = {0};
     qn_arena arena;
     qn_arena_init(&arena, heap(), 0);
+    walk w = {.seg = seg, .arena = &arena};
+    const qn_segment_field *f = qn_segment_field_of(seg, 1);
+    qn_bm25_field_init(&w.stats, QN_BM25_K1, QN_BM25_B, f->sum_total_term_freq,
+                       f->doc_count);
+    qn_bm25_term_init(&w.scorer, &w.stats, 1.0f, 1.0f);
+    qn_term *terms = qn_new_array(heap(), f->term_count, sizeof *terms);
+    if (terms == NULL) exit(1);
+    size_t n = 0;
     qn_terms t;
+    int64_t start = qn_clock_cpu_ns();
     check(qn_terms_init(&t, seg, 1, heap(), QN_SLICE_LIT(""), &err), &err);
-    for (; !t.at_end; check(qn_terms_next(&t, &err), &err)) {
-        sum.terms++;
-        if (t.term.doc_freq < 1000) continue; /* lists, not look-ups */
-        walk_term(seg, &t.term, positions, norms, &scorer, &arena, &sum);
-    }
+    for (; !t.at_end; check(qn_terms_next(&t, &err), &err)) terms[n++] = t.term;
     qn_terms_deinit(&t);
+    printf("{\"bench\":\"index_terms\",\"terms\":%zu,\"ns_each\":%.1f}\n", n,
+           seconds_since(start) * 1e9 / (double)n);
+    uint32_t dense = qn_segment_doc_count(seg) / 20;
+    walk_lists(&w, 0, terms, n, 2, QN_POSTINGS_BLOCK - 1);
+    for (size_t i = 0; i < sizeof walks / sizeof *walks; i++)
+        walk_lists(&w, i, terms, n, LONG_LIST, UINT32_MAX);
+    walk_lists(&w, 1, terms, n, dense, UINT32_MAX);
+    walk_lists(&w, 2, terms, n, dense, UINT32_MAX);
+    walk_lists(&w, 3, terms, n, dense, UINT32_MAX);
+    qn_delete(heap(), terms);
     qn_arena_deinit(&arena);
-    return sum;
 }
 
 static void look_up(const qn_segment *seg, const corpus *c)
@@ -337,16 +464,7 @@ int main(int argc, char **argv)
         make_corpus(&c);
     qn_segment_builder *b = build(&c);
     qn_segment *seg = write_image(b, &c);
-    for (int run = 0; run < 2; run++) {
-        int64_t start = qn_clock_cpu_ns();
-        tally sum = walk_terms(seg, run == 1);
-        double t = seconds_since(start);
-        uint64_t n = run == 1 ? sum.positions : sum.postings;
-        printf("{\"bench\":\"index_%s\",\"count\":%llu,\"M_per_s\":%.1f,"
-               "\"check\":%.6g}\n",
-               run == 1 ? "positions" : "score", (unsigned long long)n,
-               (double)n * 1e-6 / t, sum.score);
-    }
+    walk_all(seg);
     look_up(seg, &c);
     store_and_fetch(&c);
     qn_segment_close(seg);
