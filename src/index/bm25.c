@@ -13,8 +13,7 @@ enum { NORM_EXACT = 24 };
 void qn_bm25_scores(const qn_kernels *kernels, const qn_bm25_term *t,
                     const uint32_t *freqs, const uint8_t *norms, size_t n, float *out)
 {
-    (void)kernels;
-    for (size_t i = 0; i < n; i++) out[i] = qn_bm25_score(t, (float)freqs[i], norms[i]);
+    kernels->lists->bm25(t->weight, t->inverse, freqs, norms, n, out);
 }
 
 uint8_t qn_bm25_norm(uint32_t length)

@@ -63,7 +63,7 @@ static void put_stream(const uint32_t *values, size_t n, unsigned bits, uint8_t 
     for (size_t i = 0; i < n; i++) put_bits(out, i * bits, values[i] & mask_of(bits));
 }
 
-/* `in` has 8 readable bytes behind the stream. */
+/* `in` has slack. */
 static void get_stream(const uint8_t *in, size_t n, unsigned bits, uint32_t *values)
 {
     uint64_t mask = mask_of(bits);
@@ -149,14 +149,10 @@ const uint8_t *qn_pack__get(const qn_lists *k, const uint8_t *at, const uint8_t 
     unsigned bits = head & 0x7Fu;
     size_t size = stream_size(n, bits);
     if (bits > 32 || size > (size_t)(limit - at)) return NULL;
-    if (n == QN_PACK_COUNT) {
+    if (n == QN_PACK_COUNT)
         k->unpack(at, bits, values);
-    } else {
-        uint8_t room[QN_PACK_MAX + 8];
-        memcpy(room, at, size);
-        memset(room + size, 0, 8);
-        get_stream(room, n, bits, values);
-    }
+    else
+        get_stream(at, n, bits, values);
     at += size;
     return head & EXCEPTIONS ? patch(at, limit, bits, n, values) : at;
 }
@@ -208,73 +204,39 @@ size_t qn_set__put(const uint32_t *values, size_t n, uint32_t base, uint64_t spa
     return size;
 }
 
-enum { WORDS = QN_SET_MAX / 8 };
-
-static bool in_order(const qn_lists *k, size_t n, uint32_t base, uint64_t span,
-                     const uint32_t *values)
-{
-    return values[0] >= base && values[n - 1] - base < span && k->ascending(values, n);
-}
-
-static bool get_bitmap(const qn_lists *k, const uint8_t *in, size_t n, uint32_t base,
-                       uint64_t span, uint32_t *values)
-{
-    uint64_t words[QN_PACK_COUNT * 4 / 64] = {0};
-    size_t used = (size_t)(span + 63) / 64, ones = 0;
-    memcpy(words, in, (size_t)(span + 7) / 8);
-    for (size_t i = 0; i < used; i++) ones += (size_t)__builtin_popcountll(words[i]);
-    if (ones != n) return false;
-    (void)k->set_bits(words, used, values);
-    for (size_t i = 0; i < n; i++) values[i] += base;
-    return values[n - 1] - base < span;
-}
-
-/* 128 numbers: low bits in lanes, high ones behind them from a byte on. */
-static bool get_block(const qn_lists *k, const uint8_t *in, uint32_t base,
-                      uint64_t span, uint32_t *values)
-{
-    unsigned low = low_bits(QN_PACK_COUNT, span);
-    size_t bytes = (high_bits(QN_PACK_COUNT, span, low) + 7) / 8, ones = 0;
-    uint64_t words[QN_PACK_COUNT * 3 / 64] = {0};
-    uint32_t lows[QN_PACK_COUNT];
-    memcpy(words, in + (size_t)16 * low, bytes);
-    size_t used = (bytes + 7) / 8;
-    for (size_t i = 0; i < used; i++) ones += (size_t)__builtin_popcountll(words[i]);
-    if (ones != QN_PACK_COUNT) return false;
-    (void)k->set_bits(words, used, values);
-    k->unpack(in, low, lows);
-    k->join(values, lows, low, base);
-    return in_order(k, QN_PACK_COUNT, base, span, values);
-}
-
-/* Fewer: one stream. */
-static bool get_few(const qn_lists *k, const uint8_t *in, size_t n, uint32_t base,
-                    uint64_t span, uint32_t *values)
+/* Fewer than a block: low bits and high parts in one stream. */
+static bool get_few(const uint8_t *in, size_t n, uint32_t base, uint64_t span,
+                    uint32_t *values)
 {
     unsigned low = low_bits(n, span);
-    size_t bits = n * low + high_bits(n, span, low), first = n * low;
-    uint64_t words[WORDS + 2];
-    size_t bytes = (bits + 7) / 8;
-    memcpy(words, in, bytes);
-    memset((uint8_t *)words + bytes, 0, 16);
-    get_stream((const uint8_t *)words, n, low, values);
-    size_t found = 0;
-    for (size_t w = first / 64; w * 64 < bits; w++) {
-        uint64_t left = words[w];
-        if (w == first / 64) left &= UINT64_MAX << (first % 64);
-        for (; left != 0 && found < n; left &= left - 1, found++) {
-            size_t place = w * 64 + (size_t)__builtin_ctzll(left) - first;
-            values[found] += base + ((uint32_t)(place - found) << low);
+    get_stream(in, n, low, values);
+    size_t at = n * low, end = at + high_bits(n, span, low), found = 0;
+    uint32_t passed = 0; /* bits of high parts */
+    while (at < end) {
+        uint64_t left = qn_load64(in + at / 8) >> (at % 8); /* 57 bits at least */
+        size_t fresh = end - at < 56 ? end - at : 56;
+        left &= ((uint64_t)1 << fresh) - 1;
+        for (; left != 0; left &= left - 1, found++) {
+            if (found == n) return false;
+            uint32_t place = passed + (uint32_t)__builtin_ctzll(left);
+            values[found] += base + ((place - (uint32_t)found) << low);
         }
-        if (left != 0) return false;
+        passed += (uint32_t)fresh;
+        at += fresh;
     }
-    return found == n && in_order(k, n, base, span, values);
+    if (found != n) return false;
+    bool ordered = true;
+    for (size_t i = 1; i < n; i++) ordered &= values[i] > values[i - 1];
+    return ordered && values[0] >= base && values[n - 1] - base < span;
 }
 
 bool qn_set__get(const qn_lists *k, const uint8_t *in, size_t n, uint32_t base,
                  uint64_t span, uint32_t *values)
 {
-    if (qn_set__is_bitmap(n, span)) return get_bitmap(k, in, n, base, span, values);
-    if (n == QN_PACK_COUNT) return get_block(k, in, base, span, values);
-    return get_few(k, in, n, base, span, values);
+    if (qn_set__is_bitmap(n, span))
+        return k->set_bits(in, (size_t)span, n, base, values) == n;
+    if (n < QN_PACK_COUNT) return get_few(in, n, base, span, values);
+    unsigned low = low_bits(n, span);
+    return k->elias_fano(in, low, high_bits(n, span, low), base, values) &&
+           values[0] >= base && values[n - 1] - base < span;
 }

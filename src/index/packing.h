@@ -12,6 +12,9 @@
  * unary; two bits a number above the least possible for clusters and none at all. The
  * size follows from n and span, so it is stored nowhere.
  *
+ * Readers may look QN_PACK_SLACK bytes past the end: a block of a file is never the last
+ * thing in it (io/blockfile.h).
+ *
  * Bytes: docs/formats/segment.md. */
 #ifndef QN_INDEX_PACKING_H
 #define QN_INDEX_PACKING_H
@@ -24,6 +27,7 @@ enum {
     QN_PACK_MAX = 1 + 16 * 32, /* bytes of packed numbers at most */
     QN_SET_MAX = 640,          /* bytes of a set at most */
     QN_SET_SPARE = QN_LIST_SPARE,
+    QN_PACK_SLACK = QN_LIST_SLACK,
 };
 
 /* Writes n numbers, 1 to 128; returns the size. */

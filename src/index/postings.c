@@ -65,9 +65,8 @@ qn_status qn_postings__load_freqs(qn_postings *p, qn_error *err)
     at = qn_pack__get(p->kernels->lists, at, p->freqs_end, p->filled, p->freqs);
     if (at == NULL || (at != p->freqs_end && !p->whole))
         return qn_postings__corrupt(p, p->freqs_at, "broken frequencies", err);
-    uint64_t sum = p->kernels->lists->add_one(p->freqs, p->filled);
-    if (before > p->pos_count || sum > p->pos_count - before)
-        return qn_postings__corrupt(p, p->freqs_at, "frequencies do not add up", err);
+    if (!p->kernels->lists->add_one(p->freqs, p->filled))
+        return qn_postings__corrupt(p, p->freqs_at, "broken frequencies", err);
     p->pos_first = before;
     p->freqs_end = at; /* positions of a short list follow */
     p->freqs_ready = true;
@@ -347,7 +346,7 @@ qn_status qn_postings_rest3(qn_postings *p, const uint32_t **docs,
     *n = 0;
     QN_TRY(qn_postings__load_freqs(p, err));
     if (!p->norms_ready) {
-        for (size_t i = 0; i < p->filled; i++) p->norms[i] = p->norms_of[p->docs[i]];
+        p->kernels->lists->pick_bytes(p->norms_of, p->docs, p->filled, p->norms);
         p->norms_ready = true;
     }
     *docs = p->docs + p->slot;
@@ -397,14 +396,14 @@ static qn_status or_block(const qn_postings *p, uint32_t block, uint32_t base,
         return qn_postings__corrupt(p, p->lasts, "broken table of blocks", err);
     uint64_t span = (uint64_t)(last - first) + 1;
     if (!qn_set__is_bitmap(n, span)) return QN_OK;
-    size_t size = qn_set__size(n, span), ones = 0;
+    size_t size = qn_set__size(n, span);
     uint64_t words[QN_POSTINGS_BLOCK * 4 / 64] = {0};
+    uint32_t none[QN_SET_SPARE];
     if (size > (size_t)(limit - at))
         return qn_postings__corrupt(p, at, "broken block of postings", err);
     memcpy(words, at, size);
-    for (size_t i = 0; i * 64 < span; i++)
-        ones += (size_t)__builtin_popcountll(words[i]);
-    if (ones != n || (span % 64 != 0 && words[span / 64] >> (span % 64) != 0))
+    if (p->kernels->lists->set_bits(at, (size_t)span, 0, 0, none) != n ||
+        (span % 64 != 0 && words[span / 64] >> (span % 64) != 0))
         return qn_postings__corrupt(p, at, "documents out of order", err);
     or_words(words, (size_t)span, first - base, bits);
     *done = true;

@@ -86,6 +86,8 @@ qn_status qn_postings_positions(qn_postings *p, const uint32_t **positions, size
     p->pos_slot = p->slot;
 
     uint32_t freq = p->freqs[p->slot], done = 0;
+    if (index > p->pos_count || freq > p->pos_count - index)
+        return corrupt(p, p->pos_groups, err);
     uint32_t *out = freq == 1 ? NULL : room_for(p, freq);
     if (freq > 1 && out == NULL) return qn_fail(err, QN_ENOMEM, "%u positions", freq);
     uint64_t position = 0;

@@ -14,7 +14,8 @@
 
 enum {
     QN_LIST_BLOCK = 128,
-    QN_LIST_SPARE = 16, /* numbers that set_bits() may write behind the last one */
+    QN_LIST_SPARE = 16, /* numbers that may be written behind the last one */
+    QN_LIST_SLACK = 64, /* bytes that may be read behind the last one */
 };
 
 typedef struct qn_lists {
@@ -22,17 +23,24 @@ typedef struct qn_lists {
      * lane i % 4; a lane is a stream of bits, low first, cut into words of 32 bits; word
      * w of lane l stands at 4 * (4 * w + l). */
     void (*unpack)(const uint8_t *in, unsigned bits, uint32_t *out);
-    /* The places of the bits that are set in n words, ascending; returns how many. `out`
-     * has room for them and QN_LIST_SPARE more. */
-    size_t (*set_bits)(const uint64_t *words, size_t n, uint32_t *out);
-    /* Elias-Fano, 128 numbers, in place: v[i] = base + ((v[i] - i) << l | low[i]). */
-    void (*join)(uint32_t *v, const uint32_t *low, unsigned l, uint32_t base);
-    /* Is each number greater than the one before? */
-    bool (*ascending)(const uint32_t *v, size_t n);
-    /* Adds 1 to each and returns their sum. */
-    uint64_t (*add_one)(uint32_t *v, size_t n);
+    /* base + the places of the bits that are set among `bits` (at most 512) bits,
+     * ascending; returns how many. More than `most`: none is written. `out` has room for
+     * `most` and QN_LIST_SPARE more; `in` has QN_LIST_SLACK readable bytes behind. */
+    size_t (*set_bits)(const uint8_t *in, size_t bits, size_t most, uint32_t base,
+                       uint32_t *out);
+    /* 128 numbers: out[i] = base + (high << l | low), low bits as for unpack(), behind
+     * them high_bits bits (at most 384), of which number i is the i-th that is set, in
+     * place high + i. false when 128 are not set or the numbers do not ascend. Room and
+     * slack as above. */
+    bool (*elias_fano)(const uint8_t *in, unsigned l, size_t high_bits, uint32_t base,
+                       uint32_t *out);
+    /* Adds 1 to each; false when one of them was the greatest there is. */
+    bool (*add_one)(uint32_t *v, size_t n);
+    /* out[i] = table[places[i]] */
+    void (*pick_bytes)(const uint8_t *table, const uint32_t *places, size_t n,
+                       uint8_t *out);
     /* out[i] = weight - weight / (1 + freqs[i] * inverse[norms[i]]), each step rounded;
-     * frequencies below 2^31. */
+     * `inverse` has 256 numbers; frequencies below 2^31. */
     void (*bm25)(float weight, const float *inverse, const uint32_t *freqs,
                  const uint8_t *norms, size_t n, float *out);
 } qn_lists;

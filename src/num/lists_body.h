@@ -58,25 +58,45 @@ static void unpack(const uint8_t *in, unsigned bits, uint32_t *out)
     }
 }
 
-static void join(uint32_t *v, const uint32_t *low, unsigned l, uint32_t base)
+INLINE uint32_t add_to(uint32_t *v, size_t n)
 {
-    for (uint32_t i = 0; i < QN_LIST_BLOCK; i++)
-        v[i] = base + ((v[i] - i) << l | low[i]);
-}
-
-static bool ascending(const uint32_t *v, size_t n)
-{
-    uint32_t wrong = 0;
-    for (size_t i = 1; i < n; i++) wrong |= v[i] <= v[i - 1];
-    return wrong == 0;
-}
-
-static uint64_t add_one(uint32_t *v, size_t n)
-{
-    uint64_t sum = 0;
+    uint32_t wrapped = 0;
     for (size_t i = 0; i < n; i++) {
-        sum += (uint64_t)v[i] + 1;
         v[i]++;
+        wrapped |= v[i] == 0;
     }
-    return sum;
+    return wrapped;
+}
+
+/* A whole block is a loop without ends. */
+static bool add_one(uint32_t *v, size_t n)
+{
+    return (n == QN_LIST_BLOCK ? add_to(v, QN_LIST_BLOCK) : add_to(v, n)) == 0;
+}
+
+/* Eight bytes a store, so that vectors that load them soon need not wait for many. */
+static void pick_bytes(const uint8_t *table, const uint32_t *places, size_t n,
+                       uint8_t *out)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t eight = 0;
+#pragma GCC unroll 8
+        for (size_t k = 0; k < 8; k++)
+            eight |= (uint64_t)table[places[i + k]] << (8 * k);
+        memcpy(out + i, &eight, sizeof eight);
+    }
+    for (; i < n; i++) out[i] = table[places[i]];
+}
+
+enum { WORDS_MAX = 8 }; /* 512 bits */
+
+/* `bits` bits as words, zeros behind; returns how many are set. */
+INLINE size_t load_words(const uint8_t *in, size_t bits, uint64_t *words)
+{
+    size_t count = 0, n = (bits + 63) / 64;
+    memcpy(words, in, n * sizeof *words); /* up to 7 bytes of slack */
+    if (bits % 64 != 0) words[n - 1] &= ((uint64_t)1 << (bits % 64)) - 1;
+    for (size_t i = 0; i < n; i++) count += (size_t)__builtin_popcountll(words[i]);
+    return count;
 }

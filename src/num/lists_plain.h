@@ -3,20 +3,41 @@
  * by a mask. Included behind lists_body.h. */
 
 /* The loops' lengths are known from the count: no branch a bit. */
-static size_t set_bits(const uint64_t *words, size_t n, uint32_t *out)
+INLINE void spread(const uint64_t *words, size_t n, uint32_t base, uint32_t *out)
 {
-    size_t count = 0;
-    for (size_t w = 0; w < n; w++) {
+    for (size_t w = 0; w < n; w++, base += 64) {
         uint64_t left = words[w];
-        uint32_t base = (uint32_t)(w * 64);
-        size_t end = count + (size_t)__builtin_popcountll(left);
-        for (; count + 4 <= end; count += 4)
+        uint32_t *end = out + __builtin_popcountll(left);
+        for (; out + 4 <= end; out += 4)
             for (size_t k = 0; k < 4; k++, left &= left - 1)
-                out[count + k] = base + (uint32_t)__builtin_ctzll(left);
-        for (; count < end; count++, left &= left - 1)
-            out[count] = base + (uint32_t)__builtin_ctzll(left);
+                out[k] = base + (uint32_t)__builtin_ctzll(left);
+        for (; out < end; out++, left &= left - 1)
+            *out = base + (uint32_t)__builtin_ctzll(left);
     }
+}
+
+static size_t set_bits(const uint8_t *in, size_t bits, size_t most, uint32_t base,
+                       uint32_t *out)
+{
+    uint64_t words[WORDS_MAX];
+    size_t count = load_words(in, bits, words);
+    if (count <= most) spread(words, (bits + 63) / 64, base, out);
     return count;
+}
+
+static bool elias_fano(const uint8_t *in, unsigned l, size_t high_bits, uint32_t base,
+                       uint32_t *out)
+{
+    uint64_t words[WORDS_MAX];
+    uint32_t low[QN_LIST_BLOCK], wrong = 0;
+    if (load_words(in + (size_t)16 * l, high_bits, words) != QN_LIST_BLOCK)
+        return false;
+    spread(words, (high_bits + 63) / 64, 0, out);
+    unpack(in, l, low);
+    for (uint32_t i = 0; i < QN_LIST_BLOCK; i++)
+        out[i] = base + ((out[i] - i) << l | low[i]);
+    for (size_t i = 1; i < QN_LIST_BLOCK; i++) wrong |= out[i] <= out[i - 1];
+    return wrong == 0;
 }
 
 enum { STEP = 32 };

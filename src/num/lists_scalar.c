@@ -19,36 +19,48 @@ static void unpack(const uint8_t *in, unsigned bits, uint32_t *out)
     }
 }
 
-static size_t set_bits(const uint64_t *words, size_t n, uint32_t *out)
+static bool bit_at(const uint8_t *in, size_t i)
 {
-    size_t count = 0;
-    for (size_t w = 0; w < n; w++)
-        for (uint64_t left = words[w]; left != 0; left &= left - 1)
-            out[count++] = (uint32_t)(w * 64) + (uint32_t)__builtin_ctzll(left);
+    return in[i / 8] >> (i % 8) & 1;
+}
+
+static size_t set_bits(const uint8_t *in, size_t bits, size_t most, uint32_t base,
+                       uint32_t *out)
+{
+    size_t count = 0, n = 0;
+    for (size_t i = 0; i < bits; i++) count += bit_at(in, i);
+    for (size_t i = 0; i < bits && count <= most; i++)
+        if (bit_at(in, i)) out[n++] = base + (uint32_t)i;
     return count;
 }
 
-static void join(uint32_t *v, const uint32_t *low, unsigned l, uint32_t base)
+static bool elias_fano(const uint8_t *in, unsigned l, size_t high_bits, uint32_t base,
+                       uint32_t *out)
 {
-    for (uint32_t i = 0; i < QN_LIST_BLOCK; i++)
-        v[i] = base + ((v[i] - i) << l | low[i]);
-}
-
-static bool ascending(const uint32_t *v, size_t n)
-{
-    for (size_t i = 1; i < n; i++)
-        if (v[i] <= v[i - 1]) return false;
-    return true;
-}
-
-static uint64_t add_one(uint32_t *v, size_t n)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        sum += (uint64_t)v[i] + 1;
-        v[i]++;
+    uint32_t low[QN_LIST_BLOCK];
+    const uint8_t *high = in + (size_t)16 * l;
+    if (set_bits(high, high_bits, QN_LIST_BLOCK, 0, out) != QN_LIST_BLOCK) return false;
+    unpack(in, l, low);
+    bool ascending = true;
+    for (uint32_t i = 0; i < QN_LIST_BLOCK; i++) {
+        out[i] = base + ((out[i] - i) << l | low[i]);
+        if (i > 0 && out[i] <= out[i - 1]) ascending = false;
     }
-    return sum;
+    return ascending;
+}
+
+static bool add_one(uint32_t *v, size_t n)
+{
+    bool fits = true;
+    for (size_t i = 0; i < n; i++)
+        if (++v[i] == 0) fits = false;
+    return fits;
+}
+
+static void pick_bytes(const uint8_t *table, const uint32_t *places, size_t n,
+                       uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++) out[i] = table[places[i]];
 }
 
 static void bm25(float weight, const float *inverse, const uint32_t *freqs,
@@ -58,5 +70,5 @@ static void bm25(float weight, const float *inverse, const uint32_t *freqs,
         out[i] = weight - weight / (1.0f + (float)freqs[i] * inverse[norms[i]]);
 }
 
-const qn_lists qn_num__lists_scalar = {unpack,    set_bits, join,
-                                       ascending, add_one,  bm25};
+const qn_lists qn_num__lists_scalar = {unpack,  set_bits,   elias_fano,
+                                       add_one, pick_bytes, bm25};

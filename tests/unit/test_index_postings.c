@@ -8,7 +8,7 @@ static void check_packed(const qn_lists *k, qn_rng *rng, unsigned bits, size_t n
                          size_t exceptions)
 {
     uint32_t in[QN_PACK_COUNT], out[QN_PACK_COUNT + QN_SET_SPARE];
-    uint8_t bytes[1 + QN_PACK_MAX + 1];
+    uint8_t bytes[1 + QN_PACK_MAX + QN_PACK_SLACK];
     for (size_t i = 0; i < n; i++)
         in[i] = bits == 0 ? 0 : (uint32_t)(qn_rng_next(rng) >> (64 - bits));
     for (size_t i = 0; i < exceptions; i++)
@@ -56,7 +56,7 @@ static void draw_set(qn_rng *rng, size_t n, uint64_t span, uint32_t base, uint32
 static void check_set(const qn_lists *k, qn_rng *rng, size_t n, uint64_t span)
 {
     uint32_t in[QN_PACK_COUNT], out[QN_PACK_COUNT + QN_SET_SPARE];
-    uint8_t bytes[QN_SET_MAX + 2], wrong[QN_SET_MAX];
+    uint8_t bytes[1 + QN_SET_MAX + QN_PACK_SLACK], wrong[QN_SET_MAX + QN_PACK_SLACK];
     uint32_t base = (uint32_t)(qn_rng_next(rng) % (UINT32_MAX - span + 1));
     draw_set(rng, n, span, base, in);
     memset(bytes, 0xAA, sizeof bytes);
@@ -66,6 +66,7 @@ static void check_set(const qn_lists *k, qn_rng *rng, size_t n, uint64_t span)
     T_OK(qn_set__get(k, bytes + 1, n, base, span, out));
     T_OK(memcmp(in, out, n * sizeof *in) == 0);
     for (int edit = 0; edit < 8; edit++) { /* refused, or still such a set */
+        memset(wrong, 0x55, sizeof wrong);
         memcpy(wrong, bytes + 1, size);
         wrong[qn_rng_next(rng) % size] ^= (uint8_t)(1u << edit);
         if (!qn_set__get(k, wrong, n, base, span, out)) continue;
