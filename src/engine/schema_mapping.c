@@ -334,7 +334,9 @@ static qn_status dotted(qn_table_schema *s, qn_slice left, qn_slice right,
     return QN_OK;
 }
 
-static qn_status check_name(qn_table_schema *s, const qn_json *node, qn_error *err)
+/* `_id` names the document's id, but only where no object is around it. */
+static qn_status check_name(qn_table_schema *s, const property *parent,
+                            const qn_json *node, qn_error *err)
 {
     qn_slice name = node->key;
     bool bad = name.n == 0 || name.p[0] == '.' || name.p[name.n - 1] == '.';
@@ -342,7 +344,7 @@ static qn_status check_name(qn_table_schema *s, const qn_json *node, qn_error *e
         bad = bad || (name.p[i] == '.' && name.p[i + 1] == '.');
     for (size_t i = 0; i < name.n; i++)
         bad = bad || (unsigned char)name.p[i] < 0x20 || name.p[i] == ' ';
-    if (bad || qn_slice_eq_str(name, "_id"))
+    if (bad || (parent->name.n == 0 && qn_slice_eq_str(name, "_id")))
         return qn_fail_at(err, QN_ESCHEMA, place(s, node),
                           "[%.*s] cannot be the name of a field", QN_SLICE_ARG(name));
     return QN_OK;
@@ -364,7 +366,7 @@ static qn_status parse_children(qn_table_schema *s, const property *parent,
                           "Limit of mapping depth [%d] has been exceeded",
                           QN_SCHEMA_DEPTH_MAX);
     for (const qn_json *it = qn_json_items(properties); it != NULL; it = it->next) {
-        QN_TRY(check_name(s, it, err));
+        QN_TRY(check_name(s, parent, it, err));
         property child = {
             .mapping = it, .depth = parent->depth + 1, .sub_field = sub_fields};
         QN_TRY(dotted(s, parent->name, it->key, &child.name, err));
