@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Merging stored sources. A compressed frame whose documents all live is copied as it
- * is; of the others, and of frames too small to be worth keeping, the live documents are
- * packed again.
+ * is, its dictionary with it; of the others, of frames too small to be worth keeping, of
+ * small segments without a dictionary and of frames whose dictionary would be one too
+ * many the live documents are packed again.
  *
  * The table of frames stands in front of them, so all is walked twice: once for the
  * sizes, once for the bytes. Memory is that of the table and of one frame. */
@@ -13,7 +14,9 @@ typedef struct sources_merge {
     qn_buf scratch;
     QN_VEC(source_entry) entries;
     uint64_t offset;
-    bool writing; /* second walk */
+    bool writing;        /* second walk */
+    source_dicts dicts;  /* to be written */
+    uint32_t dicts_from; /* that many of them are inputs' */
 } sources_merge;
 
 static qn_status no_memory(qn_error *err)
@@ -69,7 +72,7 @@ static qn_status copy_frame(sources_merge *s, const qn_doc_map *map,
 }
 
 static qn_status pack_again(sources_merge *s, const qn_merge_input *in,
-                            const source_frame *f, qn_error *err)
+                            const source_view *v, const source_frame *f, qn_error *err)
 {
     const qn_blockfile *file = qn_segment_file(in->segment);
     uint32_t count = f->doc_limit - f->first_doc;
@@ -77,7 +80,8 @@ static qn_status pack_again(sources_merge *s, const qn_merge_input *in,
     for (uint32_t i = 0; i < count; i++) {
         uint32_t to = qn_doc_map_get(in->map, f->first_doc + i);
         if (to == QN_DOC_END) continue;
-        if (!unpacked && !qn_sources__unpack(f->packed, f->raw_size, &s->scratch)) {
+        if (!unpacked && !qn_unpacker__run(in->segment->unpacker, &v->dicts, f->packed,
+                                           f->raw_size, &s->scratch)) {
             if (s->scratch.failed) return no_memory(err);
             return qn_segment__corrupt(file, QN_BLOCK_SOURCES, 0, 0, "broken sources",
                                        err);
@@ -93,61 +97,92 @@ static qn_status pack_again(sources_merge *s, const qn_merge_input *in,
     return QN_OK;
 }
 
+/* Will the frame's dictionary be in the merged segment? The first walk takes those that
+ * come first and leaves a place for the one that packing again may bring. */
+static bool has_dict(sources_merge *s, const source_view *v, const source_frame *f)
+{
+    uint32_t id = qn_unpacker__dict_of(f->packed), at = 0, to = 0;
+    if (id == 0) return true;
+    while (at < v->dicts.n && v->dicts.ids[at] != id) at++;
+    if (at == v->dicts.n) return false; /* and unpacking will say so */
+    while (to < s->dicts_from && s->dicts.ids[to] != id) to++;
+    if (to < s->dicts_from) return qn_slice_eq(s->dicts.p[to], v->dicts.p[at]);
+    if (s->writing || s->dicts_from == SOURCE_DICTS_MAX - 1) return false;
+    s->dicts.ids[to] = id;
+    s->dicts.p[to] = v->dicts.p[at];
+    s->dicts_from = ++s->dicts.n;
+    return true;
+}
+
+static bool is_worth_keeping(const source_frame *f)
+{
+    uint32_t whole =
+        qn_unpacker__dict_of(f->packed) != 0 ? SOURCE_BLOCK_SMALL : SOURCE_BLOCK;
+    return f->raw_size >= whole / 2;
+}
+
 static qn_status walk_input(sources_merge *s, const qn_merge_input *in, qn_error *err)
 {
     const qn_blockfile *file = qn_segment_file(in->segment);
-    uint32_t docs = in->map->doc_count, count = 1, expected = 0;
+    uint32_t docs = in->map->doc_count, expected = 0;
     qn_slice block;
+    source_view v;
     QN_TRY(qn_segment__block(file, QN_BLOCK_SOURCES, 0, &block, err));
-    for (uint32_t i = 0; i < count; i++) {
+    QN_TRY(qn_sources__view(file, block, docs, &v, err));
+    /* What was too little to learn from may be enough together. */
+    bool learns = v.dicts.n == 0 && v.count <= 2 * SOURCE_LEARN / SOURCE_BLOCK;
+    for (uint32_t i = 0; i < v.count; i++) {
         source_frame f;
-        QN_TRY(qn_sources__frame(file, block, docs, i, &f, &count, err));
-        if (i >= count) break;
+        QN_TRY(qn_sources__frame(file, &v, i, &f, err));
         if (f.first_doc != expected)
             return qn_segment__corrupt(file, QN_BLOCK_SOURCES, 0, 0,
                                        "sources out of order", err);
         expected = f.doc_limit;
-        if (f.raw_size >= SOURCE_BLOCK / 2 && all_live(in->map, &f))
+        if (!learns && is_worth_keeping(&f) && all_live(in->map, &f) && has_dict(s, &v, &f))
             QN_TRY(copy_frame(s, in->map, &f, err));
         else
-            QN_TRY(pack_again(s, in, &f, err));
+            QN_TRY(pack_again(s, in, &v, &f, err));
     }
     if (expected == docs) return QN_OK;
     return qn_segment__corrupt(file, QN_BLOCK_SOURCES, 0, 0, "sources are missing",
                                err);
 }
 
+/* Both walks begin with nothing learned, and learn the same. */
 static qn_status walk_all(sources_merge *s, bool writing, qn_error *err)
 {
     s->writing = writing;
     s->offset = 0;
-    s->open.open_doc = s->open.next_doc = 0;
+    qn_sources__deinit(&s->open);
+    qn_sources__init(&s->open, s->m->alloc);
     for (size_t i = 0; i < s->m->count; i++) QN_TRY(walk_input(s, &s->m->in[i], err));
     QN_TRY(qn_sources__close_block(&s->open, err));
     return drain(s, err);
 }
 
-static void put_entry(qn_blockfile_writer *w, const source_entry *e)
+/* The dictionary of what was packed again, unless an input brought the same. */
+static qn_status add_own_dict(sources_merge *s, const source_dicts *own, qn_error *err)
 {
-    uint8_t bytes[SOURCE_ENTRY];
-    qn_store32(bytes, e->first_doc);
-    qn_store32(bytes + 4, e->raw_size);
-    qn_store64(bytes + 8, e->offset);
-    qn_blockfile_write(w, bytes, sizeof bytes);
+    if (own->n == 0) return QN_OK;
+    for (uint32_t i = 0; i < s->dicts.n; i++) {
+        if (s->dicts.ids[i] != own->ids[0]) continue;
+        if (qn_slice_eq(s->dicts.p[i], own->p[0])) return QN_OK;
+        return qn_fail(err, QN_ELIMIT, "two dictionaries of sources have one number");
+    }
+    s->dicts.ids[s->dicts.n] = own->ids[0];
+    s->dicts.p[s->dicts.n++] = own->p[0];
+    return QN_OK;
 }
 
 static qn_status write_block(sources_merge *s, qn_error *err)
 {
     qn_blockfile_writer *w = s->m->out;
-    uint8_t header[SEGMENT_HEADER] = {0};
     uint64_t size = s->offset;
-    qn_store32(header, s->m->doc_count);
-    qn_store32(header + 4, (uint32_t)s->entries.n);
+    const source_dicts own = qn_sources__dicts(&s->open);
+    QN_TRY(add_own_dict(s, &own, err));
     qn_blockfile_begin(w, QN_BLOCK_SOURCES, 0);
-    qn_blockfile_write(w, header, sizeof header);
-    for (size_t i = 0; i < s->entries.n; i++) put_entry(w, &s->entries.p[i]);
-    const source_entry end = {.first_doc = s->m->doc_count, .offset = size};
-    put_entry(w, &end);
+    qn_sources__put_front(s->m->doc_count, s->entries.p, s->entries.n, size, &s->dicts,
+                          w);
     qn_status st = walk_all(s, true, err);
     qn_assert(st != QN_OK || s->offset == size);
     qn_status ended = qn_blockfile_end(w, st == QN_OK ? err : NULL);

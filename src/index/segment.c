@@ -82,7 +82,9 @@ static qn_status read_fields(qn_segment *seg, qn_error *err)
         return qn_segment__corrupt(seg->file, QN_BLOCK_SEGMENT, 0, 0,
                                    "broken segment header", err);
     seg->fields = qn_new_array(seg->alloc, seg->field_count, sizeof *seg->fields);
-    if (seg->fields == NULL) return qn_fail(err, QN_ENOMEM, "fields of a segment");
+    seg->unpacker = qn_new0(seg->alloc, sizeof *seg->unpacker);
+    if (seg->fields == NULL || seg->unpacker == NULL)
+        return qn_fail(err, QN_ENOMEM, "fields of a segment");
     for (size_t i = 0; i < seg->field_count; i++) {
         uint64_t at = SEGMENT_HEADER + i * SEGMENT_FIELD;
         qn_segment_field *f = &seg->fields[i].pub;
@@ -127,6 +129,8 @@ qn_status qn_segment_open(qn_alloc *a, qn_blockfile *file, qn_segment **out,
 void qn_segment_close(qn_segment *seg)
 {
     if (seg == NULL) return;
+    if (seg->unpacker != NULL) qn_unpacker__deinit(seg->unpacker);
+    qn_delete(seg->alloc, seg->unpacker);
     qn_delete(seg->alloc, seg->fields);
     qn_blockfile_close(seg->file);
     qn_delete(seg->alloc, seg);
@@ -183,8 +187,8 @@ qn_status qn_segment_source(const qn_segment *seg, uint32_t doc, qn_buf *scratch
     if (doc >= seg->doc_count) return qn_fail(err, QN_EINVAL, "no document %u", doc);
     qn_slice block;
     QN_TRY(qn_segment__block(seg->file, QN_BLOCK_SOURCES, 0, &block, err));
-    return qn_sources__read(seg->file, block, doc, seg->doc_count, scratch, source,
-                            extras, err);
+    return qn_sources__read(seg->file, seg->unpacker, block, doc, seg->doc_count,
+                            scratch, source, extras, err);
 }
 
 qn_status qn_segment_norms(const qn_segment *seg, uint32_t field, const uint8_t **norms,

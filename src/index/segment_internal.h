@@ -25,6 +25,7 @@ struct qn_segment {
     const qn_kernels *kernels;
     size_t field_count;
     segment_field *fields; /* ascending id */
+    struct source_unpacker *unpacker;
 };
 
 /* QN_ECORRUPT with the file's name and the place: `at` bytes into block (kind, id). */
@@ -46,9 +47,14 @@ enum {
     FIELD_NORMS = 4,
     FIELD_COLUMN = 8,
     FIELD_FLAGS = 15,
-    SOURCE_ENTRY = 16,    /* one block of sources */
-    SOURCE_BLOCK = 16384, /* a block of sources is closed at this size */
+    SOURCE_ENTRY = 16,         /* one block of sources */
+    SOURCE_BLOCK = 16384,      /* a block of sources is closed at this size */
+    SOURCE_BLOCK_SMALL = 4096, /* with a dictionary */
     SOURCE_BLOCK_MAX = 1 << 28,
+    SOURCE_DICT = 16384,      /* bytes of a dictionary at most */
+    SOURCE_LEARN = 256 << 10, /* bytes of documents it is made of */
+    SOURCE_DICT_ENTRY = 8,
+    SOURCE_DICTS_MAX = 16, /* of a segment: merging brings several together */
     TERMS_PER_BLOCK = 16,
     LIST_CODEC = 1,
     LIST_HEADER = 1 + 2 * QN_POSTINGS_PAIRS, /* of a list of blocks */
@@ -146,6 +152,26 @@ typedef struct source_entry {
     uint64_t offset;
 } source_entry;
 
+/* Dictionaries of a segment; a frame says by number which one it was packed with. */
+typedef struct source_dicts {
+    uint32_t n, ids[SOURCE_DICTS_MAX];
+    qn_slice p[SOURCE_DICTS_MAX];
+} source_dicts;
+
+/* What unpacking keeps from one frame to the next. Used by any number of threads. */
+typedef struct source_unpacker {
+    _Atomic(void *) context;
+    _Atomic(void *) dicts[SOURCE_DICTS_MAX]; /* by place in source_dicts */
+} source_unpacker;
+
+void qn_unpacker__deinit(source_unpacker *u);
+/* Into `scratch`; false when the frame is broken, not of that size, or out of memory
+ * (scratch->failed). */
+bool qn_unpacker__run(source_unpacker *u, const source_dicts *dicts, qn_slice frame,
+                      uint32_t raw_size, qn_buf *scratch);
+/* The number of the dictionary that a frame needs; 0: none. */
+uint32_t qn_unpacker__dict_of(qn_slice frame);
+
 /* Sources on their way into a segment: closed blocks are compressed, one is open. */
 typedef struct sources {
     qn_alloc *alloc;
@@ -156,6 +182,13 @@ typedef struct sources {
     qn_buf open_sizes;            /* u32 source, u32 extras per document */
     qn_buf open_bytes;
     void *compressor;
+
+    bool learned;   /* the dictionary is made, or will never be */
+    qn_buf samples; /* until then */
+    QN_VEC(size_t) sample_sizes;
+    qn_buf dict;
+    void *compressor_dict; /* NULL: packs are made without */
+    source_unpacker unpacker;
 } sources;
 
 void qn_sources__init(sources *s, qn_alloc *a);
@@ -172,6 +205,23 @@ QN_MUST_CHECK qn_status qn_sources__write(sources *s, uint32_t doc_count,
                                           qn_blockfile_writer *w, qn_error *err);
 /* Compresses what is open, if anything is, and appends it to the closed blocks. */
 QN_MUST_CHECK qn_status qn_sources__close_block(sources *s, qn_error *err);
+/* None or one. */
+source_dicts qn_sources__dicts(const sources *s);
+/* Everything of the block but the frames. */
+void qn_sources__put_front(uint32_t doc_count, const source_entry *entries, size_t n,
+                           uint64_t data_size, const source_dicts *dicts,
+                           qn_blockfile_writer *w);
+
+/* A segment's block of sources. */
+typedef struct source_view {
+    qn_slice block, data;
+    uint32_t count, doc_count; /* frames, documents */
+    source_dicts dicts;
+} source_view;
+
+QN_MUST_CHECK qn_status qn_sources__view(const qn_blockfile *f, qn_slice block,
+                                         uint32_t doc_count, source_view *out,
+                                         qn_error *err);
 
 /* A compressed block of sources as it lies in a segment. */
 typedef struct source_frame {
@@ -179,22 +229,18 @@ typedef struct source_frame {
     qn_slice packed;
 } source_frame;
 
-/* The i-th of *count frames; past the last one *out is left alone. */
-QN_MUST_CHECK qn_status qn_sources__frame(const qn_blockfile *f, qn_slice block,
-                                          uint32_t doc_count, uint32_t i,
-                                          source_frame *out, uint32_t *count,
-                                          qn_error *err);
-/* Into `scratch`; false when the frame is broken, not of that size, or out of memory
- * (scratch->failed). */
-bool qn_sources__unpack(qn_slice frame, uint32_t raw_size, qn_buf *scratch);
+/* Frame i, below the view's count. */
+QN_MUST_CHECK qn_status qn_sources__frame(const qn_blockfile *f, const source_view *v,
+                                          uint32_t i, source_frame *out, qn_error *err);
 /* Finds document `index` of `count` in an unpacked block. */
 bool qn_sources__find(qn_slice raw, uint32_t index, uint32_t count, qn_slice *source,
                       QN_NULLABLE qn_slice *extras);
-/* From a segment's block. */
-QN_MUST_CHECK qn_status qn_sources__read(const qn_blockfile *f, qn_slice block,
-                                         uint32_t doc, uint32_t doc_count,
-                                         qn_buf *scratch, qn_slice *source,
-                                         qn_slice *extras, qn_error *err);
+/* One document, from a segment's block. */
+QN_MUST_CHECK qn_status qn_sources__read(const qn_blockfile *f, source_unpacker *u,
+                                         qn_slice block, uint32_t doc,
+                                         uint32_t doc_count, qn_buf *scratch,
+                                         qn_slice *source, qn_slice *extras,
+                                         qn_error *err);
 
 /* ---- ids ------------------------------------------------------------------------ */
 

@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sources of documents: packed about 16 KB at a time, unpacked to read one. */
+/* Sources of documents on their way into a segment: packed some KB at a time. The first
+ * packs are 16 KB each; once they hold enough to learn from, a dictionary is trained on
+ * their documents, and the packs that follow have 4 KB: as small in the file, and a
+ * quarter of the work to read one document. */
 #include "index/segment_internal.h"
 
+#include <zdict.h>
 #include <zstd.h>
 
-/* The fastest level: sources are text, of which it keeps a third or so. */
-enum { LEVEL = 1, SIZES_PER_DOC = 8 };
+enum {
+    LEVEL = 1, /* the fastest: sources are text, of which it keeps a third or so */
+    SIZES_PER_DOC = 8,
+    SAMPLE_MAX = 4096, /* bytes of a document that are learned from */
+    SAMPLES_MIN = 32,
+};
 
 void qn_sources__init(sources *s, qn_alloc *a)
 {
@@ -13,23 +21,32 @@ void qn_sources__init(sources *s, qn_alloc *a)
     qn_buf_init(&s->packed, a);
     qn_buf_init(&s->open_sizes, a);
     qn_buf_init(&s->open_bytes, a);
+    qn_buf_init(&s->samples, a);
+    qn_buf_init(&s->dict, a);
 }
 
 void qn_sources__deinit(sources *s)
 {
     qn_vec_deinit(s->alloc, &s->entries);
+    qn_vec_deinit(s->alloc, &s->sample_sizes);
     qn_buf_deinit(&s->packed);
     qn_buf_deinit(&s->open_sizes);
     qn_buf_deinit(&s->open_bytes);
+    qn_buf_deinit(&s->samples);
+    qn_buf_deinit(&s->dict);
     ZSTD_freeCCtx(s->compressor);
-    s->compressor = NULL;
+    ZSTD_freeCDict(s->compressor_dict);
+    s->compressor = s->compressor_dict = NULL;
+    qn_unpacker__deinit(&s->unpacker);
 }
 
 size_t qn_sources__bytes(const sources *s)
 {
     return s->packed.capacity + s->open_sizes.capacity + s->open_bytes.capacity +
+           s->samples.capacity + s->dict.capacity +
            s->entries.capacity * sizeof *s->entries.p +
-           (s->compressor == NULL ? 0 : ZSTD_sizeof_CCtx(s->compressor));
+           (s->compressor == NULL ? 0 : ZSTD_sizeof_CCtx(s->compressor)) +
+           (s->compressor_dict == NULL ? 0 : ZSTD_sizeof_CDict(s->compressor_dict));
 }
 
 static uint32_t open_count(const sources *s)
@@ -40,6 +57,59 @@ static uint32_t open_count(const sources *s)
 static qn_status no_memory(qn_error *err)
 {
     return qn_fail(err, QN_ENOMEM, "sources of documents");
+}
+
+/* ---- the dictionary ------------------------------------------------------------------ */
+
+source_dicts qn_sources__dicts(const sources *s)
+{
+    source_dicts d = {.n = s->dict.n > 0};
+    if (d.n == 0) return d;
+    d.p[0] = qn_buf_slice(&s->dict);
+    d.ids[0] = ZDICT_getDictID(s->dict.p, s->dict.n);
+    return d;
+}
+
+/* Without a dictionary the segment is written as well: failing to learn is no error. */
+static void train(sources *s)
+{
+    s->learned = true;
+    char *room = qn_buf_reserve(&s->dict, SOURCE_DICT);
+    size_t n = 0;
+    if (room != NULL && s->sample_sizes.n >= SAMPLES_MIN)
+        n = ZDICT_trainFromBuffer(room, SOURCE_DICT, s->samples.p, s->sample_sizes.p,
+                                  (unsigned)s->sample_sizes.n);
+    if (n > 0 && !ZDICT_isError(n) && ZDICT_getDictID(room, n) != 0)
+        s->compressor_dict = ZSTD_createCDict(room, n, LEVEL);
+    if (s->compressor_dict != NULL) s->dict.n = n;
+    s->dict.failed = false;
+    qn_buf_deinit(&s->samples);
+    qn_vec_deinit(s->alloc, &s->sample_sizes);
+}
+
+/* Remembers what a dictionary is made of, until there is enough. */
+static void sample(sources *s, qn_slice source)
+{
+    if (s->learned || source.n == 0) return;
+    size_t n = source.n < SAMPLE_MAX ? source.n : SAMPLE_MAX;
+    qn_buf_add(&s->samples, source.p, n);
+    if (s->samples.failed || !qn_vec_push(s->alloc, &s->sample_sizes, n)) {
+        s->learned = true; /* goes on without */
+        qn_buf_deinit(&s->samples);
+        qn_vec_deinit(s->alloc, &s->sample_sizes);
+    } else if (s->samples.n >= SOURCE_LEARN) {
+        train(s);
+    }
+}
+
+/* ---- packs --------------------------------------------------------------------------- */
+
+static size_t compress(const sources *s, const qn_buf *raw, char *room, size_t bound)
+{
+    if (s->compressor_dict != NULL)
+        return ZSTD_compress_usingCDict(s->compressor, room, bound, raw->p, raw->n,
+                                        s->compressor_dict);
+    return ZSTD_compressCCtx(s->compressor, room, bound, raw->p, raw->n, LEVEL);
 }
 
 /* Appends the open block, compressed, to `out`. */
@@ -55,7 +125,7 @@ static qn_status pack_open(sources *s, qn_buf *out, uint32_t *raw_size, qn_error
     char *room = raw.failed ? NULL : qn_buf_reserve(out, bound);
     size_t n = 0;
     if (room != NULL) {
-        n = ZSTD_compressCCtx(s->compressor, room, bound, raw.p, raw.n, LEVEL);
+        n = compress(s, &raw, room, bound);
         if (!ZSTD_isError(n)) out->n += n;
     }
     *raw_size = (uint32_t)raw.n;
@@ -109,39 +179,10 @@ qn_status qn_sources__add(sources *s, uint32_t doc, qn_slice source, qn_slice ex
     qn_buf_add(&s->open_bytes, source.p, source.n);
     qn_buf_add(&s->open_bytes, extras.p, extras.n);
     s->next_doc = doc + 1;
-    if (s->open_sizes.n + s->open_bytes.n < SOURCE_BLOCK) return QN_OK;
+    sample(s, source);
+    size_t enough = s->compressor_dict != NULL ? SOURCE_BLOCK_SMALL : SOURCE_BLOCK;
+    if (s->open_sizes.n + s->open_bytes.n < enough) return QN_OK;
     return qn_sources__close_block(s, err);
-}
-
-bool qn_sources__find(qn_slice raw, uint32_t index, uint32_t count, qn_slice *source,
-                      qn_slice *extras)
-{
-    uint64_t at = (uint64_t)count * SIZES_PER_DOC;
-    if (at > raw.n || index >= count) return false;
-    for (uint32_t i = 0; i < index; i++)
-        at += (uint64_t)qn_load32(raw.p + (size_t)i * SIZES_PER_DOC) +
-              qn_load32(raw.p + (size_t)i * SIZES_PER_DOC + 4);
-    uint64_t source_size = qn_load32(raw.p + (size_t)index * SIZES_PER_DOC);
-    uint64_t extras_size = qn_load32(raw.p + (size_t)index * SIZES_PER_DOC + 4);
-    if (at > raw.n || source_size > raw.n - at ||
-        extras_size > raw.n - at - source_size)
-        return false;
-    *source = (qn_slice){raw.p + at, source_size};
-    if (extras != NULL) *extras = (qn_slice){raw.p + at + source_size, extras_size};
-    return true;
-}
-
-bool qn_sources__unpack(qn_slice frame, uint32_t raw_size, qn_buf *scratch)
-{
-    qn_buf_reset(scratch);
-    if (raw_size > SOURCE_BLOCK_MAX ||
-        ZSTD_getFrameContentSize(frame.p, frame.n) != raw_size)
-        return false;
-    char *room = qn_buf_reserve(scratch, raw_size);
-    if (room == NULL) return false;
-    if (ZSTD_decompress(room, raw_size, frame.p, frame.n) != raw_size) return false;
-    scratch->n = raw_size;
-    return true;
 }
 
 qn_status qn_sources__get(const sources *s, uint32_t doc, qn_buf *scratch,
@@ -172,11 +213,16 @@ qn_status qn_sources__get(const sources *s, uint32_t doc, qn_buf *scratch,
     uint64_t limit = last ? s->packed.n : e[1].offset;
     uint32_t doc_limit = last ? s->open_doc : e[1].first_doc;
     qn_slice frame = {s->packed.p + e->offset, limit - e->offset};
-    if (!qn_sources__unpack(frame, e->raw_size, scratch)) return no_memory(err);
+    const source_dicts dicts = qn_sources__dicts(s);
+    source_unpacker *u = (source_unpacker *)(uintptr_t)&s->unpacker; /* a cache */
+    if (!qn_unpacker__run(u, &dicts, frame, e->raw_size, scratch))
+        return no_memory(err);
     qn_assert(qn_sources__find(qn_buf_slice(scratch), doc - e->first_doc,
                                doc_limit - e->first_doc, source, extras));
     return QN_OK;
 }
+
+/* ---- writing -------------------------------------------------------------------------- */
 
 static void put_entry(qn_blockfile_writer *w, const source_entry *e)
 {
@@ -187,6 +233,31 @@ static void put_entry(qn_blockfile_writer *w, const source_entry *e)
     qn_blockfile_write(w, bytes, sizeof bytes);
 }
 
+void qn_sources__put_front(uint32_t doc_count, const source_entry *entries, size_t n,
+                           uint64_t data_size, const source_dicts *dicts,
+                           qn_blockfile_writer *w)
+{
+    uint8_t header[SEGMENT_HEADER] = {0};
+    uint64_t dict_bytes = 0;
+    for (uint32_t i = 0; i < dicts->n; i++) dict_bytes += dicts->p[i].n;
+    qn_store32(header, doc_count);
+    qn_store32(header + 4, (uint32_t)n);
+    qn_store32(header + 8, dicts->n);
+    qn_store64(header + 16, dict_bytes);
+    qn_blockfile_write(w, header, sizeof header);
+    for (size_t i = 0; i < n; i++) put_entry(w, &entries[i]);
+    const source_entry end = {.first_doc = doc_count, .offset = data_size};
+    put_entry(w, &end);
+    for (uint32_t i = 0; i < dicts->n; i++) {
+        uint8_t bytes[SOURCE_DICT_ENTRY];
+        qn_store32(bytes, dicts->ids[i]);
+        qn_store32(bytes + 4, (uint32_t)dicts->p[i].n);
+        qn_blockfile_write(w, bytes, sizeof bytes);
+    }
+    for (uint32_t i = 0; i < dicts->n; i++)
+        qn_blockfile_write(w, dicts->p[i].p, dicts->p[i].n);
+}
+
 qn_status qn_sources__write(sources *s, uint32_t doc_count, qn_blockfile_writer *w,
                             qn_error *err)
 {
@@ -194,110 +265,23 @@ qn_status qn_sources__write(sources *s, uint32_t doc_count, qn_blockfile_writer 
     s->next_doc = doc_count;
     qn_buf tail;
     qn_buf_init(&tail, s->alloc);
-    source_entry open = {.first_doc = s->open_doc, .offset = s->packed.n};
+    /* Room for the open block among the others, which it is not yet. */
+    if (!qn_vec_grow(s->alloc, &s->entries)) return no_memory(err);
+    size_t n = s->entries.n;
     if (open_count(s) > 0) {
+        source_entry open = {.first_doc = s->open_doc, .offset = s->packed.n};
         qn_status st = pack_open(s, &tail, &open.raw_size, err);
         if (st != QN_OK) {
             qn_buf_deinit(&tail);
             return st;
         }
+        s->entries.p[n++] = open;
     }
-    uint8_t header[SEGMENT_HEADER] = {0};
-    qn_store32(header, doc_count);
-    qn_store32(header + 4, (uint32_t)(s->entries.n + (open_count(s) > 0)));
+    const source_dicts dicts = qn_sources__dicts(s);
     qn_blockfile_begin(w, QN_BLOCK_SOURCES, 0);
-    qn_blockfile_write(w, header, sizeof header);
-    for (size_t i = 0; i < s->entries.n; i++) put_entry(w, &s->entries.p[i]);
-    if (open_count(s) > 0) put_entry(w, &open);
-    source_entry end = {.first_doc = doc_count, .offset = s->packed.n + tail.n};
-    put_entry(w, &end);
+    qn_sources__put_front(doc_count, s->entries.p, n, s->packed.n + tail.n, &dicts, w);
     if (s->packed.n > 0) qn_blockfile_write(w, s->packed.p, s->packed.n);
     if (tail.n > 0) qn_blockfile_write(w, tail.p, tail.n);
     qn_buf_deinit(&tail);
     return qn_blockfile_end(w, err);
-}
-
-/* ---- reading back ------------------------------------------------------------------
- */
-
-static qn_status corrupt(const qn_blockfile *f, uint64_t at, qn_error *err)
-{
-    return qn_segment__corrupt(f, QN_BLOCK_SOURCES, 0, at, "broken sources", err);
-}
-
-static uint32_t entry_first(const char *entries, uint32_t i)
-{
-    return qn_load32(entries + (size_t)i * SOURCE_ENTRY);
-}
-
-/* The table of frames, once its header is right. */
-static qn_status view_frames(const qn_blockfile *f, qn_slice block, uint32_t doc_count,
-                             uint32_t *count, qn_slice *data, qn_error *err)
-{
-    if (block.n < SEGMENT_HEADER) return corrupt(f, 0, err);
-    *count = qn_load32(block.p + 4);
-    uint64_t entries_size = ((uint64_t)*count + 1) * SOURCE_ENTRY;
-    if (qn_load32(block.p) != doc_count || (*count == 0 && doc_count > 0) ||
-        !qn_segment__zero(block.p + 8, SEGMENT_HEADER - 8) ||
-        entries_size > block.n - SEGMENT_HEADER)
-        return corrupt(f, 0, err);
-    data->p = block.p + SEGMENT_HEADER + entries_size;
-    data->n = (size_t)(block.n - SEGMENT_HEADER - entries_size);
-    return QN_OK;
-}
-
-static bool frame_at(qn_slice block, qn_slice data, uint32_t i, uint32_t doc_count,
-                     source_frame *out)
-{
-    const char *e = block.p + SEGMENT_HEADER + (size_t)i * SOURCE_ENTRY;
-    uint64_t begin = qn_load64(e + 8), end = qn_load64(e + 8 + SOURCE_ENTRY);
-    *out = (source_frame){.first_doc = qn_load32(e),
-                          .doc_limit = qn_load32(e + SOURCE_ENTRY),
-                          .raw_size = qn_load32(e + 4)};
-    if (out->first_doc >= out->doc_limit || out->doc_limit > doc_count || begin > end ||
-        end > data.n)
-        return false;
-    out->packed = (qn_slice){data.p + begin, (size_t)(end - begin)};
-    return true;
-}
-
-qn_status qn_sources__frame(const qn_blockfile *f, qn_slice block, uint32_t doc_count,
-                            uint32_t i, source_frame *out, uint32_t *count,
-                            qn_error *err)
-{
-    qn_slice data;
-    QN_TRY(view_frames(f, block, doc_count, count, &data, err));
-    if (i >= *count || frame_at(block, data, i, doc_count, out)) return QN_OK;
-    return corrupt(f, SEGMENT_HEADER + (uint64_t)i * SOURCE_ENTRY, err);
-}
-
-qn_status qn_sources__read(const qn_blockfile *f, qn_slice block, uint32_t doc,
-                           uint32_t doc_count, qn_buf *scratch, qn_slice *source,
-                           qn_slice *extras, qn_error *err)
-{
-    uint32_t count = 0;
-    qn_slice data;
-    QN_TRY(view_frames(f, block, doc_count, &count, &data, err));
-    const char *entries = block.p + SEGMENT_HEADER;
-    uint32_t low = 0, high = count;
-    while (high - low > 1) {
-        uint32_t middle = low + (high - low) / 2;
-        if (entry_first(entries, middle) <= doc)
-            low = middle;
-        else
-            high = middle;
-    }
-    uint64_t at = SEGMENT_HEADER + (uint64_t)low * SOURCE_ENTRY;
-    source_frame e;
-    if (!frame_at(block, data, low, doc_count, &e) || doc < e.first_doc ||
-        doc >= e.doc_limit)
-        return corrupt(f, at, err);
-    if (!qn_sources__unpack(e.packed, e.raw_size, scratch)) {
-        if (scratch->failed) return no_memory(err);
-        return corrupt(f, at, err);
-    }
-    if (!qn_sources__find(qn_buf_slice(scratch), doc - e.first_doc,
-                          e.doc_limit - e.first_doc, source, extras))
-        return corrupt(f, at, err);
-    return QN_OK;
 }

@@ -82,6 +82,8 @@ int main(void)
         cmocka_unit_test(test_column_shapes),
         cmocka_unit_test(test_column_float_keys),
         cmocka_unit_test(test_column_points),
+        cmocka_unit_test(test_sources_dictionary),
+        cmocka_unit_test(test_sources_merged),
         cmocka_unit_test(test_segment_empty),
         cmocka_unit_test(test_segment_ids),
         cmocka_unit_test(test_segment_sources),
