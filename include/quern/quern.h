@@ -78,6 +78,10 @@ typedef struct quern_options {
      * it. Default: descending, as the Retrieval Engine has it. */
     bool ha3_sort_ascending;
     uint64_t filter_cache_bytes; /* filters kept as bit sets; 0: 64 MB */
+    /* Merges in the background write at most so many bytes a second (0: 40 MiB), as long
+     * as a table does not have too many segments; and no segment above so many bytes
+     * (0: 5 GiB). */
+    uint64_t merge_bytes_per_second, merge_segment_bytes_max;
 } quern_options;
 #define QUERN_OPTIONS_INIT                                                             \
     {                                                                                  \

@@ -10,6 +10,7 @@
 
 enum {
     REFRESH_MS = 1000,
+    PRIORITY = 5, /* of the thread that refreshes and flushes */
     SCORE_CACHE_BYTES = 32 * 1024 * 1024,
 };
 static const int64_t searched_ns = (int64_t)30 * 1000 * 1000 * 1000;
@@ -148,11 +149,10 @@ qn_status quern_table_drop(quern *q, const char *name, qn_error *err)
     if (st == QN_OK && !find_entry(q, name, &place)) st = no_table(name, err);
     if (st == QN_OK) {
         qn_table *t = q->tables.p[place].table;
-        if (t != NULL) (void)pthread_mutex_lock(&t->write);
+        if (t != NULL) qn_table_stop(t);
         st = qn_file_rename(from.p, to.p, err);
         renamed = st == QN_OK;
-        if (renamed && t != NULL) t->dropped = true;
-        if (t != NULL) (void)pthread_mutex_unlock(&t->write);
+        if (t != NULL) qn_table_go_on(t, renamed);
     }
     /* Once it has lost its name it takes no writes, whether the disk knows or not. */
     if (renamed) {
@@ -229,10 +229,11 @@ qn_status quern_default_table(quern *q, char *name, size_t name_size, qn_error *
  */
 
 /* Under tables_lock only for taking a reference. */
-static qn_table *open_table_at(quern *q, size_t i)
+qn_table *qn_engine_open_table_at(quern *q, size_t i, bool *end)
 {
     qn_table *t = NULL;
     (void)pthread_mutex_lock(&q->tables_lock);
+    *end = i >= q->tables.n;
     if (i < q->tables.n && q->tables.p[i].table != NULL)
         t = qn_table_acquire(q->tables.p[i].table);
     (void)pthread_mutex_unlock(&q->tables_lock);
@@ -251,50 +252,69 @@ static bool refresh_due(qn_table *t)
     t->seq_no_seen = t->seq_no_next;
     if (still || searched) return since >= 5 * took;
     /* Some five nanoseconds a byte: what the next one will take at least. */
-    size_t bytes = t->builder == NULL ? 0 : qn_segment_builder_bytes(t->builder);
+    size_t bytes = t->memory == NULL ? 0 : qn_segment_builder_bytes(t->memory->builder);
     int64_t guess = 5 * (int64_t)bytes;
     return since >= 40 * (guess > took ? guess : took);
 }
 
-static void maintain(qn_table *t)
+/* `tick`: a second has passed. */
+static void maintain(qn_table *t, bool tick)
 {
     qn_error err;
     qn_status st = QN_OK;
     (void)pthread_mutex_lock(&t->write);
     bool idle = t->dropped || t->broken != QN_OK;
-    bool due = refresh_due(t);
-    if (!idle && t->changed && due) st = qn_table__refresh(t, &err);
-    bool sync = !idle && t->unsynced;
-    t->unsynced = false;
+    bool refresh = !idle && tick && refresh_due(t) && t->changed;
+    bool sync = !idle && tick && t->unsynced;
+    if (sync) t->unsynced = false;
     (void)pthread_mutex_unlock(&t->write);
-    if (st == QN_OK && sync) st = qn_wal_sync(t->wal, &err);
+    if (sync) st = qn_wal_sync(t->wal, &err);
+    if (st == QN_OK && !idle && atomic_load(&t->flush_wanted))
+        st = qn_table_flush(t, &err);
+    if (st == QN_OK && refresh) st = qn_table_refresh(t, &err);
     if (st != QN_OK) qn_log(QN_LOG_WARN, "engine", "table %s: %s", t->name, err.text);
 }
 
 static void *maintenance_main(void *arg)
 {
     quern *q = arg;
+    struct timespec until;
+    qn_thread_lower_priority(PRIORITY);
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += REFRESH_MS / 1000;
     (void)pthread_mutex_lock(&q->stop_lock);
     while (!q->stopping) {
-        struct timespec until;
-        (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += REFRESH_MS / 1000;
-        (void)pthread_cond_timedwait(&q->stop_signal, &q->stop_lock, &until);
+        bool tick = false;
+        if (!q->upkeep_wanted)
+            tick = pthread_cond_timedwait(&q->stop_signal, &q->stop_lock, &until) != 0;
         if (q->stopping) break;
+        if (!tick && !q->upkeep_wanted) continue;
+        q->upkeep_wanted = false;
         (void)pthread_mutex_unlock(&q->stop_lock);
-        (void)pthread_mutex_lock(&q->tables_lock);
-        size_t n = q->tables.n;
-        (void)pthread_mutex_unlock(&q->tables_lock);
-        for (size_t i = 0; i < n; i++) {
-            qn_table *t = open_table_at(q, i);
+        for (size_t i = 0;; i++) {
+            bool end = false;
+            qn_table *t = qn_engine_open_table_at(q, i, &end);
+            if (end) break;
             if (t == NULL) continue;
-            maintain(t);
+            maintain(t, tick);
             qn_table_release(t);
+        }
+        if (tick) {
+            (void)clock_gettime(CLOCK_REALTIME, &until);
+            until.tv_sec += REFRESH_MS / 1000;
         }
         (void)pthread_mutex_lock(&q->stop_lock);
     }
     (void)pthread_mutex_unlock(&q->stop_lock);
     return NULL;
+}
+
+void qn_engine_wake_upkeep(quern *q)
+{
+    (void)pthread_mutex_lock(&q->stop_lock);
+    q->upkeep_wanted = true;
+    (void)pthread_cond_signal(&q->stop_signal);
+    (void)pthread_mutex_unlock(&q->stop_lock);
 }
 
 static void stop_maintenance(quern *q)
@@ -413,7 +433,9 @@ static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
     if (pthread_create(&q->maintenance, NULL, maintenance_main, q) != 0)
         return qn_fail(err, QN_ENOMEM, "no thread for maintenance");
     q->maintenance_runs = true;
-    return QN_OK;
+    if (q->read_only) return QN_OK;
+    return qn_merger_start(q, o->merge_bytes_per_second, o->merge_segment_bytes_max,
+                           err);
 }
 
 qn_status quern_open(const quern_options *options, quern **out, qn_error *err)
@@ -449,6 +471,7 @@ void quern_close(quern *q)
 {
     if (q == NULL) return;
     stop_maintenance(q);
+    qn_merger_stop(q);
     for (size_t i = 0; i < q->tables.n; i++) {
         qn_table_release(q->tables.p[i].table);
         qn_delete(q->alloc, q->tables.p[i].name);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/pool.h"
+#include "engine/merge_thread.h"
 #include "engine/models.h"
 #include "engine/score_cache.h"
 #include "engine/table.h"
@@ -38,7 +39,9 @@ struct quern {
     bool maintenance_runs;
     pthread_mutex_t stop_lock;
     pthread_cond_t stop_signal;
-    bool stopping; /* guarded by stop_lock */
+    bool stopping, upkeep_wanted; /* guarded by stop_lock */
+
+    qn_merger merger;
 };
 
 /* Opened when it was not yet; the caller releases. QN_ENOTABLE. */
@@ -46,7 +49,11 @@ QN_MUST_CHECK qn_status qn_engine_table(quern *q, const char *name,
                                         QN_OWNED qn_table **out, qn_error *err);
 QN_MUST_CHECK qn_status qn_engine_create(quern *q, const char *name, qn_slice schema,
                                          qn_error *err);
-/* Bytes of a builder at which it is flushed. */
+/* The i-th table, to be released, or NULL when it is not open; *end: there are no more. */
+QN_NULLABLE qn_table *qn_engine_open_table_at(quern *q, size_t i, bool *end);
+/* Some table wants to be flushed. */
+void qn_engine_wake_upkeep(quern *q);
+/* Bytes of a table's documents in memory at which it is flushed. */
 size_t qn_engine_flush_bytes(const quern *q);
 
 #endif

@@ -1,26 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/table.h -- one table: log, builder, segments, snapshots.
+/* engine/table.h -- one table: log, memory, segments, snapshots.
  *
- *     write --> log --> builder (documents since the last flush, in memory)
- *                         | refresh: an image of it, as a segment in memory
- *                         | flush: the same as a file, a new manifest, the log rolled
- *     search --> snapshot: segments, image, delete bits, schema; immutable, counted
+ *     write --> log --> memory (documents that no segment has yet)
+ *                         | refresh: frozen, and written as a segment in memory
+ *                         | flush: those joined in a file, a new manifest, the log cut
+ *                         | merge: files joined, a new manifest
+ *     search --> snapshot: segments, delete bits, schema; immutable, counted
  *
- * A document lives in the builder or in one segment; the newest place of its id counts,
- * every older one is marked deleted. Delete bits belong to the table and change under
- * its write lock; a snapshot has its own copy.
+ * A document lives in memory or in one segment; the newest place of its id counts,
+ * every older one is marked deleted. Segments stand in order of arrival: files that the
+ * manifest names, then those it does not name yet. Delete bits belong to the table and
+ * change under its write lock; a snapshot has its own copy.
  *
  * Lifetime   tables are counted by who uses them; the last release closes. Snapshots
- *            are counted as well and may outlive their table's next changes.
- * Threads    `write` guards all but `current`, which `current_lock` guards: searches
- *            take only that, for as long as it takes to count one up.
- * Errors     a failed sync of the log makes the table read-only until reopened. */
+ *            are counted as well and may outlive their table's next changes. The file
+ *            of a segment that was merged away goes when the last snapshot lets go.
+ * Threads    in this order:
+ *              `seal`          held by a refresh or a flush from end to end
+ *              `merging`       held by a merge of files from end to end
+ *              `commit`        while a manifest is written; guards its number
+ *              `write`         guards all members but those named below; never held
+ *                              while segments are written or synced
+ *              `current_lock`  guards `current`: searches take only that, for as long
+ *                              as it takes to count one up
+ *            `seal` and `merging` are never held together.
+ * Errors     a failed sync of the log makes the table read-only until reopened. A
+ *            failed flush or merge leaves the table as it was. */
 #ifndef QN_ENGINE_TABLE_H
 #define QN_ENGINE_TABLE_H
 
 #include "engine/document.h"
 #include "engine/graves.h"
 #include "engine/oplog.h"
+#include "index/merge.h"
 #include "engine/write_group.h"
 #include "index/segment_builder.h"
 #include "query/snapshot.h"
@@ -36,6 +48,23 @@ extern const qn_field qn_seq_no_field, qn_version_field;
 
 /* ---- what a snapshot is made of, each counted ----------------------------------------- */
 
+/* The folder of a table, for as long as files may have to be removed from it. */
+typedef struct qn_table_folder {
+    atomic_uint refs;
+    pthread_mutex_t lock; /* held while a file is removed */
+    bool gone;            /* dropped: what has its name now is another's */
+    char *path;
+    qn_alloc *alloc;
+} qn_table_folder;
+
+QN_MUST_CHECK qn_status qn_table_folder_create(qn_alloc *a, const char *path,
+                                               QN_OWNED qn_table_folder **out,
+                                               qn_error *err);
+qn_table_folder *qn_table_folder_acquire(qn_table_folder *f);
+void qn_table_folder_release(QN_OWNED QN_NULLABLE qn_table_folder *f);
+/* From now on nothing is removed from it. */
+void qn_table_folder_set_gone(qn_table_folder *f);
+
 typedef struct qn_live_segment {
     atomic_uint refs;
     uint64_t id;  /* of the file; 0: an image in memory */
@@ -45,6 +74,7 @@ typedef struct qn_live_segment {
     qn_vector_view *vectors;
     size_t vector_count;
     qn_column seq_no, version;
+    qn_table_folder *doomed; /* the file is removed from here in the end; NULL: kept */
     qn_alloc *alloc;
 } qn_live_segment;
 
@@ -55,6 +85,9 @@ QN_MUST_CHECK qn_status qn_live_segment_create(qn_alloc *a, QN_OWNED qn_blockfil
                                                qn_error *err);
 qn_live_segment *qn_live_segment_acquire(qn_live_segment *s);
 void qn_live_segment_release(QN_OWNED QN_NULLABLE qn_live_segment *s);
+/* No manifest names it any more: its file goes with the last reference. By whoever took
+ * it out of its table, once. */
+void qn_live_segment_doom(qn_live_segment *s, qn_table_folder *folder);
 
 typedef struct qn_table_snapshot {
     qn_snapshot_view view; /* what queries see */
@@ -81,13 +114,12 @@ typedef struct qn_delete_bits {
 typedef struct qn_table_segment {
     qn_live_segment *live;
     qn_delete_bits deleted;
+    bool committed; /* the manifest names it */
 } qn_table_segment;
 
-/* Of a document in the builder. */
+/* Of a document in memory. */
 typedef struct qn_doc_state {
     int64_t seq_no, version;
-    bool half;       /* its feeding failed: it is hidden, and not what its id names */
-    uint32_t before; /* of a half one: what its id named until then; or QN_DOC_END */
 } qn_doc_state;
 
 typedef struct qn_vector_builder {
@@ -95,28 +127,51 @@ typedef struct qn_vector_builder {
     qn_flat_builder *flat;
 } qn_vector_builder;
 
+/* Documents on their way into a segment. */
+typedef struct qn_memory {
+    qn_segment_builder *builder;
+    QN_VEC(qn_doc_state) docs;
+    qn_delete_bits deleted;
+    QN_VEC(qn_vector_builder) vectors;
+} qn_memory;
+
+/* What is said of merges in the statistics of a table. */
+typedef struct qn_merge_stats {
+    uint64_t done, failed, documents, bytes; /* of finished ones */
+    bool running;
+    size_t running_segments;
+    qn_error last_error; /* code QN_OK: none yet */
+} qn_merge_stats;
+
 typedef struct qn_table {
     struct quern *engine;
     char *name, *dir;
     atomic_uint refs;
+
+    qn_table_folder *folder;
+    pthread_mutex_t seal, merging, commit;
+    uint64_t manifest_number; /* guarded by `commit` */
+    atomic_bool stop_merging; /* set: a running merge ends soon, none begins */
+    atomic_bool dropping;     /* set: a running flush ends soon too */
+    atomic_bool flush_wanted; /* by a writer that found memory full */
+    qn_pace pace;             /* of the running merge */
 
     pthread_mutex_t write;
     /* Guarded by `write`. */
     qn_table_schema *schema; /* replaced under current_lock as well */
     char uuid[QN_TABLE_UUID_SIZE + 1];
     int64_t created_ms;
-    uint64_t manifest_number, segment_id_next;
+    uint64_t segment_id_next;
     QN_VEC(qn_table_segment) segments;
-    qn_segment_builder *builder;
-    QN_VEC(qn_doc_state) docs;
-    qn_delete_bits builder_deleted;
-    QN_VEC(qn_vector_builder) vectors;
+    qn_memory *memory;   /* takes the writes; NULL: nothing yet */
+    qn_memory *frozen;   /* being written as a segment; NULL: none */
     uint32_t *positions; /* by place of a field: where its next value begins */
     size_t positions_capacity;
-    qn_live_segment *image; /* the builder as of the last refresh */
     qn_graves graves;
     qn_wal *wal;
     uint64_t lsn_next;
+    uint64_t replay_from;       /* as the manifest says */
+    size_t committed_additions; /* fields that the log need not bring back */
     int64_t seq_no_next;
     bool changed;   /* since the last refresh */
     bool unflushed; /* the log holds something */
@@ -126,6 +181,9 @@ typedef struct qn_table {
     qn_error broken_error;
     qn_buf scratch, source_scratch;
     qn_arena words; /* of the document being added */
+    qn_merge_stats merges;
+    int64_t merge_retry_at_ns; /* after a failure: not before */
+    unsigned merge_failures;   /* in a row */
 
     /* The thread that refreshes spares the builder too many images: when the last was
      * ready, how long it took, when somebody last searched. */
@@ -147,6 +205,12 @@ qn_table *qn_table_acquire(qn_table *t);
 /* The last one flushes (unless dropped or read-only) and closes. */
 void qn_table_release(QN_OWNED QN_NULLABLE qn_table *t);
 
+/* Waits until no flush or merge is on its way, ends them soon, and keeps new ones from
+ * beginning until go_on(), whose `dropped` says that the folder is no longer the table's.
+ * Everything waits meanwhile but searches. */
+void qn_table_stop(qn_table *t);
+void qn_table_go_on(qn_table *t, bool dropped);
+
 /* The one that searches use now. */
 qn_table_snapshot *qn_table_current(qn_table *t);
 /* The same for a search: a table that is searched is refreshed more often. */
@@ -155,10 +219,22 @@ qn_table_snapshot *qn_table_search(qn_table *t);
 /* The schema of now, counted, without waiting for writes. */
 qn_table_schema *qn_table_schema_now(qn_table *t);
 
+/* Without any lock of the table: */
+
+/* What was written before is searched from now on. */
+QN_MUST_CHECK qn_status qn_table_refresh(qn_table *t, qn_error *err);
+/* What was written before is in files; the log is cut. */
+QN_MUST_CHECK qn_status qn_table_flush(qn_table *t, qn_error *err);
+/* A flush, then one segment without deleted documents. */
+QN_MUST_CHECK qn_status qn_table_optimize(qn_table *t, qn_error *err);
+/* After a write: when much is in memory it asks for a flush in the background, and when
+ * far too much is, it waits for one. */
+QN_MUST_CHECK qn_status qn_table_relieve(qn_table *t, qn_error *err);
+
 /* Under `write`: */
-QN_MUST_CHECK qn_status qn_table__refresh(qn_table *t, qn_error *err);
-QN_MUST_CHECK qn_status qn_table__flush(qn_table *t, qn_error *err);
-QN_MUST_CHECK qn_status qn_table__optimize(qn_table *t, qn_error *err);
+
+/* Bytes of documents that are not in files. */
+size_t qn_table__memory_bytes(const qn_table *t);
 /* A new schema with more fields, logged when `log`. */
 QN_MUST_CHECK qn_status qn_table__add_fields(qn_table *t,
                                              const qn_schema_addition *fields,
@@ -167,8 +243,8 @@ QN_MUST_CHECK qn_status qn_table__add_fields(qn_table *t,
 /* Where the newest document of an id is. */
 typedef struct qn_place {
     bool found; /* and not deleted */
-    bool in_builder;
-    size_t segment; /* place in t->segments */
+    QN_NULLABLE qn_memory *memory;
+    size_t segment; /* place in t->segments, when it is not in memory */
     uint32_t doc;
     int64_t seq_no, version;
 } qn_place;
@@ -190,7 +266,7 @@ QN_MUST_CHECK qn_status qn_table__feed(qn_table *t, qn_slice id, const qn_docume
 /* Applies what is in the log. */
 QN_MUST_CHECK qn_status qn_table__replay(qn_table *t, const qn_oplog_op *op,
                                          qn_arena *arena, qn_error *err);
-void qn_table__reset_builder(qn_table *t);
+void qn_memory_destroy(qn_alloc *a, QN_OWNED QN_NULLABLE qn_memory *m);
 
 bool qn_delete_bits_reserve(qn_alloc *a, qn_delete_bits *b, uint32_t doc);
 bool qn_delete_bits_set(qn_alloc *a, qn_delete_bits *b, uint32_t doc);

@@ -15,22 +15,25 @@ static qn_status no_memory(const qn_table *t, qn_error *err)
 /* ---- finding ----------------------------------------------------------------------------
  */
 
+static bool find_in_memory(qn_memory *m, qn_slice id, qn_place *out)
+{
+    if (m == NULL) return false;
+    uint32_t doc = qn_segment_builder_find(m->builder, id);
+    if (doc == QN_DOC_END) return false;
+    out->found = !qn_delete_bits_has(&m->deleted, doc);
+    out->memory = m;
+    out->doc = doc;
+    out->seq_no = m->docs.p[doc].seq_no;
+    out->version = m->docs.p[doc].version;
+    return true;
+}
+
 /* The newest place that has the id decides: older ones were deleted when it came. */
 qn_status qn_table__find(qn_table *t, qn_slice id, qn_place *out, qn_error *err)
 {
     *out = (qn_place){0};
-    if (t->builder != NULL) {
-        uint32_t doc = qn_segment_builder_find(t->builder, id);
-        while (doc != QN_DOC_END && t->docs.p[doc].half) doc = t->docs.p[doc].before;
-        if (doc != QN_DOC_END) {
-            out->found = !qn_delete_bits_has(&t->builder_deleted, doc);
-            out->in_builder = true;
-            out->doc = doc;
-            out->seq_no = t->docs.p[doc].seq_no;
-            out->version = t->docs.p[doc].version;
-            return QN_OK;
-        }
-    }
+    if (find_in_memory(t->memory, id, out) || find_in_memory(t->frozen, id, out))
+        return QN_OK;
     for (size_t i = t->segments.n; i-- > 0;) {
         const qn_table_segment *s = &t->segments.p[i];
         uint32_t doc = QN_DOC_END;
@@ -49,17 +52,17 @@ qn_status qn_table__find(qn_table *t, qn_slice id, qn_place *out, qn_error *err)
 qn_status qn_table__source(qn_table *t, const qn_place *place, qn_buf *scratch,
                            qn_slice *source, qn_error *err)
 {
-    if (place->in_builder)
-        return qn_segment_builder_source(t->builder, place->doc, scratch, source, NULL,
-                                         err);
+    if (place->memory != NULL)
+        return qn_segment_builder_source(place->memory->builder, place->doc, scratch,
+                                         source, NULL, err);
     return qn_segment_source(t->segments.p[place->segment].live->segment, place->doc,
                              scratch, source, NULL, err);
 }
 
 static qn_delete_bits *bits_of(qn_table *t, const qn_place *place)
 {
-    return place->in_builder ? &t->builder_deleted
-                             : &t->segments.p[place->segment].deleted;
+    return place->memory != NULL ? &place->memory->deleted
+                                 : &t->segments.p[place->segment].deleted;
 }
 
 qn_status qn_table__will_delete(qn_table *t, const qn_place *place, qn_error *err)
@@ -101,7 +104,7 @@ static qn_status feed_text(qn_table *t, const qn_doc_value *v, qn_arena *arena,
         last = base + token->position;
         terms[n++] = (qn_segment_token){token->term, last};
     }
-    QN_TRY(qn_segment_builder_terms(t->builder, f, terms, n, err));
+    QN_TRY(qn_segment_builder_terms(t->memory->builder, f, terms, n, err));
     t->positions[f->id] = last + (tokens.n != 0) + f->position_gap;
     return QN_OK;
 }
@@ -109,9 +112,9 @@ static qn_status feed_text(qn_table *t, const qn_doc_value *v, qn_arena *arena,
 static qn_status vector_builder(qn_table *t, const qn_field *f, qn_flat_builder **out,
                                 qn_error *err)
 {
-    for (size_t i = 0; i < t->vectors.n; i++) {
-        if (t->vectors.p[i].field != f->id) continue;
-        *out = t->vectors.p[i].flat;
+    for (size_t i = 0; i < t->memory->vectors.n; i++) {
+        if (t->memory->vectors.p[i].field != f->id) continue;
+        *out = t->memory->vectors.p[i].flat;
         return QN_OK;
     }
     qn_flat_options options = {
@@ -123,7 +126,7 @@ static qn_status vector_builder(qn_table *t, const qn_field *f, qn_flat_builder 
     QN_TRY(qn_flat_builder_create(t->engine->alloc, &options, t->engine->kernels, out,
                                   err));
     qn_vector_builder v = {f->id, *out};
-    if (qn_vec_push(t->engine->alloc, &t->vectors, v)) return QN_OK;
+    if (qn_vec_push(t->engine->alloc, &t->memory->vectors, v)) return QN_OK;
     qn_flat_builder_destroy(*out);
     return no_memory(t, err);
 }
@@ -143,16 +146,16 @@ static qn_status feed_value(qn_table *t, const qn_doc_value *v, uint32_t doc,
     case QN_FIELD_TEXT:
         return feed_text(t, v, arena, err);
     case QN_FIELD_KEYWORD:
-        return qn_segment_builder_keyword(t->builder, v->field, v->text, err);
+        return qn_segment_builder_keyword(t->memory->builder, v->field, v->text, err);
     case QN_FIELD_VECTOR:
         return feed_vector(t, v->field, doc, v->vector, err);
     case QN_FIELD_FLOAT:
     case QN_FIELD_DOUBLE:
         if (!v->field->column) return QN_OK;
-        return qn_segment_builder_f64(t->builder, v->field, v->f64, err);
+        return qn_segment_builder_f64(t->memory->builder, v->field, v->f64, err);
     default:
         if (!v->field->column) return QN_OK;
-        return qn_segment_builder_i64(t->builder, v->field, v->i64, err);
+        return qn_segment_builder_i64(t->memory->builder, v->field, v->i64, err);
     }
 }
 
@@ -160,7 +163,7 @@ static qn_status feed_all(qn_table *t, uint32_t doc, const qn_document *d,
                           qn_slice source, const qn_made_vector *made,
                           size_t made_count, qn_arena *arena, qn_error *err)
 {
-    const qn_doc_state *state = &t->docs.p[doc];
+    const qn_doc_state *state = &t->memory->docs.p[doc];
     for (size_t i = 0; i < d->count; i++)
         QN_TRY(feed_value(t, &d->values[i], doc, arena, err));
     for (size_t i = 0; i < made_count; i++) {
@@ -172,16 +175,44 @@ static qn_status feed_all(qn_table *t, uint32_t doc, const qn_document *d,
                            made[i].field);
         QN_TRY(feed_vector(t, f, doc, made[i].values, err));
     }
-    QN_TRY(qn_segment_builder_i64(t->builder, &qn_seq_no_field, state->seq_no, err));
-    QN_TRY(qn_segment_builder_i64(t->builder, &qn_version_field, state->version, err));
-    return qn_segment_builder_set_source(t->builder, source, (qn_slice){"", 0}, err);
+    QN_TRY(qn_segment_builder_i64(t->memory->builder, &qn_seq_no_field, state->seq_no,
+                                  err));
+    QN_TRY(qn_segment_builder_i64(t->memory->builder, &qn_version_field, state->version,
+                                  err));
+    return qn_segment_builder_set_source(t->memory->builder, source, (qn_slice){"", 0},
+                                         err);
+}
+
+static qn_memory *memory_create(qn_alloc *a, qn_error *err)
+{
+    qn_memory *m = qn_new0(a, sizeof *m);
+    if (m == NULL) {
+        (void)qn_fail(err, QN_ENOMEM, "documents in memory");
+        return NULL;
+    }
+    if (qn_segment_builder_create(a, qn_clock_seed(), &m->builder, err) == QN_OK)
+        return m;
+    qn_delete(a, m);
+    return NULL;
+}
+
+void qn_memory_destroy(qn_alloc *a, qn_memory *m)
+{
+    if (m == NULL) return;
+    qn_segment_builder_destroy(m->builder);
+    for (size_t i = 0; i < m->vectors.n; i++)
+        qn_flat_builder_destroy(m->vectors.p[i].flat);
+    qn_vec_deinit(a, &m->vectors);
+    qn_vec_deinit(a, &m->docs);
+    qn_delete(a, m->deleted.words);
+    qn_delete(a, m);
 }
 
 static qn_status make_room(qn_table *t, qn_error *err)
 {
     qn_alloc *a = t->engine->alloc;
-    if (t->builder == NULL)
-        QN_TRY(qn_segment_builder_create(a, qn_clock_seed(), &t->builder, err));
+    if (t->memory == NULL) t->memory = memory_create(a, err);
+    if (t->memory == NULL) return QN_ENOMEM;
     size_t fields = t->schema->schema.field_count;
     if (fields > t->positions_capacity) {
         uint32_t *p = qn_resize(a, t->positions, 2 * fields * sizeof *p);
@@ -190,7 +221,7 @@ static qn_status make_room(qn_table *t, qn_error *err)
         t->positions_capacity = 2 * fields;
     }
     if (fields != 0) memset(t->positions, 0, fields * sizeof *t->positions);
-    return qn_vec_grow(a, &t->docs) ? QN_OK : no_memory(t, err);
+    return qn_vec_grow(a, &t->memory->docs) ? QN_OK : no_memory(t, err);
 }
 
 qn_status qn_table__feed(qn_table *t, qn_slice id, const qn_document *d,
@@ -198,22 +229,23 @@ qn_status qn_table__feed(qn_table *t, qn_slice id, const qn_document *d,
                          int64_t seq_no, int64_t version, qn_error *err)
 {
     QN_TRY(make_room(t, err));
-    uint32_t doc = qn_segment_builder_doc_count(t->builder);
-    uint32_t before = qn_segment_builder_find(t->builder, id);
-    if (!qn_delete_bits_reserve(t->engine->alloc, &t->builder_deleted, doc))
+    qn_memory *m = t->memory;
+    uint32_t doc = qn_segment_builder_doc_count(m->builder);
+    uint32_t before = qn_segment_builder_find(m->builder, id);
+    if (!qn_delete_bits_reserve(t->engine->alloc, &m->deleted, doc))
         return no_memory(t, err);
-    QN_TRY(qn_segment_builder_begin(t->builder, id, &doc, err));
-    qn_assert(doc == t->docs.n);
-    t->docs.p[t->docs.n++] =
-        (qn_doc_state){.seq_no = seq_no, .version = version, .before = before};
+    QN_TRY(qn_segment_builder_begin(m->builder, id, &doc, err));
+    qn_assert(doc == m->docs.n);
+    m->docs.p[m->docs.n++] = (qn_doc_state){.seq_no = seq_no, .version = version};
     t->changed = true;
     /* An arena of its own: token lists are large, and memory used a moment ago is
      * still in the cache. */
     qn_status st = feed_all(t, doc, d, source, made, made_count, &t->words, err);
     qn_arena_reset(&t->words);
     if (st != QN_OK) {
-        t->docs.p[doc].half = true;
-        (void)qn_delete_bits_set(t->engine->alloc, &t->builder_deleted, doc);
+        /* Half a document: hidden, and not what its id names. */
+        qn_segment_builder_disown(m->builder, doc, before);
+        (void)qn_delete_bits_set(t->engine->alloc, &m->deleted, doc);
     }
     return st;
 }

@@ -65,6 +65,7 @@ static qn_status open_segment(qn_table *t, const qn_manifest_segment *from,
                              err));
     qn_table_segment s = {0};
     QN_TRY(qn_live_segment_create(a, file, from->id, &t->schema->schema, &s.live, err));
+    s.committed = true;
     t->segments.p[t->segments.n++] = s;
     if (s.live->doc_count != from->doc_count)
         return qn_fail_file(err, QN_ECORRUPT, t->scratch.p, QN_AT_NONE,
@@ -111,6 +112,8 @@ static qn_status read_table(qn_table *t, qn_error *err)
     t->segment_id_next = m.segment_id_next;
     t->seq_no_next = m.seq_no_next;
     t->created_ms = m.created_ms;
+    t->replay_from = m.replay_from;
+    t->committed_additions = m.addition_count;
     size_t n = m.uuid.n < QN_TABLE_UUID_SIZE ? m.uuid.n : QN_TABLE_UUID_SIZE;
     memcpy(t->uuid, m.uuid.p, n);
     QN_TRY_TO(done,
@@ -140,7 +143,8 @@ done:
 static void table_destroy(qn_table *t)
 {
     qn_alloc *a = t->engine->alloc;
-    qn_table__reset_builder(t);
+    qn_memory_destroy(a, t->memory);
+    qn_memory_destroy(a, t->frozen);
     qn_graves_deinit(&t->graves);
     qn_wal_close(t->wal);
     for (size_t i = 0; i < t->segments.n; i++) {
@@ -148,17 +152,18 @@ static void table_destroy(qn_table *t)
         qn_delete(a, t->segments.p[i].deleted.words);
     }
     qn_vec_deinit(a, &t->segments);
-    qn_vec_deinit(a, &t->docs);
-    qn_vec_deinit(a, &t->vectors);
     qn_delete(a, t->positions);
     qn_table_snapshot_release(t->current);
     qn_table_schema_release(t->schema);
     qn_buf_deinit(&t->scratch);
     qn_buf_deinit(&t->source_scratch);
     qn_arena_deinit(&t->words);
-    (void)pthread_mutex_destroy(&t->write);
-    (void)pthread_mutex_destroy(&t->current_lock);
     qn_write_group_deinit(&t->group);
+    pthread_mutex_t *const locks[] = {&t->seal, &t->merging, &t->commit, &t->write,
+                                      &t->current_lock};
+    for (size_t i = 0; i < sizeof locks / sizeof *locks; i++)
+        (void)pthread_mutex_destroy(locks[i]);
+    qn_table_folder_release(t->folder);
     qn_delete(a, t->name);
     qn_delete(a, t->dir);
     qn_delete(a, t);
@@ -171,9 +176,11 @@ qn_status qn_table_open(quern *q, const char *name, qn_table **out, qn_error *er
     if (t == NULL) return qn_fail(err, QN_ENOMEM, "table %s", name);
     t->engine = q;
     atomic_init(&t->refs, 1);
-    (void)pthread_mutex_init(&t->write, NULL);
-    (void)pthread_mutex_init(&t->current_lock, NULL);
     qn_write_group_init(&t->group);
+    pthread_mutex_t *const locks[] = {&t->seal, &t->merging, &t->commit, &t->write,
+                                      &t->current_lock};
+    for (size_t i = 0; i < sizeof locks / sizeof *locks; i++)
+        (void)pthread_mutex_init(locks[i], NULL);
     qn_buf_init(&t->scratch, q->alloc);
     qn_buf_init(&t->source_scratch, q->alloc);
     qn_graves_init(&t->graves, q->alloc);
@@ -182,9 +189,10 @@ qn_status qn_table_open(quern *q, const char *name, qn_table **out, qn_error *er
     t->dir = join(q->alloc, q->tables_dir, name);
     qn_status st = t->name == NULL || t->dir == NULL
                        ? qn_fail(err, QN_ENOMEM, "table %s", name)
-                       : read_table(t, err);
+                       : qn_table_folder_create(q->alloc, t->dir, &t->folder, err);
+    if (st == QN_OK) st = read_table(t, err);
     t->changed = true;
-    if (st == QN_OK) st = qn_table__refresh(t, err);
+    if (st == QN_OK) st = qn_table_refresh(t, err);
     if (st != QN_OK) {
         table_destroy(t);
         return st;
@@ -201,6 +209,29 @@ qn_table_schema *qn_table_schema_now(qn_table *t)
     return s;
 }
 
+void qn_table_stop(qn_table *t)
+{
+    atomic_store(&t->stop_merging, true);
+    atomic_store(&t->dropping, true);
+    (void)pthread_mutex_lock(&t->seal);
+    (void)pthread_mutex_lock(&t->merging);
+    (void)pthread_mutex_lock(&t->write);
+}
+
+void qn_table_go_on(qn_table *t, bool dropped)
+{
+    if (dropped) {
+        t->dropped = true;
+        qn_table_folder_set_gone(t->folder);
+    } else {
+        atomic_store(&t->stop_merging, false);
+        atomic_store(&t->dropping, false);
+    }
+    (void)pthread_mutex_unlock(&t->write);
+    (void)pthread_mutex_unlock(&t->merging);
+    (void)pthread_mutex_unlock(&t->seal);
+}
+
 qn_table *qn_table_acquire(qn_table *t)
 {
     atomic_fetch_add(&t->refs, 1);
@@ -212,7 +243,7 @@ void qn_table_release(qn_table *t)
     if (t == NULL || atomic_fetch_sub(&t->refs, 1) != 1) return;
     qn_error err;
     if (!t->dropped && !t->engine->read_only && t->broken == QN_OK &&
-        qn_table__flush(t, &err) != QN_OK)
+        qn_table_flush(t, &err) != QN_OK)
         qn_log(QN_LOG_WARN, "engine",
                "table %s: its last documents stay in the log: %s", t->name, err.text);
     table_destroy(t);

@@ -1,9 +1,71 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* table_segment.c -- counted segments and snapshots, and delete bits. */
+/* table_segment.c -- counted folders, segments and snapshots, and delete bits. */
 #include "engine/table.h"
 
 #include "base/bits.h"
+#include "base/log.h"
+#include "engine/manifest.h"
+#include "io/file.h"
 #include "vec/vindex.h"
+
+/* ---- folders --------------------------------------------------------------------------
+ */
+
+qn_status qn_table_folder_create(qn_alloc *a, const char *path, qn_table_folder **out,
+                                 qn_error *err)
+{
+    *out = NULL;
+    qn_table_folder *f = qn_new0(a, sizeof *f);
+    char *copy = qn_strndup(a, path, strlen(path));
+    if (f == NULL || copy == NULL) {
+        qn_delete(a, f);
+        qn_delete(a, copy);
+        return qn_fail(err, QN_ENOMEM, "table");
+    }
+    *f = (qn_table_folder){.path = copy, .alloc = a};
+    atomic_init(&f->refs, 1);
+    (void)pthread_mutex_init(&f->lock, NULL);
+    *out = f;
+    return QN_OK;
+}
+
+qn_table_folder *qn_table_folder_acquire(qn_table_folder *f)
+{
+    atomic_fetch_add(&f->refs, 1);
+    return f;
+}
+
+void qn_table_folder_release(qn_table_folder *f)
+{
+    if (f == NULL || atomic_fetch_sub(&f->refs, 1) != 1) return;
+    (void)pthread_mutex_destroy(&f->lock);
+    qn_delete(f->alloc, f->path);
+    qn_delete(f->alloc, f);
+}
+
+void qn_table_folder_set_gone(qn_table_folder *f)
+{
+    (void)pthread_mutex_lock(&f->lock);
+    f->gone = true;
+    (void)pthread_mutex_unlock(&f->lock);
+}
+
+static void remove_segment(qn_table_folder *f, uint64_t id)
+{
+    qn_buf path;
+    qn_error err;
+    qn_buf_init(&path, f->alloc);
+    qn_manifest_segment_path(&path, f->path, id);
+    (void)pthread_mutex_lock(&f->lock);
+    /* What stays behind is swept when the table is opened. */
+    if (!f->gone && !path.failed && qn_file_remove(path.p, &err) != QN_OK)
+        qn_log(QN_LOG_WARN, "engine", "%s stays behind: %s", path.p, err.text);
+    (void)pthread_mutex_unlock(&f->lock);
+    qn_buf_deinit(&path);
+}
+
+/* ---- segments -------------------------------------------------------------------------
+ */
 
 static qn_status open_vectors(qn_live_segment *s, const qn_schema *schema,
                               qn_error *err)
@@ -72,7 +134,14 @@ void qn_live_segment_release(qn_live_segment *s)
         qn_vindex_close((qn_vindex *)(uintptr_t)s->vectors[i].index);
     qn_delete(s->alloc, s->vectors);
     qn_segment_close(s->segment);
+    if (s->doomed != NULL) remove_segment(s->doomed, s->id);
+    qn_table_folder_release(s->doomed);
     qn_delete(s->alloc, s);
+}
+
+void qn_live_segment_doom(qn_live_segment *s, qn_table_folder *folder)
+{
+    if (s->id != 0 && s->doomed == NULL) s->doomed = qn_table_folder_acquire(folder);
 }
 
 /* ---- snapshots ------------------------------------------------------------------------

@@ -14,9 +14,9 @@ qn_status quern_table_create(quern *q, const char *name, const char *schema,
     return qn_engine_create(q, name, (qn_slice){schema, schema_size}, err);
 }
 
-typedef qn_status locked_fn(qn_table *t, qn_error *err);
+typedef qn_status table_fn(qn_table *t, qn_error *err);
 
-static qn_status with_table(quern *q, const char *name, bool writes, locked_fn *fn,
+static qn_status with_table(quern *q, const char *name, bool writes, table_fn *fn,
                             qn_error *err)
 {
     if (writes && q->read_only)
@@ -24,28 +24,29 @@ static qn_status with_table(quern *q, const char *name, bool writes, locked_fn *
     qn_table *t = NULL;
     QN_TRY(qn_engine_table(q, name, &t, err));
     (void)pthread_mutex_lock(&t->write);
-    qn_status st =
-        t->dropped ? qn_fail(err, QN_ENOTABLE, "no such index [%s]", name) : fn(t, err);
+    bool dropped = t->dropped;
     (void)pthread_mutex_unlock(&t->write);
+    qn_status st =
+        dropped ? qn_fail(err, QN_ENOTABLE, "no such index [%s]", name) : fn(t, err);
     qn_table_release(t);
     return st;
 }
 
 static qn_status flush(qn_table *t, qn_error *err)
 {
-    QN_TRY(qn_table__flush(t, err));
-    return qn_table__refresh(t, err);
+    QN_TRY(qn_table_flush(t, err));
+    return qn_table_refresh(t, err);
 }
 
 static qn_status optimize(qn_table *t, qn_error *err)
 {
-    QN_TRY(qn_table__optimize(t, err));
-    return qn_table__refresh(t, err);
+    QN_TRY(qn_table_optimize(t, err));
+    return qn_table_refresh(t, err);
 }
 
 qn_status quern_refresh(quern *q, const char *name, qn_error *err)
 {
-    return with_table(q, name, false, qn_table__refresh, err);
+    return with_table(q, name, false, qn_table_refresh, err);
 }
 
 qn_status quern_flush(quern *q, const char *name, qn_error *err)
@@ -192,11 +193,11 @@ static void print_segments(const qn_table_snapshot *s, qn_json_writer *w)
     qn_json_end_array(w);
 }
 
-static uint64_t file_bytes(const qn_table_snapshot *s, bool in_memory)
+static uint64_t file_bytes(const qn_table_snapshot *s)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < s->view.segment_count; i++)
-        if ((s->segments[i]->id == 0) == in_memory)
+        if (s->segments[i]->id != 0)
             n += qn_blockfile_size(qn_segment_file(s->segments[i]->segment));
     return n;
 }
@@ -209,9 +210,7 @@ qn_status quern_table_stats(quern *q, const char *name, char **json, size_t *jso
     (void)pthread_mutex_lock(&t->write);
     uint64_t wal_bytes = t->dropped ? 0 : qn_wal_size_bytes(t->wal);
     int64_t seq_no = t->seq_no_next - 1;
-    size_t builder = t->builder == NULL ? 0 : qn_segment_builder_bytes(t->builder);
-    for (size_t i = 0; i < t->vectors.n; i++)
-        builder += qn_flat_builder_bytes(t->vectors.p[i].flat);
+    size_t memory = qn_table__memory_bytes(t);
     bool pending = t->unflushed;
     (void)pthread_mutex_unlock(&t->write);
     qn_table_snapshot *s = qn_table_current(t);
@@ -226,7 +225,7 @@ qn_status quern_table_stats(quern *q, const char *name, char **json, size_t *jso
     print_segments(s, &w);
     qn_json_key(&w, "bytes");
     qn_json_begin_object(&w);
-    qn_json_member_int(&w, "segments", (int64_t)file_bytes(s, false));
+    qn_json_member_int(&w, "segments", (int64_t)file_bytes(s));
     qn_json_member_int(&w, "log", (int64_t)wal_bytes);
     qn_json_end_object(&w);
     qn_json_key(&w, "log");
@@ -235,7 +234,8 @@ qn_status quern_table_stats(quern *q, const char *name, char **json, size_t *jso
     qn_json_member_bool(&w, "unflushed", pending);
     qn_json_end_object(&w);
     qn_json_member_int(&w, "seq_no", seq_no);
-    qn_json_member_int(&w, "memory_bytes", (int64_t)(builder + file_bytes(s, true)));
+    qn_json_member_int(&w, "memory_bytes", (int64_t)memory);
+    qn_table_print_merges(t, &w);
     qn_json_end_object(&w);
     qn_table_snapshot_release(s);
     qn_table_release(t);

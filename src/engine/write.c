@@ -38,12 +38,8 @@ static size_t batch_end(const write_call *c, size_t from, size_t most)
 
 void qn_write__relieve(qn_table *t)
 {
-    size_t bytes = t->builder == NULL ? 0 : qn_segment_builder_bytes(t->builder);
-    for (size_t i = 0; i < t->vectors.n; i++)
-        bytes += qn_flat_builder_bytes(t->vectors.p[i].flat);
-    if (bytes < qn_engine_flush_bytes(t->engine)) return;
     qn_error err;
-    if (qn_table__flush(t, &err) != QN_OK)
+    if (qn_table_relieve(t, &err) != QN_OK)
         qn_log(QN_LOG_WARN, "engine", "table %s stays in memory: %s", t->name,
                err.text);
 }
@@ -82,8 +78,8 @@ static void apply_alone(write_call *c, qn_write_op *ops, size_t n, qn_arena *are
     (void)pthread_mutex_lock(&t->write);
     for (size_t i = 0; i < n; i++)
         if (!ops[i].failed) qn_write__apply(t, &ops[i], c->options.cancel, arena);
-    qn_write__relieve(t);
     (void)pthread_mutex_unlock(&t->write);
+    qn_write__relieve(t);
 }
 
 static qn_status run_batch(write_call *c, qn_table_schema *schema, size_t from,
@@ -182,11 +178,7 @@ qn_status quern_write(quern *q, const char *table, const quern_op *ops, size_t o
             why = late;
         }
     }
-    if (st == QN_OK && c.options.refresh) {
-        (void)pthread_mutex_lock(&c.table->write);
-        st = qn_table__refresh(c.table, &why);
-        (void)pthread_mutex_unlock(&c.table->write);
-    }
+    if (st == QN_OK && c.options.refresh) st = qn_table_refresh(c.table, &why);
     qn_table_release(c.table);
     if (st != QN_OK && err != NULL) *err = why;
     return st;

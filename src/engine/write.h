@@ -38,7 +38,7 @@ void qn_write__embed(quern *q, const qn_table_schema *schema, qn_write_op *ops,
 /* Under the table's lock, which is held again when it returns. */
 void qn_write__apply(qn_table *t, qn_write_op *w, const quern_cancel *cancel,
                      qn_arena *arena);
-/* Under the table's lock: memory that has grown too big becomes files. What was written
+/* Without any lock of the table: memory that has grown too big becomes files. What was written
  * is in the log whether that works or not. */
 void qn_write__relieve(qn_table *t);
 /* Applies the operations that have not failed yet, together with those of other threads,

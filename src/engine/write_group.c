@@ -80,8 +80,8 @@ static void apply_all(qn_table *t, const qn_write_ticket *tickets)
     for (const qn_write_ticket *k = tickets; k != NULL; k = k->next)
         for (size_t i = 0; i < k->count; i++)
             if (!k->ops[i].failed) qn_write__apply(t, &k->ops[i], k->cancel, k->arena);
-    qn_write__relieve(t);
     (void)pthread_mutex_unlock(&t->write);
+    qn_write__relieve(t);
 }
 
 /* The group of which `mine` is the first. */

@@ -94,6 +94,31 @@ uint32_t qn_ids__find(const ids *t, qn_slice id)
     return slot == 0 ? QN_DOC_END : slot - 1;
 }
 
+/* Closes the gap at slot `at`: what only stands further on because it was taken moves
+ * up. */
+static void free_slot(ids *t, uint32_t at)
+{
+    uint32_t mask = t->slot_count - 1;
+    for (uint32_t i = (at + 1) & mask; t->slots[i] != 0; i = (i + 1) & mask) {
+        uint32_t home = t->hashes.p[t->slots[i] - 1] & mask;
+        if (((i - home) & mask) < ((i - at) & mask))
+            continue; /* reached without `at` */
+        t->slots[at] = t->slots[i];
+        at = i;
+    }
+    t->slots[at] = 0;
+}
+
+void qn_ids__disown(ids *t, uint32_t doc, uint32_t before)
+{
+    uint32_t *slot = find_slot(t, t->hashes.p[doc], id_of(t, doc));
+    qn_assert(*slot == doc + 1);
+    if (before != QN_DOC_END)
+        *slot = before + 1;
+    else
+        free_slot(t, (uint32_t)(slot - t->slots));
+}
+
 qn_status qn_ids__write(const ids *t, qn_blockfile_writer *w, qn_error *err)
 {
     uint8_t header[SEGMENT_HEADER] = {0}, zero[4] = {0};

@@ -83,6 +83,16 @@ qn_status qn_segment_builder_begin(qn_segment_builder *b, qn_slice id, uint32_t 
     return QN_OK;
 }
 
+void qn_segment_builder_disown(qn_segment_builder *b, uint32_t doc, uint32_t before)
+{
+    qn_ids__disown(&b->ids, doc, before);
+}
+
+qn_status qn_segment_builder_seal(qn_segment_builder *b, qn_error *err)
+{
+    return qn_sources__pad(&b->sources, b->ids.count, err);
+}
+
 /* ---- fields -----------------------------------------------------------------------
  */
 

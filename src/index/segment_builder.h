@@ -86,6 +86,14 @@ QN_MUST_CHECK qn_status qn_segment_builder_set_source(qn_segment_builder *b,
                                                       qn_slice source, qn_slice extras,
                                                       qn_error *err);
 
+/* The document begun last is not to be found by its id: from now on that names `before`,
+ * what find() gave until then (QN_DOC_END: nothing). For one that failed half way. */
+void qn_segment_builder_disown(qn_segment_builder *b, uint32_t doc, uint32_t before);
+
+/* No more documents come. From now on write() may run in one thread while others call
+ * find() and source(). */
+QN_MUST_CHECK qn_status qn_segment_builder_seal(qn_segment_builder *b, qn_error *err);
+
 uint32_t qn_segment_builder_doc_count(const qn_segment_builder *b);
 /* Memory held, in bytes. */
 size_t qn_segment_builder_bytes(const qn_segment_builder *b);

@@ -203,6 +203,8 @@ QN_MUST_CHECK qn_status qn_sources__get(const sources *s, uint32_t doc, qn_buf *
                                         qn_error *err);
 QN_MUST_CHECK qn_status qn_sources__write(sources *s, uint32_t doc_count,
                                           qn_blockfile_writer *w, qn_error *err);
+/* Empty sources for the documents below `doc` that were given none. */
+QN_MUST_CHECK qn_status qn_sources__pad(sources *s, uint32_t doc, qn_error *err);
 /* Compresses what is open, if anything is, and appends it to the closed blocks. */
 QN_MUST_CHECK qn_status qn_sources__close_block(sources *s, qn_error *err);
 /* None or one. */
@@ -261,6 +263,8 @@ size_t qn_ids__bytes(const ids *t);
 /* The document's number is the count before. */
 QN_MUST_CHECK qn_status qn_ids__add(ids *t, qn_slice id, qn_error *err);
 uint32_t qn_ids__find(const ids *t, qn_slice id);
+/* The id of `doc`, which it names now, names `before` again; QN_DOC_END: nothing. */
+void qn_ids__disown(ids *t, uint32_t doc, uint32_t before);
 QN_MUST_CHECK qn_status qn_ids__write(const ids *t, qn_blockfile_writer *w,
                                       qn_error *err);
 uint64_t qn_ids__hash(uint64_t seed, qn_slice id);

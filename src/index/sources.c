@@ -150,7 +150,7 @@ qn_status qn_sources__close_block(sources *s, qn_error *err)
 }
 
 /* Empty sources for the documents before `doc` that were given none. */
-static qn_status pad_to(sources *s, uint32_t doc, qn_error *err)
+qn_status qn_sources__pad(sources *s, uint32_t doc, qn_error *err)
 {
     static const uint8_t none[SIZES_PER_DOC];
     while (s->open_doc + open_count(s) < doc)
@@ -166,7 +166,7 @@ qn_status qn_sources__add(sources *s, uint32_t doc, qn_slice source, qn_slice ex
     if (source.n > SOURCE_BLOCK_MAX / 4 || extras.n > SOURCE_BLOCK_MAX / 4)
         return qn_fail(err, QN_EDOCTOOLARGE, "a document's source has over %d bytes",
                        SOURCE_BLOCK_MAX / 4);
-    QN_TRY(pad_to(s, doc, err));
+    QN_TRY(qn_sources__pad(s, doc, err));
     char *sizes = qn_buf_reserve(&s->open_sizes, SIZES_PER_DOC);
     char *room = qn_buf_reserve(&s->open_bytes, source.n + extras.n);
     if (sizes == NULL || room == NULL) {
@@ -261,8 +261,8 @@ void qn_sources__put_front(uint32_t doc_count, const source_entry *entries, size
 qn_status qn_sources__write(sources *s, uint32_t doc_count, qn_blockfile_writer *w,
                             qn_error *err)
 {
-    QN_TRY(pad_to(s, doc_count, err));
-    s->next_doc = doc_count;
+    QN_TRY(qn_sources__pad(s, doc_count, err));
+    if (s->next_doc != doc_count) s->next_doc = doc_count;
     qn_buf tail;
     qn_buf_init(&tail, s->alloc);
     /* Room for the open block among the others, which it is not yet. */
