@@ -82,6 +82,7 @@ typedef struct quern_options {
      * as a table does not have too many segments; and no segment above so many bytes
      * (0: 5 GiB). */
     uint64_t merge_bytes_per_second, merge_segment_bytes_max;
+    bool manual_merges; /* none in the background: quern_table_optimize() alone */
 } quern_options;
 #define QUERN_OPTIONS_INIT                                                             \
     {                                                                                  \

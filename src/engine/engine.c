@@ -240,6 +240,17 @@ qn_table *qn_engine_open_table_at(quern *q, size_t i, bool *end)
     return t;
 }
 
+qn_table *qn_engine_table_if_open(quern *q, const char *name)
+{
+    qn_table *t = NULL;
+    size_t place = 0;
+    (void)pthread_mutex_lock(&q->tables_lock);
+    if (find_entry(q, name, &place) && q->tables.p[place].table != NULL)
+        t = qn_table_acquire(q->tables.p[place].table);
+    (void)pthread_mutex_unlock(&q->tables_lock);
+    return t;
+}
+
 /* Under `write`. A refresh is put off after one that took long, and for longer where it
  * would be repeated soon and nobody looks: while documents keep coming and nobody has
  * searched for a while. */
@@ -433,7 +444,7 @@ static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
     if (pthread_create(&q->maintenance, NULL, maintenance_main, q) != 0)
         return qn_fail(err, QN_ENOMEM, "no thread for maintenance");
     q->maintenance_runs = true;
-    if (q->read_only) return QN_OK;
+    if (q->read_only || o->manual_merges) return QN_OK;
     return qn_merger_start(q, o->merge_bytes_per_second, o->merge_segment_bytes_max,
                            err);
 }

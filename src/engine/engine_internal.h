@@ -51,6 +51,8 @@ QN_MUST_CHECK qn_status qn_engine_create(quern *q, const char *name, qn_slice sc
                                          qn_error *err);
 /* The i-th table, to be released, or NULL when it is not open; *end: there are no more. */
 QN_NULLABLE qn_table *qn_engine_open_table_at(quern *q, size_t i, bool *end);
+/* The same by name. */
+QN_NULLABLE qn_table *qn_engine_table_if_open(quern *q, const char *name);
 /* Some table wants to be flushed. */
 void qn_engine_wake_upkeep(quern *q);
 /* Bytes of a table's documents in memory at which it is flushed. */

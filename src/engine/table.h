@@ -23,7 +23,7 @@
  *                              while segments are written or synced
  *              `current_lock`  guards `current`: searches take only that, for as long
  *                              as it takes to count one up
- *            `seal` and `merging` are never held together.
+ *            Only qn_table_stop() takes `merging` with `seal` in hand.
  * Errors     a failed sync of the log makes the table read-only until reopened. A
  *            failed flush or merge leaves the table as it was. */
 #ifndef QN_ENGINE_TABLE_H
@@ -205,9 +205,12 @@ qn_table *qn_table_acquire(qn_table *t);
 /* The last one flushes (unless dropped or read-only) and closes. */
 void qn_table_release(QN_OWNED QN_NULLABLE qn_table *t);
 
-/* Waits until no flush or merge is on its way, ends them soon, and keeps new ones from
- * beginning until go_on(), whose `dropped` says that the folder is no longer the table's.
- * Everything waits meanwhile but searches. */
+/* The manifest and the files that it names stay until let_go(). Waits for a flush; writes
+ * and merges go on, but no flush begins and no merge ends. */
+void qn_table_hold(qn_table *t);
+void qn_table_let_go(qn_table *t);
+/* Ends flush and merge, and keeps both and all writes from beginning until go_on(), which
+ * says whether the folder is no longer the table's. Searches go on. */
 void qn_table_stop(qn_table *t);
 void qn_table_go_on(qn_table *t, bool dropped);
 

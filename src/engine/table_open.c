@@ -209,6 +209,18 @@ qn_table_schema *qn_table_schema_now(qn_table *t)
     return s;
 }
 
+void qn_table_hold(qn_table *t)
+{
+    (void)pthread_mutex_lock(&t->seal);
+    (void)pthread_mutex_lock(&t->commit);
+}
+
+void qn_table_let_go(qn_table *t)
+{
+    (void)pthread_mutex_unlock(&t->commit);
+    (void)pthread_mutex_unlock(&t->seal);
+}
+
 void qn_table_stop(qn_table *t)
 {
     atomic_store(&t->stop_merging, true);

@@ -274,8 +274,9 @@ static void check_file(checking *c, const char *path, const char magic[8],
 {
     qn_error e = {.at = QN_AT_NONE};
     qn_blockfile *f = NULL;
+    qn_status st = qn_blockfile_open(c->alloc, path, magic, version, &f, &e);
     c->files++;
-    if (qn_blockfile_open(c->alloc, path, magic, version, &f, &e) != QN_OK) {
+    if (st != QN_OK) {
         note(c, path, &e);
         return;
     }
@@ -299,7 +300,6 @@ static qn_status count_record(void *ctx, const qn_wal_record *r, qn_error *err)
 static bool check_entry(void *ctx, const char *name, bool is_dir)
 {
     static const char manifest_magic[8] = {'Q', 'N', 'M', 'A', 'N', 'I', 'F', 0};
-    static const char segment_magic[8] = QN_SEGMENT_MAGIC;
     checking *c = ctx;
     if (is_dir) return true;
     qn_slice s = qn_slice_of(name);
@@ -308,12 +308,23 @@ static bool check_entry(void *ctx, const char *name, bool is_dir)
     qn_buf_printf(&path, "%s/%s", c->dir, name);
     if (!path.failed && qn_slice_starts_with(s, "manifest-"))
         check_file(c, path.p, manifest_magic, QN_MANIFEST_VERSION);
-    else if (!path.failed && qn_slice_ends_with(s, ".qns"))
-        check_file(c, path.p, segment_magic, QN_SEGMENT_VERSION);
     else if (qn_slice_starts_with(s, "wal-"))
         c->files++;
     qn_buf_deinit(&path);
     return true;
+}
+
+/* Others are being written, or are what a crash left: nobody reads them. */
+static void check_segments(checking *c, const qn_manifest *m)
+{
+    static const char magic[8] = QN_SEGMENT_MAGIC;
+    qn_buf path;
+    qn_buf_init(&path, c->alloc);
+    for (size_t i = 0; i < m->segment_count; i++) {
+        qn_manifest_segment_path(&path, c->dir, m->segments[i].id);
+        if (!path.failed) check_file(c, path.p, magic, QN_SEGMENT_VERSION);
+    }
+    qn_buf_deinit(&path);
 }
 
 static qn_status check_folder(quern *q, const char *dir, checking *c, qn_error *err)
@@ -324,9 +335,10 @@ static qn_status check_folder(quern *q, const char *dir, checking *c, qn_error *
     qn_manifest m;
     if (qn_manifest_read(q->alloc, dir, &m, &e) != QN_OK) {
         note(c, dir, &e);
-    } else if (qn_wal_check(q->alloc, dir, m.replay_from, count_record, c, &e) !=
-               QN_OK) {
-        note(c, dir, &e);
+    } else {
+        check_segments(c, &m);
+        if (qn_wal_check(q->alloc, dir, m.replay_from, count_record, c, &e) != QN_OK)
+            note(c, dir, &e);
     }
     qn_manifest_deinit(&m);
     if (c->failure.code != QN_OK) *err = c->failure;
@@ -349,8 +361,12 @@ qn_status quern_table_check(quern *q, const char *name, char **json, size_t *jso
     qn_json_begin_object(&w);
     qn_json_key(&w, "damaged");
     qn_json_begin_array(&w);
+    qn_table *open = qn_engine_table_if_open(q, name);
+    if (open != NULL) qn_table_hold(open);
     qn_status st =
         dir.failed ? qn_fail(err, QN_ENOMEM, "check") : check_folder(q, dir.p, &c, err);
+    if (open != NULL) qn_table_let_go(open);
+    qn_table_release(open);
     qn_json_end_array(&w);
     qn_json_member_int(&w, "files", (int64_t)c.files);
     qn_json_member_int(&w, "blocks", (int64_t)c.blocks);

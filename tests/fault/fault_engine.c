@@ -138,6 +138,7 @@ static qn_status open_session(session *s, const char *dir)
     o.data_dir = dir;
     o.neural_threads = 1;
     o.search_threads = 1;
+    o.manual_merges = true; /* the folder is copied as if the process were killed */
     qn_status st = quern_open(&o, &s->q, &err);
     expect(s, st, &err);
     return st;
