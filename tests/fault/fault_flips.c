@@ -180,6 +180,7 @@ static void ask_all(const char *dir, bool table, bool model, answers *a)
     memset(a, 0, sizeof *a);
     o.data_dir = dir;
     o.neural_threads = 1;
+    o.manual_merges = true; /* the same files every time */
     if (quern_open(&o, &q, &err) != QN_OK) T_FAIL("%s: open: %s", place, err.text);
     if (table) ask_table(a, q);
     if (model) ask_model(a, q);
@@ -259,6 +260,7 @@ static void make_sound(sound *s)
     folder_make(work);
     o.data_dir = work;
     o.neural_threads = 1;
+    o.manual_merges = true; /* the same files every time */
     T_CALL(quern_open(&o, &q, &err), &err);
     T_CALL(quern_model_import(q, QN_SOURCE_DIR "/tests/golden/nn/tiny-embed", MODEL,
                               "int8", NULL, NULL, &err),
