@@ -206,6 +206,12 @@ static uint64_t check(const qn_query *q, const qn_exec_options *options, qn_slic
     if (fast.count != full.count || memcmp(fast.candidates, full.candidates,
                                            full.count * sizeof *full.candidates) != 0) {
         (void)fprintf(stderr, "%.*s: another answer\n", QN_SLICE_ARG(words));
+        for (size_t i = 0; i < full.count || i < fast.count; i++)
+            (void)fprintf(stderr, "%zu: %u %.9g, %u %.9g\n", i,
+                          i < full.count ? full.candidates[i].doc : 0,
+                          i < full.count ? (double)full.candidates[i].score : 0,
+                          i < fast.count ? fast.candidates[i].doc : 0,
+                          i < fast.count ? (double)fast.candidates[i].score : 0);
         exit(1);
     }
     uint64_t total = full.total;
@@ -235,44 +241,58 @@ static int by_value(const void *x, const void *y)
     return (*a > *c) - (*a < *c);
 }
 
-static void run_all(void)
+typedef struct times {
+    qn_buf body;
+    int64_t parse_ns, run_ns;
+    uint64_t matches;
+} times;
+
+static void print(times *t)
 {
-    qn_exec_options options = {.top_n = b.k, .total_limit = b.total_limit};
-    double log_run = 0, log_parse = 0, sum_run = 0, postings = 0, max = 0;
+    double log_run = 0, log_parse = 0, sum = 0, matches = 0, n = (double)b.query_count;
     double *each = calloc(b.query_count + 1, sizeof *each);
-    if (each == NULL) exit(1);
+    if (each == NULL || b.query_count == 0) exit(1);
     for (size_t i = 0; i < b.query_count; i++) {
-        qn_buf body = {.alloc = qn_alloc_heap()};
-        write_body(b.queries[i], &body);
-        qn_arena arena;
-        qn_arena_init(&arena, qn_alloc_heap(), 0);
-        postings +=
-            (double)check(parse(&arena, qn_buf_slice(&body)), &options, b.queries[i]);
-        qn_arena_deinit(&arena);
-        int64_t parse_ns = INT64_MAX, run_ns = INT64_MAX;
-        for (size_t r = 0; r < b.rounds; r++)
-            ask(qn_buf_slice(&body), &options, &parse_ns, &run_ns);
-        log_run += log((double)run_ns);
-        log_parse += log((double)parse_ns);
-        each[i] = (double)run_ns;
-        sum_run += (double)run_ns;
-        if ((double)run_ns > max) max = (double)run_ns;
+        each[i] = (double)t[i].run_ns / 1e3;
+        log_run += log(each[i]);
+        log_parse += log((double)t[i].parse_ns / 1e3);
+        sum += each[i];
+        matches += (double)t[i].matches;
         if (getenv("BENCH_EACH") != NULL)
-            (void)printf("%.*s\t%.1f\n", QN_SLICE_ARG(b.queries[i]),
-                         (double)run_ns / 1e3);
-        qn_buf_deinit(&body);
+            (void)printf("%.*s\t%llu\t%.1f\n", QN_SLICE_ARG(b.queries[i]),
+                         (unsigned long long)t[i].matches, each[i]);
+        qn_buf_deinit(&t[i].body);
     }
-    double n = (double)b.query_count;
     qsort(each, b.query_count, sizeof *each, by_value);
     (void)printf("{\"bench\":\"query\",\"op\":\"%s\",\"k\":%zu,\"total_limit\":%lld,"
                  "\"drop\":%lld,\"queries\":%zu,\"geomean_us\":%.2f,\"mean_us\":%.2f,"
                  "\"p50_us\":%.2f,\"max_us\":%.1f,\"parse_us\":%.2f,"
                  "\"matches_per_us\":%.0f}\n",
                  b.op, b.k, (long long)b.total_limit, (long long)b.drop, b.query_count,
-                 exp(log_run / n) / 1e3, sum_run / n / 1e3,
-                 each[b.query_count / 2] / 1e3, max / 1e3, exp(log_parse / n) / 1e3,
-                 postings * 1e3 / sum_run);
+                 exp(log_run / n), sum / n, each[b.query_count / 2],
+                 each[b.query_count - 1], exp(log_parse / n), matches / sum);
     free(each);
+}
+
+static void run_all(void)
+{
+    qn_exec_options options = {.top_n = b.k, .total_limit = b.total_limit};
+    times *t = calloc(b.query_count + 1, sizeof *t);
+    if (t == NULL) exit(1);
+    for (size_t i = 0; i < b.query_count; i++) {
+        t[i] = (times){{.alloc = qn_alloc_heap()}, INT64_MAX, INT64_MAX, 0};
+        write_body(b.queries[i], &t[i].body);
+        qn_arena arena;
+        qn_arena_init(&arena, qn_alloc_heap(), 0);
+        t[i].matches =
+            check(parse(&arena, qn_buf_slice(&t[i].body)), &options, b.queries[i]);
+        qn_arena_deinit(&arena);
+    }
+    for (size_t r = 0; r < b.rounds; r++)
+        for (size_t i = 0; i < b.query_count; i++)
+            ask(qn_buf_slice(&t[i].body), &options, &t[i].parse_ns, &t[i].run_ns);
+    print(t);
+    free(t);
 }
 
 static int64_t number(int argc, char **argv, int i, int64_t otherwise)

@@ -15,7 +15,7 @@ static void order_places(qn_phrase *p)
     for (size_t i = 1; i < p->n; i++) {
         qn_phrase_place moved = p->places[i];
         size_t k = i;
-        for (; k > 0 && p->places[k - 1].word->p.freq > moved.word->p.freq; k--)
+        for (; k > 0 && p->places[k - 1].freq > moved.freq; k--)
             p->places[k] = p->places[k - 1];
         p->places[k] = moved;
     }

@@ -14,6 +14,7 @@
 
 typedef struct qn_phrase_place {
     uint32_t offset; /* from the phrase's first word */
+    uint32_t freq;   /* of the word in the document; the caller's to find */
     qn_word *word;
 } qn_phrase_place;
 

@@ -115,8 +115,15 @@ qn_status qn_run_look(qn_run *r)
     QN_TRY(qn_collector_flush(r->c));
     float floor = -HUGE_VALF;
     bool full = qn_collector_floor(r->c, &floor);
+    if (r->seed > 0) { /* others may score exactly as much */
+        float below = nextafterf(r->seed, 0.0f);
+        if (below > floor) floor = below;
+        full = true;
+    }
+    uint64_t total = r->c->total, known = r->before + r->known;
     r->counting = full && o->filter == NULL && !o->has_min_score;
-    r->pruning = full && o->total_limit > 0 && r->c->total >= (uint64_t)o->total_limit;
+    r->pruning = full && o->total_limit > 0 &&
+                 (total > known ? total : known) >= (uint64_t)o->total_limit;
     r->cut = r->counting ? floor : -HUGE_VALF;
     r->floor = r->pruning ? floor : -HUGE_VALF;
     if (r->pruning) *r->exact = false;
@@ -133,10 +140,14 @@ qn_status qn_run_segment(qn_iter_maker *m, const qn_shape *shape, qn_collector *
                 .exact = exact,
                 .timed_out = timed_out,
                 .floor = -HUGE_VALF,
-                .cut = -HUGE_VALF};
+                .cut = -HUGE_VALF,
+                .seed = -HUGE_VALF,
+                .before = c->total};
     QN_TRY(qn_accept_open(m, shape->filters, shape->filter_lists, shape->excluded,
                           shape->excluded_lists, &r.accept));
     if (r.accept.none) return QN_OK;
     QN_TRY(shape->kind == QN_SHAPE_ANY ? qn_run_any(&r) : qn_run_all(&r));
-    return qn_collector_flush(c);
+    QN_TRY(qn_collector_flush(c));
+    if (c->total < r.before + r.known) c->total = r.before + r.known;
+    return QN_OK;
 }

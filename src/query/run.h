@@ -42,6 +42,8 @@ typedef struct qn_run {
     bool counting; /* matches at or under `cut` need only be counted */
     float floor;   /* while pruning: scores up to it are of no use; else -inf */
     float cut;     /* while counting: likewise; else -inf */
+    float seed;    /* top_n documents score as much or more */
+    uint64_t known, before; /* matches there are at least here; counted before */
     bool *exact, *timed_out;
     uint32_t looks;
 } qn_run;

@@ -23,7 +23,6 @@ typedef struct all_list {
 
 typedef struct all_phrase {
     qn_bm25_term bm25;
-    QN_NULLABLE const uint8_t *norms;
     qn_phrase match;
     double bound;
 } all_phrase;
@@ -46,6 +45,7 @@ typedef struct all_run {
     double sums[BLOCK];
     size_t n;
     uint32_t freqs[BLOCK];
+    uint8_t norms[BLOCK];
     float scores[BLOCK];
 } all_run;
 
@@ -87,8 +87,7 @@ static qn_status add_phrase(all_run *a, const qn_plan *plan)
         qn_word *w;
         QN_TRY(add_list(a, plan, i, false, &w));
         if (w == NULL) break;
-        ph->norms = w->norms;
-        ph->match.places[ph->match.n++] = (qn_phrase_place){q->terms[i].position, w};
+        ph->match.places[ph->match.n++] = (qn_phrase_place){q->terms[i].position, 0, w};
     }
     return QN_OK;
 }
@@ -146,8 +145,7 @@ static double phrase_bound(const all_phrase *ph, uint32_t base, uint32_t limit)
         if (b.norm > least.norm) least.norm = b.norm;
     }
     if (least.freq == UINT32_MAX) return (double)ph->bm25.weight;
-    return (double)qn_bm25_score(&ph->bm25, (float)least.freq,
-                                 ph->norms == NULL ? 1 : least.norm);
+    return (double)qn_bm25_score(&ph->bm25, (float)least.freq, least.norm);
 }
 
 /* Bounds over [base, limit); left[0] is that of the whole query. */
@@ -162,7 +160,7 @@ static void find_bounds(all_run *a, uint32_t base, uint32_t limit)
     for (size_t i = a->list_count; i > 0; i--) {
         all_list *l = &a->lists[i - 1];
         if (l->scored) {
-            l->bound = qn_word_bound(l->word, base, limit);
+            l->bound = qn_word_bound(l->word, base, limit, l->word->bound_all);
             sum += l->bound;
         }
         a->left[i - 1] = sum;
@@ -182,7 +180,8 @@ static qn_status add_optional(all_run *a, uint32_t doc, float *score, bool *any)
             qn_word *w = a->may[i];
             QN_TRY(qn_word_seek(w, doc, a->r->m->err));
             if (w->p.doc != doc) continue;
-            float one = qn_word_score(w, doc, w->p.freq);
+            float one;
+            QN_TRY(qn_word_score(w, &one, a->r->m->err));
             if (one > best) best = one;
             *any = true;
         }
@@ -233,18 +232,19 @@ static qn_status look_up(all_run *a, size_t i)
         if (w->p.doc < doc) {
             if (a->r->pruning) {
                 qn_word_look(w, doc);
-                if (qn_run_hopeless(a->r, a->sums[k] + w->piece + left)) continue;
+                if (qn_run_hopeless(a->r, a->sums[k] + w->block + left)) continue;
             }
             QN_TRY(qn_postings_seek(&w->p, doc, err));
         }
         if (w->p.doc != doc) continue;
+        QN_TRY(qn_postings_freq(&w->p, &a->freqs[kept], err));
+        a->norms[kept] = qn_postings_norm(&w->p);
         a->docs[kept] = doc;
-        a->freqs[kept] = w->p.freq;
         a->sums[kept++] = a->sums[k];
     }
     a->n = kept;
     if (kept == 0) return QN_OK;
-    qn_word_scores(w, a->docs, a->freqs, kept, a->scores);
+    qn_bm25_scores(w->p.kernels, &w->bm25, a->freqs, a->norms, kept, a->scores);
     for (size_t k = 0; k < kept; k++) a->sums[k] += (double)a->scores[k];
     if (a->r->pruning) drop_hopeless(a, left);
     return QN_OK;
@@ -278,19 +278,21 @@ static qn_status match_words(all_run *a, size_t from)
 
 /* ---- with phrases: a document at a time ------------------------------------------------------ */
 
-/* All words stand on `doc`: its score, or that it is of no use. */
-static qn_status score_phrases(all_run *a, uint32_t doc, double *sum, bool *useful)
+/* All words stand on one document: its score, or that it is of no use. */
+static qn_status score_phrases(all_run *a, double *sum, bool *useful)
 {
-    double least[LISTS_MAX], total = *sum;
+    double total = *sum;
+    uint8_t norms[LISTS_MAX];
     for (size_t i = 0; i < a->phrase_count; i++) {
         const all_phrase *ph = &a->phrases[i];
         uint32_t freq = UINT32_MAX;
-        for (size_t k = 0; k < ph->match.n; k++)
-            if (ph->match.places[k].word->p.freq < freq)
-                freq = ph->match.places[k].word->p.freq;
-        least[i] = (double)qn_bm25_score(&ph->bm25, (float)freq,
-                                         ph->norms == NULL ? 1 : ph->norms[doc]);
-        total += least[i];
+        for (size_t k = 0; k < ph->match.n; k++) {
+            qn_phrase_place *place = &ph->match.places[k];
+            QN_TRY(qn_postings_freq(&place->word->p, &place->freq, a->r->m->err));
+            if (place->freq < freq) freq = place->freq;
+        }
+        norms[i] = qn_postings_norm(&ph->match.places[0].word->p);
+        total += (double)qn_bm25_score(&ph->bm25, (float)freq, norms[i]);
     }
     *useful = !qn_run_hopeless(a->r, total + a->may_bound);
     for (size_t i = 0; i < a->phrase_count && *useful; i++) {
@@ -298,8 +300,7 @@ static qn_status score_phrases(all_run *a, uint32_t doc, double *sum, bool *usef
         uint32_t freq;
         QN_TRY(qn_phrase_freq(&ph->match, &freq, a->r->m->err));
         *useful = freq > 0;
-        *sum += (double)qn_bm25_score(&ph->bm25, (float)freq,
-                                      ph->norms == NULL ? 1 : ph->norms[doc]);
+        *sum += (double)qn_bm25_score(&ph->bm25, (float)freq, norms[i]);
     }
     return QN_OK;
 }
@@ -328,10 +329,12 @@ static qn_status take_phrases(all_run *a, uint32_t doc)
         QN_TRY(qn_accept_test(&a->r->accept, &doc, 1, false, &useful, a->r->m->err));
     if (!useful) return QN_OK;
     for (size_t i = 0; i < a->list_count; i++) {
-        const qn_word *w = a->lists[i].word;
-        if (a->lists[i].scored) sum += (double)qn_word_score(w, doc, w->p.freq);
+        float score = 0;
+        if (a->lists[i].scored)
+            QN_TRY(qn_word_score(a->lists[i].word, &score, a->r->m->err));
+        sum += (double)score;
     }
-    QN_TRY(score_phrases(a, doc, &sum, &useful));
+    QN_TRY(score_phrases(a, &sum, &useful));
     return useful ? hand_over(a, doc, sum) : QN_OK;
 }
 
@@ -358,10 +361,10 @@ static qn_status walk_words(all_run *a, uint32_t base, uint32_t limit)
     qn_word *lead = a->lists[0].word;
     QN_TRY(qn_word_seek(lead, base, a->r->m->err));
     while (lead->p.doc < limit) {
-        const uint32_t *docs, *freqs;
-        size_t n = qn_word_run(lead, limit, &docs, &freqs);
+        const uint32_t *docs;
+        size_t n;
+        QN_TRY(qn_word_run(lead, limit, &docs, a->scores, &n, a->r->m->err));
         bool last = docs[n - 1] + 1 == limit;
-        qn_word_scores(lead, docs, freqs, n, a->scores);
         memcpy(a->docs, docs, n * sizeof *docs);
         for (size_t i = 0; i < n; i++) a->sums[i] = (double)a->scores[i];
         a->n = n;
@@ -391,7 +394,7 @@ static qn_status walk(all_run *a)
         base = next_base(a, base);
         if (base >= count) break;
         qn_word_look(lead, base);
-        uint32_t limit = lead->piece_last < count ? lead->piece_last + 1 : count;
+        uint32_t limit = lead->block_last < count ? lead->block_last + 1 : count;
         if (a->r->pruning) {
             find_bounds(a, base, limit);
             if (qn_run_hopeless(a->r, a->left[0])) {

@@ -30,15 +30,16 @@ typedef struct any_clause {
     qn_word **words;
     size_t n;
     uint64_t cost;
-    double bound_all; /* no score is greater */
-    double bound;     /* in the window */
+    double outer; /* no score in the outer window is greater */
+    double bound; /* nor in the window */
 } any_clause;
 
 typedef struct any_part {
     any_clause **clauses; /* by bound, the least first */
     size_t n, essential;  /* the first of those that are */
-    size_t all_essential; /* the same by bounds of whole lists */
-    double *reach;        /* reach[i]: bounds of clauses [0, i) together */
+    any_clause **outer;   /* the same in the outer window */
+    size_t outer_essential;
+    double *reach; /* reach[i]: bounds of clauses [0, i) together */
     QN_NULLABLE qn_window *w;
     double sums[BATCH];
 } any_part;
@@ -48,8 +49,10 @@ typedef struct any_run {
     any_part *parts;
     size_t part_count;
     float tie;
-    float split_floor; /* what all_essential was found for */
     uint32_t doc_count;
+    uint32_t outer_end; /* of the outer window; and what it was split for */
+    float outer_floor;
+    bool outer_pruning;
     uint32_t docs[BATCH]; /* the candidates */
     bool hits[BATCH];     /* only without essential words: does any word match? */
     size_t n;
@@ -64,6 +67,23 @@ static qn_status no_memory(const any_run *a)
 
 /* ---- making ---------------------------------------------------------------------- */
 
+/* What one list says of the whole answer: how many documents match at least, and how
+ * well the k best score at least. */
+static qn_status learn(any_run *a, qn_word *w, const qn_term *term)
+{
+    qn_run *r = a->r;
+    const qn_exec_options *o = r->c->options;
+    bool all = qn_accept_all(&r->accept);
+    if (o->filter != NULL || qn_accept_asks(&r->accept)) return QN_OK;
+    if (all && !o->has_min_score && w->p.doc_count > r->known)
+        r->known = w->p.doc_count;
+    if (o->top_n == 0) return QN_OK;
+    float seed;
+    QN_TRY(qn_word_seed(r->m, w, term, o->top_n, &r->accept, &seed));
+    if (seed > r->seed) r->seed = seed;
+    return QN_OK;
+}
+
 static qn_status add_clause(any_run *a, any_part *part, const qn_plan *plan)
 {
     qn_iter_maker *m = a->r->m;
@@ -77,11 +97,10 @@ static qn_status add_clause(any_run *a, any_part *part, const qn_plan *plan)
         if (w == NULL) continue;
         c->words[c->n++] = w;
         c->cost += w->p.doc_count;
-        if (w->bound_all > c->bound_all) c->bound_all = w->bound_all;
+        if (w->bound_all > c->bound) c->bound = w->bound_all;
+        QN_TRY(learn(a, w, qn_plan_term(plan, i, 0, m->segment)));
     }
-    if (c->n == 0) return QN_OK;
-    c->bound = c->bound_all;
-    part->clauses[part->n++] = c;
+    if (c->n > 0) part->outer[part->n++] = c;
     return QN_OK;
 }
 
@@ -91,8 +110,10 @@ static qn_status make_part(any_run *a, any_part *part, const qn_plan *plan)
     size_t n = word ? 1 : plan->should.n;
     qn_arena *scratch = a->r->m->scratch;
     part->clauses = qn_arena_array(scratch, n, sizeof(any_clause *));
+    part->outer = qn_arena_array(scratch, n, sizeof(any_clause *));
     part->reach = qn_arena_array(scratch, n + 1, sizeof *part->reach);
-    if (part->clauses == NULL || part->reach == NULL) return no_memory(a);
+    if (part->clauses == NULL || part->outer == NULL || part->reach == NULL)
+        return no_memory(a);
     if (word) return add_clause(a, part, plan);
     for (size_t i = 0; i < n; i++) QN_TRY(add_clause(a, part, plan->should.p[i]));
     return QN_OK;
@@ -168,18 +189,68 @@ static bool split(any_run *a)
     return any;
 }
 
-/* By whole lists; anew when the floor has risen. */
-static bool split_lists(any_run *a)
+/* Everything is scored. */
+static void no_split(any_run *a)
 {
     for (size_t i = 0; i < a->part_count; i++) {
         any_part *part = &a->parts[i];
-        for (size_t k = 0; k < part->n; k++)
-            part->clauses[k]->bound = part->clauses[k]->bound_all;
+        memcpy(part->clauses, part->outer, part->n * sizeof(any_clause *));
+        part->essential = part->outer_essential = 0;
+        part->reach[0] = 0;
+    }
+}
+
+/* The outer window from `base` on, which ends where a super-block ends; false when no
+ * document of it can get in. */
+static bool split_outer(any_run *a, uint32_t base)
+{
+    uint32_t end = a->doc_count;
+    for (size_t i = 0; i < a->part_count; i++) {
+        any_part *part = &a->parts[i];
+        memcpy(part->clauses, part->outer, part->n * sizeof(any_clause *));
+        for (size_t k = 0; k < part->n; k++) {
+            any_clause *c = part->clauses[k];
+            c->bound = 0;
+            for (size_t f = 0; f < c->n; f++) {
+                qn_word *w = c->words[f];
+                qn_word_look_far(w, base);
+                if (w->super > c->bound) c->bound = w->super;
+                if (w->super_last < end - 1) end = w->super_last + 1;
+            }
+            c->outer = c->bound;
+        }
         order_by_bound(part);
         sum_bounds(part);
     }
-    if (a->r->pruning) return split(a);
-    for (size_t i = 0; i < a->part_count; i++) a->parts[i].essential = 0;
+    a->outer_end = end;
+    bool any = split(a);
+    for (size_t i = 0; i < a->part_count; i++) {
+        any_part *part = &a->parts[i];
+        memcpy(part->outer, part->clauses, part->n * sizeof(any_clause *));
+        part->outer_essential = part->essential;
+    }
+    return any;
+}
+
+/* The outer window's split again, or that of the next one. */
+static bool enter_outer(any_run *a, uint32_t base)
+{
+    if (!a->r->pruning) {
+        a->outer_end = a->doc_count;
+        a->outer_pruning = false;
+        no_split(a);
+        return true;
+    }
+    if (base >= a->outer_end || !a->outer_pruning || a->r->floor > a->outer_floor) {
+        a->outer_pruning = true;
+        a->outer_floor = a->r->floor;
+        return split_outer(a, base);
+    }
+    for (size_t i = 0; i < a->part_count; i++) {
+        any_part *part = &a->parts[i];
+        memcpy(part->clauses, part->outer, part->n * sizeof(any_clause *));
+        part->essential = part->outer_essential;
+    }
     return true;
 }
 
@@ -188,11 +259,12 @@ static bool split_window(any_run *a, uint32_t base, uint32_t limit)
 {
     for (size_t i = 0; i < a->part_count; i++) {
         any_part *part = &a->parts[i];
+        memcpy(part->clauses, part->outer, part->n * sizeof(any_clause *));
         for (size_t k = 0; k < part->n; k++) {
             any_clause *c = part->clauses[k];
             c->bound = 0;
             for (size_t f = 0; f < c->n; f++) {
-                double bound = qn_word_bound(c->words[f], base, limit);
+                double bound = qn_word_bound(c->words[f], base, limit, c->outer);
                 if (bound > c->bound) c->bound = bound;
             }
         }
@@ -225,7 +297,8 @@ static qn_status add_to(const any_clause *c, uint32_t doc, double *sum, bool *hi
         qn_word *w = c->words[i];
         QN_TRY(qn_word_seek(w, doc, err));
         if (w->p.doc != doc) continue;
-        float score = qn_word_score(w, doc, w->p.freq);
+        float score;
+        QN_TRY(qn_word_score(w, &score, err));
         if (score > best) best = score;
         *hit = true;
     }
@@ -250,11 +323,13 @@ static qn_status look_up(any_run *a, any_part *part, size_t clause)
         } else {
             if (w->p.doc < doc) {
                 qn_word_look(w, doc);
-                if (qn_run_hopeless(a->r, sum + w->piece + rest)) continue;
+                if (qn_run_hopeless(a->r, sum + w->block + rest)) continue;
                 QN_TRY(qn_postings_seek(&w->p, doc, err));
             }
             if (w->p.doc == doc) {
-                sum += (double)qn_word_score(w, doc, w->p.freq);
+                float score;
+                QN_TRY(qn_word_score(w, &score, err));
+                sum += (double)score;
                 hit = true;
             }
         }
@@ -335,12 +410,10 @@ static float useless(const any_run *a, bool accepted)
     return accepted ? a->r->cut : -HUGE_VALF;
 }
 
-static qn_status take_run(any_run *a, any_part *part, const qn_word *w,
-                          const uint32_t *docs, const uint32_t *freqs, size_t n)
+static qn_status take_run(any_run *a, any_part *part, const uint32_t *docs,
+                          const float *scores, size_t n)
 {
-    float scores[QN_POSTINGS_BLOCK];
     double rest = part->reach[part->essential];
-    qn_word_scores(w, docs, freqs, n, scores);
     size_t kept = 0;
     bool all = qn_accept_all(&a->r->accept);
     float least = useless(a, all);
@@ -369,10 +442,12 @@ static qn_status run_word(any_run *a, any_part *part, qn_word *w, uint32_t base,
 {
     QN_TRY(qn_word_seek(w, base, a->r->m->err));
     while (w->p.doc < limit) {
-        const uint32_t *docs, *freqs;
-        size_t n = qn_word_run(w, limit, &docs, &freqs);
+        const uint32_t *docs;
+        float scores[QN_POSTINGS_BLOCK];
+        size_t n;
+        QN_TRY(qn_word_run(w, limit, &docs, scores, &n, a->r->m->err));
         bool last = docs[n - 1] + 1 == limit;
-        QN_TRY(take_run(a, part, w, docs, freqs, n));
+        QN_TRY(take_run(a, part, docs, scores, n));
         if (last) break;
         QN_TRY(qn_word_pass(w, n, a->r->m->err));
     }
@@ -407,10 +482,10 @@ static qn_status fill_word(any_run *a, qn_word *word, qn_window *w, uint32_t bas
     qn_error *err = a->r->m->err;
     QN_TRY(qn_word_seek(word, base, err));
     while (word->p.doc < w->limit) {
-        const uint32_t *docs, *freqs;
+        const uint32_t *docs;
         float scores[QN_POSTINGS_BLOCK];
-        size_t n = qn_word_run(word, w->limit, &docs, &freqs);
-        qn_word_scores(word, docs, freqs, n, scores);
+        size_t n;
+        QN_TRY(qn_word_run(word, w->limit, &docs, scores, &n, err));
         if (best)
             add_best(a, w, docs, scores, n);
         else
@@ -539,8 +614,8 @@ static uint32_t next_base(const any_run *a, uint32_t base)
  * several words, not at once. */
 static uint32_t window_end(const any_run *a, uint32_t base, bool one)
 {
-    uint32_t count = a->doc_count, end = count;
-    if (!one && count - base > QN_WINDOW - base % 64)
+    uint32_t end = a->outer_end;
+    if (!one && end - base > QN_WINDOW - base % 64)
         end = (base & ~(uint32_t)63) + QN_WINDOW;
     if (!a->r->pruning) return end - base > ONE_MAX ? base + ONE_MAX : end;
     for (size_t i = 0; i < a->part_count; i++) {
@@ -550,11 +625,11 @@ static uint32_t window_end(const any_run *a, uint32_t base, bool one)
                 qn_word *w = part->clauses[k]->words[f];
                 if (w->p.doc >= end) continue;
                 qn_word_look(w, w->p.doc > base ? w->p.doc : base);
-                if (w->piece_last < end - 1) end = w->piece_last + 1;
+                if (w->block_last < end - 1) end = w->block_last + 1;
             }
     }
     if (one) return end;
-    uint32_t least = count - base < STEP_MIN ? count : base + STEP_MIN;
+    uint32_t least = a->outer_end - base < STEP_MIN ? a->outer_end : base + STEP_MIN;
     return end < least ? least : end;
 }
 
@@ -574,18 +649,36 @@ static qn_status walk(any_run *a)
 {
     for (uint32_t base = 0; base < a->doc_count && !*a->r->timed_out;) {
         QN_TRY(qn_run_look(a->r));
-        if (!split_lists(a)) break;
+        if (!enter_outer(a, base)) {
+            base = a->outer_end;
+            continue;
+        }
         base = next_base(a, base);
-        if (a->r->accept.lead != NULL && base < a->doc_count) {
+        if (a->r->accept.lead != NULL && base < a->outer_end) {
             QN_TRY(qn_iter_reach(a->r->accept.lead, base, a->r->m->err));
             base = a->r->accept.lead->doc;
         }
-        if (base >= a->doc_count) break;
+        if (base >= a->outer_end) { /* in the next one other words may be essential */
+            base = a->outer_end;
+            continue;
+        }
         uint32_t limit;
         QN_TRY(run_piece(a, base, &limit));
         base = limit;
     }
     return QN_OK;
+}
+
+/* By the bounds of whole lists; false when no document can get in. */
+static bool split_all(any_run *a)
+{
+    any_part *part = &a->parts[0];
+    memcpy(part->clauses, part->outer, part->n * sizeof(any_clause *));
+    for (size_t k = 0; k < part->n; k++)
+        part->clauses[k]->bound = part->clauses[k]->words[0]->bound_all;
+    order_by_bound(part);
+    sum_bounds(part);
+    return split(a);
 }
 
 /* A filter with few documents: those are looked up in every word. */
@@ -594,7 +687,7 @@ static qn_status walk_filter(any_run *a, qn_iter *lead)
     any_part *part = &a->parts[0];
     while (lead->doc != QN_DOC_END && !*a->r->timed_out) {
         QN_TRY(qn_run_look(a->r));
-        if (!split_lists(a)) break;
+        if (!split_all(a)) break;
         part->essential = part->n;
         while (a->n < BATCH && lead->doc != QN_DOC_END) {
             a->docs[a->n] = lead->doc;
@@ -617,7 +710,7 @@ qn_status qn_run_any(qn_run *r)
     if (a->part_count == 0) return QN_OK;
     uint64_t cost = 0;
     for (size_t p = 0; p < a->part_count; p++)
-        for (size_t k = 0; k < a->parts[p].n; k++) cost += a->parts[p].clauses[k]->cost;
+        for (size_t k = 0; k < a->parts[p].n; k++) cost += a->parts[p].outer[k]->cost;
     qn_iter *lead =
         a->part_count == 1 ? qn_accept_lead(&r->accept, cost / LEAD_GAIN) : NULL;
     return lead != NULL ? walk_filter(a, lead) : walk(a);

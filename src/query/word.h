@@ -2,26 +2,27 @@
 /* query/word.h -- one word of one field in one segment, for the bulk executors: its
  * list, its scores by the block, and upper bounds of them. Private to this module.
  *
- * Bounds come in pieces, a piece being a block of the list: "no document up to
- * `piece_last` scores more than `piece`". They are found in the table of blocks, without
- * decoding anything.
+ * Bounds are found in the tables of the list, without decoding anything, and kept as
+ * long as they hold: for a block ("no document up to `block_last` scores more than
+ * `block`") and for a super-block of many.
  *
  * Lifetime   in the segment's scratch arena. */
 #ifndef QN_QUERY_WORD_H
 #define QN_QUERY_WORD_H
 
-#include "query/iter.h"
+#include "query/accept.h"
 
 typedef struct qn_word {
-    qn_postings p;
+    qn_postings p; /* lazy: frequencies by the functions below */
     qn_bm25_term bm25;
-    QN_NULLABLE const uint8_t *norms; /* NULL: every length counts as 1 */
-    double bound_all;                 /* of the whole list */
+    double bound_all; /* of the whole list */
 
-    /* Private to word.c and the functions below. */
-    uint32_t piece_from, piece_last; /* documents that `piece` speaks of */
-    double piece;
-    qn_postings_bound piece_pair;
+    /* Made by qn_word_look() and qn_word_look_far(). */
+    uint32_t block_from, block_last;
+    double block;
+    uint32_t super_from, super_last;
+    double super;
+    qn_postings_bound pair; /* of the block: greatest frequency, least length */
 } qn_word;
 
 /* NULL when no document of the segment has it. `which`: the spelling. */
@@ -29,20 +30,39 @@ QN_MUST_CHECK qn_status qn_word_open(qn_iter_maker *m, const qn_plan *plan,
                                      size_t field, size_t which,
                                      QN_NULLABLE qn_word **out);
 
-/* The scores of n documents with these frequencies. */
-void qn_word_scores(const qn_word *w, const uint32_t *docs, const uint32_t *freqs,
-                    size_t n, float *scores);
+void qn_word_look_block(qn_word *w, uint32_t doc);
+void qn_word_look_super(qn_word *w, uint32_t doc);
 
-/* Makes piece, piece_last those of `doc`, which is not before the list's place. */
-void qn_word_look(qn_word *w, uint32_t doc);
-/* No document of [base, limit) scores more; looks at a few pieces at most. */
-double qn_word_bound(qn_word *w, uint32_t base, uint32_t limit);
+/* Makes block, block_last those of `doc`, which is not before the list's place. */
+static inline void qn_word_look(qn_word *w, uint32_t doc)
+{
+    if (doc < w->block_from || doc > w->block_last) qn_word_look_block(w, doc);
+}
+
+static inline void qn_word_look_far(qn_word *w, uint32_t doc)
+{
+    if (doc < w->super_from || doc > w->super_last) qn_word_look_super(w, doc);
+}
+
+/* No document of [base, limit) scores more than this, nor than `otherwise`, which is
+ * given where too many blocks would have to be looked at. */
+double qn_word_bound(qn_word *w, uint32_t base, uint32_t limit, double otherwise);
 /* The same as a frequency and a length. */
 qn_postings_bound qn_word_bound_pair(qn_word *w, uint32_t base, uint32_t limit);
 
-static inline float qn_word_score(const qn_word *w, uint32_t doc, uint32_t freq)
+/* k documents of the list that pass the bits of `accept` score as much as this or
+ * more; -inf when that many are not known. Reads the list's best documents, or the list
+ * itself when it is short. */
+QN_MUST_CHECK qn_status qn_word_seed(qn_iter_maker *m, qn_word *w, const qn_term *term,
+                                     size_t k, const qn_accept *accept, float *seed);
+
+/* Of the current document. */
+static inline qn_status qn_word_score(qn_word *w, float *score, qn_error *err)
 {
-    return qn_bm25_score(&w->bm25, (float)freq, w->norms == NULL ? 1 : w->norms[doc]);
+    uint32_t freq;
+    QN_TRY(qn_postings_freq(&w->p, &freq, err));
+    *score = qn_bm25_score(&w->bm25, (float)freq, qn_postings_norm(&w->p));
+    return QN_OK;
 }
 
 static inline qn_status qn_word_seek(qn_word *w, uint32_t doc, qn_error *err)
@@ -50,18 +70,14 @@ static inline qn_status qn_word_seek(qn_word *w, uint32_t doc, qn_error *err)
     return w->p.doc < doc ? qn_postings_seek(&w->p, doc, err) : QN_OK;
 }
 
-/* The decoded documents from the current one on that are below `limit`, and where the
- * list is to be taken up after them: by qn_word_pass(w, n). n may be 0. */
-static inline size_t qn_word_run(const qn_word *w, uint32_t limit,
-                                 const uint32_t **docs, const uint32_t **freqs)
+/* How many of n ascending documents are below `limit`. */
+static inline size_t qn_word_below(const uint32_t *docs, size_t n, uint32_t limit)
 {
-    size_t n;
-    qn_postings_rest(&w->p, docs, freqs, &n);
-    if (n == 0 || (*docs)[n - 1] < limit) return n;
+    if (n == 0 || docs[n - 1] < limit) return n;
     size_t low = 0, high = n - 1; /* docs[high] >= limit */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if ((*docs)[middle] < limit)
+        if (docs[middle] < limit)
             low = middle + 1;
         else
             high = middle;
@@ -69,13 +85,10 @@ static inline size_t qn_word_run(const qn_word *w, uint32_t limit,
     return low;
 }
 
-static inline qn_status qn_word_pass(qn_word *w, size_t n, qn_error *err)
-{
-    const uint32_t *docs, *freqs;
-    size_t rest;
-    qn_postings_rest(&w->p, &docs, &freqs, &rest);
-    return n < rest ? qn_postings_seek(&w->p, docs[n], err)
-                    : qn_postings_next_block(&w->p, err);
-}
+/* The decoded documents from the current one on that are below `limit` (at least the
+ * current one is), and their scores. Taken up after them by qn_word_pass(w, n). */
+QN_MUST_CHECK qn_status qn_word_run(qn_word *w, uint32_t limit, const uint32_t **docs,
+                                    float *scores, size_t *n, qn_error *err);
+QN_MUST_CHECK qn_status qn_word_pass(qn_word *w, size_t n, qn_error *err);
 
 #endif
