@@ -298,7 +298,7 @@ static void seek_slot(qn_postings *p, uint32_t target)
     size_t n = p->filled - p->slot;
     while (n > 1) { /* without a branch on the comparison */
         size_t half = n / 2;
-        docs += docs[half - 1] < target ? half : 0;
+        docs += (size_t)(docs[half - 1] < target) * half;
         n -= half;
     }
     set_slot(p, (uint32_t)(docs - p->docs));
@@ -337,6 +337,13 @@ void qn_postings_rest(const qn_postings *p, const uint32_t **docs,
     *docs = p->docs + p->slot;
     *freqs = p->freqs + p->slot;
     *n = p->filled - p->slot;
+}
+
+qn_status qn_postings_freqs(qn_postings *p, const uint32_t **freqs, qn_error *err)
+{
+    QN_TRY(qn_postings__load_freqs(p, err));
+    *freqs = p->freqs + p->slot;
+    return QN_OK;
 }
 
 qn_status qn_postings_rest3(qn_postings *p, const uint32_t **docs,

@@ -126,9 +126,13 @@ QN_MUST_CHECK qn_status qn_postings_positions(qn_postings *p,
 /* Of the current document, in lazy cursors too; not at the end. */
 QN_MUST_CHECK qn_status qn_postings_freq(qn_postings *p, uint32_t *freq, qn_error *err);
 /* Its length byte, 1 in fields without norms. */
+static inline uint8_t qn_postings_norm_of(const qn_postings *p, uint32_t doc)
+{
+    return p->norms_of == NULL ? 1 : p->norms_of[doc];
+}
 static inline uint8_t qn_postings_norm(const qn_postings *p)
 {
-    return p->norms_of == NULL ? 1 : p->norms_of[p->doc];
+    return qn_postings_norm_of(p, p->doc);
 }
 
 /* ---- a block at a time, for scorers ------------------------------------------ */
@@ -143,6 +147,9 @@ void qn_postings_rest(const qn_postings *p, const uint32_t **docs,
 QN_MUST_CHECK qn_status qn_postings_rest3(qn_postings *p, const uint32_t **docs,
                                           const uint32_t **freqs, const uint8_t **norms,
                                           size_t *n, qn_error *err);
+/* The frequencies beside qn_postings_rest_docs(), for any cursor. */
+QN_MUST_CHECK qn_status qn_postings_freqs(qn_postings *p, const uint32_t **freqs,
+                                          qn_error *err);
 /* Decodes the following block and moves to its first document, or to QN_DOC_END. */
 QN_MUST_CHECK qn_status qn_postings_next_block(qn_postings *p, qn_error *err);
 /* Sets bit (document - base) for every document of the list from the current one on that

@@ -57,13 +57,9 @@ QN_MUST_CHECK qn_status qn_run_all(qn_run *r);
  * found so far has been handed over. */
 QN_MUST_CHECK qn_status qn_run_look(qn_run *r);
 
-/* Sums of bounds are compared with scores that are rounded sums of floats; this covers
- * the rounding of the sums themselves. */
-#define QN_RUN_SLACK (1.0 + 1e-9)
-
 static inline bool qn_run_hopeless(const qn_run *r, double bound)
 {
-    return bound * QN_RUN_SLACK <= (double)r->floor;
+    return bound * QN_SUM_SLACK <= (double)r->floor;
 }
 
 /* A leaf that is a word in each of its fields, the best of which counts. */

@@ -17,8 +17,8 @@ enum { LISTS_MAX = 64, BLOCK = QN_POSTINGS_BLOCK };
 
 typedef struct all_list {
     qn_word *word;
-    bool scored;  /* by itself; words of phrases are not */
-    double bound; /* over the documents at hand */
+    bool scored;             /* by itself; words of phrases are not */
+    double bound_all, bound; /* of the list; over the documents at hand */
 } all_list;
 
 typedef struct all_phrase {
@@ -44,8 +44,6 @@ typedef struct all_run {
     uint32_t docs[BLOCK];       /* candidates */
     double sums[BLOCK];
     size_t n;
-    uint32_t freqs[BLOCK];
-    uint8_t norms[BLOCK];
     float scores[BLOCK];
 } all_run;
 
@@ -69,7 +67,8 @@ static qn_status add_list(all_run *a, const qn_plan *plan, size_t which, bool sc
     size_t k = a->list_count++;
     for (; k > 0 && a->lists[k - 1].word->p.doc_count > w->p.doc_count; k--)
         a->lists[k] = a->lists[k - 1];
-    a->lists[k] = (all_list){.word = w, .scored = scored};
+    a->lists[k] = (all_list){
+        .word = w, .scored = scored, .bound_all = scored ? qn_word_bound_all(w) : 0};
     return QN_OK;
 }
 
@@ -112,7 +111,8 @@ static qn_status add_may(all_run *a, qn_plan_list should)
             qn_word *w;
             QN_TRY(qn_word_open(a->r->m, should.p[i], f, 0, &w));
             if (w == NULL) continue;
-            if (w->bound_all > best) best = w->bound_all;
+            double bound = qn_word_bound_all(w);
+            if (bound > best) best = bound;
             a->may_fields[a->may_count] = i;
             a->may[a->may_count++] = w;
         }
@@ -160,7 +160,7 @@ static void find_bounds(all_run *a, uint32_t base, uint32_t limit)
     for (size_t i = a->list_count; i > 0; i--) {
         all_list *l = &a->lists[i - 1];
         if (l->scored) {
-            l->bound = qn_word_bound(l->word, base, limit, l->word->bound_all);
+            l->bound = qn_word_bound(l->word, base, limit, l->bound_all);
             sum += l->bound;
         }
         a->left[i - 1] = sum;
@@ -222,31 +222,10 @@ static void drop_hopeless(all_run *a, double left)
 /* Keeps the candidates that list `i` has, and adds its scores. */
 static qn_status look_up(all_run *a, size_t i)
 {
-    const all_list *l = &a->lists[i];
-    qn_word *w = l->word;
-    double left = a->left[i + 1];
-    qn_error *err = a->r->m->err;
-    size_t kept = 0;
-    for (size_t k = 0; k < a->n; k++) {
-        uint32_t doc = a->docs[k];
-        if (w->p.doc < doc) {
-            if (a->r->pruning) {
-                qn_word_look(w, doc);
-                if (qn_run_hopeless(a->r, a->sums[k] + w->block + left)) continue;
-            }
-            QN_TRY(qn_postings_seek(&w->p, doc, err));
-        }
-        if (w->p.doc != doc) continue;
-        QN_TRY(qn_postings_freq(&w->p, &a->freqs[kept], err));
-        a->norms[kept] = qn_postings_norm(&w->p);
-        a->docs[kept] = doc;
-        a->sums[kept++] = a->sums[k];
-    }
-    a->n = kept;
-    if (kept == 0) return QN_OK;
-    qn_bm25_scores(w->p.kernels, &w->bm25, a->freqs, a->norms, kept, a->scores);
-    for (size_t k = 0; k < kept; k++) a->sums[k] += (double)a->scores[k];
-    if (a->r->pruning) drop_hopeless(a, left);
+    qn_word_batch batch = {a->docs, a->sums, NULL, a->n};
+    QN_TRY(qn_word_look_up(a->lists[i].word, &batch, true, a->left[i + 1], a->r->floor,
+                           a->r->m->err));
+    a->n = batch.n;
     return QN_OK;
 }
 

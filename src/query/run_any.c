@@ -21,8 +21,8 @@
 enum {
     STEP_MIN = 512, /* documents of a window of several words, at least */
     ONE_MAX = 8192, /* of a window of one word before there is a floor */
-    BATCH = 256,    /* candidates looked up together */
-    LEAD_GAIN = 4,  /* a filter leads when it has that many times fewer documents */
+    BATCH = QN_WORD_BATCH,
+    LEAD_GAIN = 4, /* a filter leads when it has that many times fewer documents */
 };
 
 /* A word in one field; or in several, of which the best counts. */
@@ -34,13 +34,20 @@ typedef struct any_clause {
     double bound; /* nor in the window */
 } any_clause;
 
+/* Sums by document. `some` says which words of `seen` are not empty. */
+typedef struct any_window {
+    uint32_t base, limit;
+    uint64_t some, seen[QN_WINDOW / 64];
+    double sums[QN_WINDOW];
+} any_window;
+
 typedef struct any_part {
     any_clause **clauses; /* by bound, the least first */
     size_t n, essential;  /* the first of those that are */
     any_clause **outer;   /* the same in the outer window */
     size_t outer_essential;
     double *reach; /* reach[i]: bounds of clauses [0, i) together */
-    QN_NULLABLE qn_window *w;
+    QN_NULLABLE any_window *w;
     double sums[BATCH];
 } any_part;
 
@@ -54,7 +61,8 @@ typedef struct any_run {
     float outer_floor;
     bool outer_pruning;
     uint32_t docs[BATCH]; /* the candidates */
-    bool hits[BATCH];     /* only without essential words: does any word match? */
+    bool only_hits;       /* candidates come from a filter: a word must match */
+    bool hits[BATCH];     /* does one? */
     size_t n;
     float *best;    /* several fields: a window of their greatest scores */
     uint64_t *seen; /* and where they are */
@@ -79,7 +87,7 @@ static qn_status learn(any_run *a, qn_word *w, const qn_term *term)
         r->known = w->p.doc_count;
     if (o->top_n == 0) return QN_OK;
     float seed;
-    QN_TRY(qn_word_seed(r->m, w, term, o->top_n, &r->accept, &seed));
+    QN_TRY(qn_word_seed(r->m, w, term, o->top_n, &r->accept, r->seed, &seed));
     if (seed > r->seed) r->seed = seed;
     return QN_OK;
 }
@@ -97,7 +105,6 @@ static qn_status add_clause(any_run *a, any_part *part, const qn_plan *plan)
         if (w == NULL) continue;
         c->words[c->n++] = w;
         c->cost += w->p.doc_count;
-        if (w->bound_all > c->bound) c->bound = w->bound_all;
         QN_TRY(learn(a, w, qn_plan_term(plan, i, 0, m->segment)));
     }
     if (c->n > 0) part->outer[part->n++] = c;
@@ -139,7 +146,7 @@ static qn_status need_windows(any_run *a)
     qn_arena *scratch = a->r->m->scratch;
     for (size_t i = 0; i < a->part_count; i++) {
         if (a->parts[i].w != NULL) continue;
-        a->parts[i].w = qn_arena_new(scratch, sizeof(qn_window));
+        a->parts[i].w = qn_arena_new(scratch, sizeof(any_window));
         if (a->parts[i].w == NULL) return no_memory(a);
     }
     return QN_OK;
@@ -306,37 +313,26 @@ static qn_status add_to(const any_clause *c, uint32_t doc, double *sum, bool *hi
     return QN_OK;
 }
 
-/* Looks the candidates up in one word, dropping those for which it cannot matter. */
+/* Looks the candidates up in one clause, dropping those for which it cannot matter. */
 static qn_status look_up(any_run *a, any_part *part, size_t clause)
 {
-    any_clause *c = part->clauses[clause];
-    qn_word *w = c->words[0];
-    double rest = part->reach[clause], *sums = part->sums;
-    qn_error *err = a->r->m->err;
+    const any_clause *c = part->clauses[clause];
+    double rest = part->reach[clause];
+    qn_word_batch batch = {a->docs, part->sums, a->only_hits ? a->hits : NULL, a->n};
+    if (c->n == 1) {
+        QN_TRY(qn_word_look_up(c->words[0], &batch, false, rest, a->r->floor,
+                               a->r->m->err));
+        a->n = batch.n;
+        return QN_OK;
+    }
     size_t kept = 0;
     for (size_t i = 0; i < a->n; i++) {
-        uint32_t doc = a->docs[i];
-        double sum = sums[i];
-        bool hit = a->hits[i];
-        if (c->n > 1) {
-            QN_TRY(add_to(c, doc, &sum, &hit, err));
-        } else {
-            if (w->p.doc < doc) {
-                qn_word_look(w, doc);
-                if (qn_run_hopeless(a->r, sum + w->block + rest)) continue;
-                QN_TRY(qn_postings_seek(&w->p, doc, err));
-            }
-            if (w->p.doc == doc) {
-                float score;
-                QN_TRY(qn_word_score(w, &score, err));
-                sum += (double)score;
-                hit = true;
-            }
-        }
-        if (qn_run_hopeless(a->r, sum + rest)) continue;
-        a->docs[kept] = doc;
-        a->hits[kept] = hit;
-        sums[kept++] = sum;
+        a->docs[kept] = a->docs[i];
+        a->hits[kept] = a->hits[i];
+        part->sums[kept] = part->sums[i];
+        QN_TRY(
+            add_to(c, a->docs[kept], &part->sums[kept], &a->hits[kept], a->r->m->err));
+        kept += !qn_run_hopeless(a->r, part->sums[kept] + rest);
     }
     a->n = kept;
     return QN_OK;
@@ -379,8 +375,8 @@ static qn_status drop_unaccepted(any_run *a, bool bits_said)
     return QN_OK;
 }
 
-/* Hands the candidates over. `only_hits`: those that some word was found in. */
-static qn_status finish_batch(any_run *a, bool bits_said, bool only_hits)
+/* Hands the candidates over. */
+static qn_status finish_batch(any_run *a, bool bits_said)
 {
     qn_accept *accept = &a->r->accept;
     if (qn_accept_asks(accept) || (!bits_said && !qn_accept_all(accept)))
@@ -391,7 +387,7 @@ static qn_status finish_batch(any_run *a, bool bits_said, bool only_hits)
     for (size_t i = 0; i < a->n; i++) {
         float score = (float)a->parts[0].sums[i];
         if (a->part_count > 1) QN_TRY(complete_parts(a, i, &score));
-        if (only_hits && !a->hits[i]) continue;
+        if (a->only_hits && !a->hits[i]) continue;
         if (score <= a->r->cut)
             a->r->c->total++;
         else
@@ -404,7 +400,7 @@ static qn_status finish_batch(any_run *a, bool bits_said, bool only_hits)
 /* ---- one essential word ----------------------------------------------------------------- */
 
 /* Up to which sum a match is of no use, when all but filters is known of it. */
-static float useless(const any_run *a, bool accepted)
+static float useless_score(const any_run *a, bool accepted)
 {
     if (a->r->pruning) return a->r->floor;
     return accepted ? a->r->cut : -HUGE_VALF;
@@ -416,7 +412,7 @@ static qn_status take_run(any_run *a, any_part *part, const uint32_t *docs,
     double rest = part->reach[part->essential];
     size_t kept = 0;
     bool all = qn_accept_all(&a->r->accept);
-    float least = useless(a, all);
+    float least = useless_score(a, all);
     if (rest > 0) { /* rounded down, with room for the rounding of sums */
         double left = ((double)least - rest) * (1.0 - 1e-6);
         least = left > 0 ? (float)left : -HUGE_VALF;
@@ -428,11 +424,10 @@ static qn_status take_run(any_run *a, any_part *part, const uint32_t *docs,
     }
     if (all && a->r->counting) a->r->c->total += n - kept;
     if (kept == 0) return QN_OK;
-    memset(a->hits, 1, kept);
     for (size_t p = 0; p < a->part_count; p++)
         if (&a->parts[p] != part) memset(a->parts[p].sums, 0, kept * sizeof(double));
     a->n = kept;
-    return finish_batch(a, false, false);
+    return finish_batch(a, false);
 }
 
 /* All documents of the word in [base, limit). Leaves the list on the last of them, so
@@ -456,17 +451,18 @@ static qn_status run_word(any_run *a, any_part *part, qn_word *w, uint32_t base,
 
 /* ---- several essential words --------------------------------------------------------------- */
 
-static void add_scores(qn_window *w, const uint32_t *docs, const float *scores,
+static void add_scores(any_window *w, const uint32_t *docs, const float *scores,
                        size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         uint32_t at = docs[i] - w->base;
         w->sums[at] += (double)scores[i];
         w->seen[at / 64] |= (uint64_t)1 << (at % 64);
+        w->some |= (uint64_t)1 << (at / 64);
     }
 }
 
-static void add_best(any_run *a, const qn_window *w, const uint32_t *docs,
+static void add_best(any_run *a, const any_window *w, const uint32_t *docs,
                      const float *scores, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -476,7 +472,7 @@ static void add_best(any_run *a, const qn_window *w, const uint32_t *docs,
     }
 }
 
-static qn_status fill_word(any_run *a, qn_word *word, qn_window *w, uint32_t base,
+static qn_status fill_word(any_run *a, qn_word *word, any_window *w, uint32_t base,
                            bool best)
 {
     qn_error *err = a->r->m->err;
@@ -497,7 +493,7 @@ static qn_status fill_word(any_run *a, qn_word *word, qn_window *w, uint32_t bas
 }
 
 /* The best of the word's fields goes into the sums. */
-static qn_status fill_fields(any_run *a, const any_clause *c, qn_window *w,
+static qn_status fill_fields(any_run *a, const any_clause *c, any_window *w,
                              uint32_t base)
 {
     qn_arena *scratch = a->r->m->scratch;
@@ -509,6 +505,8 @@ static qn_status fill_fields(any_run *a, const any_clause *c, qn_window *w,
     for (size_t i = 0; i < c->n; i++) QN_TRY(fill_word(a, c->words[i], w, base, true));
     for (size_t word = 0; word < QN_WINDOW / 64; word++) {
         uint64_t left = a->seen[word];
+        if (left == 0) continue;
+        w->some |= (uint64_t)1 << word;
         w->seen[word] |= left;
         a->seen[word] = 0;
         for (; left != 0; left &= left - 1) {
@@ -520,11 +518,12 @@ static qn_status fill_fields(any_run *a, const any_clause *c, qn_window *w,
     return QN_OK;
 }
 
-/* Takes document `at` of the window out of it and, unless it is hopeless, to the
- * candidates. */
-static void take_sum(any_run *a, size_t at, bool accepted, float least)
+/* Takes document `at` of the window out of it, and to the candidates unless it is of no
+ * use; *useless counts. */
+static void take_sums(any_run *a, uint32_t at, bool accepted, float least,
+                      size_t *useless)
 {
-    bool hopeless = a->tie <= 0.0f;
+    bool hopeful = false;
     double together = 0;
     for (size_t p = 0; p < a->part_count; p++) {
         any_part *part = &a->parts[p];
@@ -533,16 +532,25 @@ static void take_sum(any_run *a, size_t at, bool accepted, float least)
         part->sums[a->n] = sum;
         sum += part->reach[part->essential];
         together += sum;
-        hopeless = hopeless && sum * QN_RUN_SLACK <= (double)least;
+        hopeful = hopeful || sum * QN_SUM_SLACK > (double)least;
     }
-    if (a->tie > 0.0f) hopeless = together * QN_RUN_SLACK <= (double)least;
-    if (!accepted) return;
-    a->docs[a->n] = a->parts[0].w->base + (uint32_t)at;
-    a->hits[a->n] = true;
-    if (!hopeless)
-        a->n++;
-    else if (!qn_accept_asks(&a->r->accept))
-        a->r->c->total += a->r->counting;
+    if (a->tie > 0.0f) hopeful = together * QN_SUM_SLACK > (double)least;
+    a->docs[a->n] = a->parts[0].w->base + at;
+    a->n += accepted && hopeful;
+    *useless += accepted && !hopeful;
+}
+
+/* The same of one part, without a branch that depends on the sum. */
+static void take_sum(any_run *a, any_part *part, uint32_t at, uint64_t accepted,
+                     double need, size_t *useless)
+{
+    double sum = part->w->sums[at];
+    part->w->sums[at] = 0;
+    part->sums[a->n] = sum;
+    a->docs[a->n] = part->w->base + at;
+    uint64_t hopeful = sum > need;
+    a->n += accepted & hopeful;
+    *useless += accepted & ~hopeful;
 }
 
 static uint64_t take_seen(any_run *a, size_t word)
@@ -555,24 +563,40 @@ static uint64_t take_seen(any_run *a, size_t word)
     return seen;
 }
 
-static qn_status empty_window(any_run *a)
+static void take_word(any_run *a, size_t word, float least, size_t *useless)
 {
     const qn_accept *accept = &a->r->accept;
-    bool all = accept->bits_count == 0;
-    float least = useless(a, !qn_accept_asks(accept));
-    size_t first = a->parts[0].w->base / 64;
-    qn_status st = QN_OK;
-    for (size_t word = 0; word < QN_WINDOW / 64 && st == QN_OK; word++) {
-        uint64_t left = take_seen(a, word), pass = UINT64_MAX;
-        if (left == 0) continue;
-        if (!all) pass = qn_accept_word(accept, first + word);
-        for (; left != 0; left &= left - 1) {
-            size_t bit = (size_t)__builtin_ctzll(left);
-            take_sum(a, word * 64 + bit, ((pass >> bit) & 1) != 0, least);
-        }
-        if (a->n > BATCH - 64) st = finish_batch(a, true, false);
+    any_part *part = &a->parts[0];
+    uint64_t left = take_seen(a, word), pass = UINT64_MAX;
+    double need =
+        (double)least / QN_SUM_SLACK * (1.0 - 1e-12) - part->reach[part->essential];
+    if (accept->bits_count > 0)
+        pass = qn_accept_word(accept, part->w->base / 64 + word);
+    for (; left != 0; left &= left - 1) {
+        uint32_t bit = (uint32_t)__builtin_ctzll(left), at = (uint32_t)word * 64 + bit;
+        if (a->part_count == 1)
+            take_sum(a, part, at, (pass >> bit) & 1, need, useless);
+        else
+            take_sums(a, at, ((pass >> bit) & 1) != 0, least, useless);
     }
-    return st == QN_OK ? finish_batch(a, true, false) : st;
+}
+
+static qn_status empty_window(any_run *a)
+{
+    bool asks = qn_accept_asks(&a->r->accept);
+    float least = useless_score(a, !asks);
+    uint64_t some = 0;
+    size_t useless = 0;
+    for (size_t p = 0; p < a->part_count; p++) {
+        some |= a->parts[p].w->some;
+        a->parts[p].w->some = 0;
+    }
+    for (; some != 0; some &= some - 1) {
+        take_word(a, (size_t)__builtin_ctzll(some), least, &useless);
+        if (a->n > BATCH - 64) QN_TRY(finish_batch(a, true));
+    }
+    if (a->r->counting && !asks) a->r->c->total += useless;
+    return finish_batch(a, true);
 }
 
 static qn_status run_window(any_run *a, uint32_t base, uint32_t limit)
@@ -669,13 +693,23 @@ static qn_status walk(any_run *a)
     return QN_OK;
 }
 
+static double clause_bound_all(const any_clause *c)
+{
+    double bound = 0;
+    for (size_t f = 0; f < c->n; f++) {
+        double one = qn_word_bound_all(c->words[f]);
+        if (one > bound) bound = one;
+    }
+    return bound;
+}
+
 /* By the bounds of whole lists; false when no document can get in. */
 static bool split_all(any_run *a)
 {
     any_part *part = &a->parts[0];
     memcpy(part->clauses, part->outer, part->n * sizeof(any_clause *));
     for (size_t k = 0; k < part->n; k++)
-        part->clauses[k]->bound = part->clauses[k]->words[0]->bound_all;
+        part->clauses[k]->bound = clause_bound_all(part->clauses[k]);
     order_by_bound(part);
     sum_bounds(part);
     return split(a);
@@ -685,6 +719,7 @@ static bool split_all(any_run *a)
 static qn_status walk_filter(any_run *a, qn_iter *lead)
 {
     any_part *part = &a->parts[0];
+    a->only_hits = true;
     while (lead->doc != QN_DOC_END && !*a->r->timed_out) {
         QN_TRY(qn_run_look(a->r));
         if (!split_all(a)) break;
@@ -695,7 +730,7 @@ static qn_status walk_filter(any_run *a, qn_iter *lead)
             part->sums[a->n++] = 0;
             QN_TRY(lead->kind->next(lead, a->r->m->err));
         }
-        QN_TRY(finish_batch(a, false, true));
+        QN_TRY(finish_batch(a, false));
     }
     return QN_OK;
 }

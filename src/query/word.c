@@ -4,38 +4,25 @@
 #include <math.h>
 
 enum {
-    BLOCKS_MAX = 3,  /* more are not looked at for one bound */
-    SUPERS_MAX = 16, /* nor for the bound of a list */
-    SHORT = 1024,    /* a list that is read from end to end for a seed */
+    BLOCKS_MAX = 3, /* more are not looked at for one bound */
+    SHORT = 1024,   /* a list below is read from end to end for a seed */
+    BINS = 32,      /* of scores, for a seed */
+    NO_MATCH = QN_POSTINGS_BLOCK,
 };
 
 qn_status qn_word_open(qn_iter_maker *m, const qn_plan *plan, size_t field,
                        size_t which, qn_word **out)
 {
     const qn_plan_field *f = &plan->fields[field];
-    const qn_segment *seg = m->view->segment;
     const qn_term *term = qn_plan_term(plan, field, which, m->segment);
     *out = NULL;
     if (term->doc_freq == 0) return QN_OK;
     qn_word *w = qn_arena_new(m->scratch, sizeof *w);
     if (w == NULL) return qn_fail(m->err, QN_ENOMEM, "query iterator");
-    QN_TRY(qn_segment_postings_open(seg, term, QN_POSTINGS_LAZY, m->scratch, &w->p,
-                                    m->err));
+    QN_TRY(qn_segment_postings_open(m->view->segment, term, QN_POSTINGS_LAZY,
+                                    m->scratch, &w->p, m->err));
     w->bm25 = f->bm25;
     w->block_from = w->super_from = 1; /* empty: nothing looked at yet */
-    w->bound_all =
-        (double)qn_bm25_score(&w->bm25, (float)w->p.bound.freq, w->p.bound.norm);
-    if (w->p.bound.freq == UINT32_MAX) w->bound_all = (double)w->bm25.weight;
-    if (w->p.doc_count <= SUPERS_MAX * QN_POSTINGS_SUPER * QN_POSTINGS_BLOCK) {
-        double bound = 0;
-        for (uint32_t at = w->p.doc;; at = w->super_last + 1) {
-            qn_word_look_far(w, at);
-            if (w->super > bound) bound = w->super;
-            if (w->super_last == QN_DOC_END || w->super_last + 1 >= m->view->doc_count)
-                break;
-        }
-        w->bound_all = bound;
-    }
     *out = w;
     return QN_OK;
 }
@@ -63,6 +50,11 @@ void qn_word_look_super(qn_word *w, uint32_t doc)
     w->super_from = doc;
     w->super_last = r.last;
     w->super = (double)qn_postings_range_score(&r, &w->bm25);
+}
+
+double qn_word_bound_all(qn_word *w)
+{
+    return (double)qn_postings_bound_between(&w->p, 0, QN_DOC_END, &w->bm25);
 }
 
 double qn_word_bound(qn_word *w, uint32_t base, uint32_t limit, double otherwise)
@@ -116,48 +108,167 @@ qn_status qn_word_pass(qn_word *w, size_t n, qn_error *err)
                     : qn_postings_next_block(&w->p, err);
 }
 
-/* ---- seeds -------------------------------------------------------------------------- */
+/* ---- looking candidates up --------------------------------------------------------- */
 
-/* The greatest k seen so far, the least of them first. */
-typedef struct best_floats {
-    float *heap;
-    size_t n, k;
-} best_floats;
-
-static void best_add(best_floats *b, float x)
+/* Finds n candidates in the decoded block, without a branch that depends on the answer:
+ * places[i] is where, or NO_MATCH. */
+static bool find_all(const qn_word *w, const uint32_t *docs, size_t n, uint8_t *places)
 {
-    size_t i;
-    if (b->n < b->k) {
-        for (i = b->n++; i > 0 && b->heap[(i - 1) / 2] > x; i = (i - 1) / 2)
-            b->heap[i] = b->heap[(i - 1) / 2];
-        b->heap[i] = x;
-        return;
+    const uint32_t *list;
+    size_t count;
+    uint32_t any = 0;
+    qn_postings_rest_docs(&w->p, &list, &count);
+    for (size_t i = 0; i < n; i++) {
+        size_t at = 0, left = count;
+        while (left > 1) {
+            size_t half = left / 2;
+            at += (size_t)(list[at + half - 1] < docs[i]) * half;
+            left -= half;
+        }
+        uint32_t match = list[at] == docs[i];
+        places[i] = (uint8_t)(match != 0 ? at : NO_MATCH);
+        any |= match;
     }
-    if (x <= b->heap[0]) return;
-    for (i = 0;;) {
-        size_t child = 2 * i + 1;
-        if (child >= b->n) break;
-        if (child + 1 < b->n && b->heap[child + 1] < b->heap[child]) child++;
-        if (b->heap[child] >= x) break;
-        b->heap[i] = b->heap[child];
-        i = child;
-    }
-    b->heap[i] = x;
+    return any != 0;
 }
+
+static qn_status add_found(qn_word *w, const uint32_t *docs, double *sums, bool *hits,
+                           size_t n, const uint8_t *places, qn_error *err)
+{
+    uint32_t freqs[QN_WORD_BATCH];
+    uint8_t norms[QN_WORD_BATCH];
+    float scores[QN_WORD_BATCH];
+    const uint32_t *all;
+    QN_TRY(qn_postings_freqs(&w->p, &all, err));
+    for (size_t i = 0; i < n; i++) {
+        bool match = places[i] != NO_MATCH;
+        freqs[i] = match ? all[places[i]] : 0; /* 0 scores nought */
+        norms[i] = match ? qn_postings_norm_of(&w->p, docs[i]) : 1;
+        if (hits != NULL) hits[i] = hits[i] || match;
+    }
+    qn_bm25_scores(w->p.kernels, &w->bm25, freqs, norms, n, scores);
+    for (size_t i = 0; i < n; i++) sums[i] += (double)scores[i];
+    return QN_OK;
+}
+
+/* Moves those of n candidates from `from` on that may still pass to `to`. */
+static size_t keep_hopeful(qn_word_batch *b, size_t from, size_t n, size_t to,
+                           double rest, float floor)
+{
+    size_t kept = to;
+    for (size_t i = from; i < from + n; i++) {
+        double sum = b->sums[i];
+        b->docs[kept] = b->docs[i];
+        b->sums[kept] = sum;
+        if (b->hits != NULL) b->hits[kept] = b->hits[i];
+        kept += (sum + rest) * QN_SUM_SLACK > (double)floor;
+    }
+    return kept - to;
+}
+
+static size_t keep_found(qn_word_batch *b, size_t from, size_t n, const uint8_t *places)
+{
+    size_t kept = from;
+    for (size_t i = 0; i < n; i++) {
+        b->docs[kept] = b->docs[from + i];
+        b->sums[kept] = b->sums[from + i];
+        if (b->hits != NULL) b->hits[kept] = b->hits[from + i];
+        kept += places[i] != NO_MATCH;
+    }
+    return kept - from;
+}
+
+/* The list has to go on for candidate `i`. Those up to the end of the block that would
+ * hold it, *n of them, are narrowed to the *kept hopeful ones; if there are any the block
+ * is decoded. */
+static qn_status enter_for(qn_word *w, qn_word_batch *b, size_t i, size_t *n,
+                           size_t *kept, double rest, float floor, qn_error *err)
+{
+    size_t end = i;
+    qn_word_look(w, b->docs[i]);
+    while (end < b->n && b->docs[end] <= w->block_last) end++;
+    *n = end - i;
+    *kept = keep_hopeful(b, i, *n, i, w->block + rest, floor);
+    return *kept > 0 ? qn_postings_seek(&w->p, b->docs[i], err) : QN_OK;
+}
+
+qn_status qn_word_look_up(qn_word *w, qn_word_batch *b, bool must, double rest,
+                          float floor, qn_error *err)
+{
+    uint8_t places[QN_WORD_BATCH];
+    size_t kept = 0;
+    for (size_t i = 0, n; i < b->n; i += n) {
+        const uint32_t *list;
+        size_t count, found;
+        qn_postings_rest_docs(&w->p, &list, &count);
+        if (count == 0 || list[count - 1] < b->docs[i]) {
+            QN_TRY(enter_for(w, b, i, &n, &found, rest, floor, err));
+            if (found == 0) continue;
+            qn_postings_rest_docs(&w->p, &list, &count);
+        } else {
+            for (n = 1; i + n < b->n && b->docs[i + n] <= list[count - 1];) n++;
+            found = n;
+        }
+        bool any = count > 0 && find_all(w, b->docs + i, found, places);
+        if (any)
+            QN_TRY(add_found(w, b->docs + i, b->sums + i,
+                             b->hits == NULL ? NULL : b->hits + i, found, places, err));
+        if (must) found = any ? keep_found(b, i, found, places) : 0;
+        kept += keep_hopeful(b, i, found, kept, rest, floor);
+    }
+    b->n = kept;
+    return QN_OK;
+}
+
+/* ---- seeds -------------------------------------------------------------------------- */
 
 static bool passes(const qn_accept *a, uint32_t doc)
 {
     return a->bits_count == 0 || ((qn_accept_word(a, doc / 64) >> (doc % 64)) & 1) != 0;
 }
 
-/* A short list from end to end, by a cursor of its own. */
-static qn_status seed_by_list(qn_iter_maker *m, const qn_word *w, const qn_term *term,
-                              const qn_accept *accept, best_floats *best)
+/* The least score of the first k that pass. They stand nearly in order, so that this is
+ * nearly the k-th best. */
+static void seed_by_best(const qn_word *w, const qn_postings_top *top, size_t k,
+                         const qn_accept *accept, float *seed)
 {
-    qn_postings *p = qn_arena_new(m->scratch, sizeof *p);
-    if (p == NULL) return qn_fail(m->err, QN_ENOMEM, "query iterator");
-    QN_TRY(qn_segment_postings_open(m->view->segment, term, QN_POSTINGS_LAZY, NULL, p,
-                                    m->err));
+    float least = HUGE_VALF;
+    size_t n = 0;
+    for (size_t i = 0; i < top->n && n < k; i++) {
+        const qn_postings_entry *e = &top->entries[i];
+        if (!passes(accept, e->doc)) continue;
+        float score = qn_bm25_score(&w->bm25, (float)e->freq, e->norm);
+        if (score < least) least = score;
+        n++;
+    }
+    if (n == k) *seed = least;
+}
+
+/* Counts scores by how great they are; `unit` bins to one. */
+static void count_scores(const float *scores, const uint32_t *docs, size_t n,
+                         const qn_accept *accept, float unit, uint32_t *bins)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bin = (uint32_t)(scores[i] * unit);
+        if (bin >= BINS) bin = BINS - 1;
+        bins[bin] += passes(accept, docs[i]);
+    }
+}
+
+/* Reads a short list from end to end, by a cursor of its own if it has several blocks. */
+static qn_status seed_by_list(qn_iter_maker *m, qn_word *w, const qn_term *term,
+                              size_t k, const qn_accept *accept, float bound,
+                              float *seed)
+{
+    uint32_t bins[BINS] = {0};
+    qn_postings *p = &w->p;
+    float unit = (float)BINS / bound;
+    if (w->p.doc_count >= QN_POSTINGS_BLOCK) {
+        p = qn_arena_new(m->scratch, sizeof *p);
+        if (p == NULL) return qn_fail(m->err, QN_ENOMEM, "query iterator");
+        QN_TRY(qn_segment_postings_open(m->view->segment, term, QN_POSTINGS_LAZY, NULL,
+                                        p, m->err));
+    }
     while (p->doc != QN_DOC_END) {
         const uint32_t *docs, *freqs;
         const uint8_t *norms;
@@ -165,31 +276,30 @@ static qn_status seed_by_list(qn_iter_maker *m, const qn_word *w, const qn_term 
         size_t n;
         QN_TRY(qn_postings_rest3(p, &docs, &freqs, &norms, &n, m->err));
         qn_bm25_scores(p->kernels, &w->bm25, freqs, norms, n, scores);
-        for (size_t i = 0; i < n; i++)
-            if (passes(accept, docs[i])) best_add(best, scores[i]);
+        count_scores(scores, docs, n, accept, unit, bins);
+        if (p == &w->p) break;
         QN_TRY(qn_postings_next_block(p, m->err));
     }
+    size_t n = 0, bin = BINS;
+    while (bin > 0 && n < k) n += bins[--bin];
+    /* A little less: the bin was found by a rounded product. */
+    if (n >= k) *seed = (float)bin / unit * (1.0f - 1e-5f);
     return QN_OK;
 }
 
 qn_status qn_word_seed(qn_iter_maker *m, qn_word *w, const qn_term *term, size_t k,
-                       const qn_accept *accept, float *seed)
+                       const qn_accept *accept, float than, float *seed)
 {
-    qn_postings_top top;
     *seed = -HUGE_VALF;
     if (w->p.doc_count < k) return QN_OK;
+    float bound =
+        w->p.bound.freq == UINT32_MAX
+            ? w->bm25.weight
+            : qn_bm25_score(&w->bm25, (float)w->p.bound.freq, w->p.bound.norm);
+    if (bound <= than || !(bound > 0)) return QN_OK;
+    if (w->p.doc_count < SHORT) return seed_by_list(m, w, term, k, accept, bound, seed);
+    qn_postings_top top;
     QN_TRY(qn_postings_best(&w->p, m->scratch, &top, m->err));
-    if (top.n < k && w->p.doc_count > SHORT) return QN_OK;
-    best_floats best = {.heap = qn_arena_array(m->scratch, k, sizeof(float)), .k = k};
-    if (best.heap == NULL) return qn_fail(m->err, QN_ENOMEM, "query iterator");
-    for (size_t i = 0; i < top.n; i++)
-        if (passes(accept, top.entries[i].doc))
-            best_add(&best, qn_bm25_score(&w->bm25, (float)top.entries[i].freq,
-                                          top.entries[i].norm));
-    if (best.n < k && w->p.doc_count <= SHORT) {
-        best.n = 0;
-        QN_TRY(seed_by_list(m, w, term, accept, &best));
-    }
-    if (best.n == k) *seed = best.heap[0];
+    seed_by_best(w, &top, k, accept, seed);
     return QN_OK;
 }
