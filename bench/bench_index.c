@@ -393,20 +393,35 @@ static void walk_all(const qn_segment *seg)
     qn_arena_deinit(&arena);
 }
 
+/* The same words again and again: what a look-up costs when the dictionary is at hand. */
 static void look_up(const qn_segment *seg, const corpus *c)
 {
+    enum { WORDS_HOT = 1000, ROUNDS = 200 };
+    static char text[WORDS_HOT][64];
+    qn_slice words[WORDS_HOT];
+    uint32_t of[WORDS_HOT];
     qn_error err = {0};
-    size_t n = c->words.n < 1000000 ? c->words.n : 1000000, found = 0;
-    int64_t start = qn_clock_cpu_ns();
-    for (size_t i = 0; i < n; i++) {
-        const word *x = &c->words.p[i * 97 % c->words.n];
-        qn_term term;
-        check(qn_segment_term(seg, x->field, (qn_slice){x->p, x->n}, &term, &err),
-              &err);
-        found += term.doc_freq > 0;
+    size_t found = 0;
+    for (size_t i = 0; i < WORDS_HOT; i++) {
+        const word *x = &c->words.p[i * 104729 % c->words.n];
+        size_t n = x->n < 64 ? x->n : 64;
+        memcpy(text[i], x->p, n);
+        words[i] = (qn_slice){text[i], n};
+        of[i] = x->field;
     }
-    printf("{\"bench\":\"index_term\",\"ns\":%.1f,\"found\":%zu,\"of\":%zu}\n",
-           seconds_since(start) * 1e9 / (double)n, found, n);
+    double best = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        int64_t start = qn_clock_cpu_ns();
+        for (size_t i = 0; i < WORDS_HOT; i++) {
+            qn_term term;
+            check(qn_segment_term(seg, of[i], words[i], &term, &err), &err);
+            found += term.doc_freq > 0;
+        }
+        double t = seconds_since(start);
+        if (round == 0 || t < best) best = t;
+    }
+    printf("{\"bench\":\"index_term\",\"ns\":%.1f,\"found\":%zu}\n",
+           best * 1e9 / WORDS_HOT, found / ROUNDS);
 }
 
 /* ---- sources ----------------------------------------------------------------------------- */
