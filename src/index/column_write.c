@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The bytes of a column; read back by column.c. */
 #include "index/column_pack.h"
+#include "index/segment_builder.h"
 #include "index/segment_internal.h"
 
 #include <math.h>
@@ -184,6 +185,22 @@ static qn_status put_sections(const column_values *c, shape *s, qn_alloc *a,
     return c->type == QN_FIELD_KEYWORD ? put_dict(c, s, a, w, err) : QN_OK;
 }
 
+/* Numbers and dates; not the engine's own. */
+static bool has_points(const column_values *c, uint32_t field)
+{
+    return c->type != QN_FIELD_KEYWORD && c->type != QN_FIELD_BOOL &&
+           c->type != QN_FIELD_GEO && field < QN_FIELD_INTERNAL;
+}
+
+/* Keys by value: where the column has them by document, closed up. */
+static qn_status put_points(const column_values *c, shape *s, uint32_t field,
+                            qn_alloc *a, qn_blockfile_writer *w, qn_error *err)
+{
+    for (size_t i = 0; s->key_count != c->count && i < c->count; i++)
+        s->keys[i] = s->keys[c->docs[i]];
+    return qn_points__write(s->keys, c->docs, c->count, field, a, w, err);
+}
+
 qn_status qn_column__write(const column_values *c, uint32_t field, qn_alloc *a,
                            qn_blockfile_writer *w, qn_error *err)
 {
@@ -194,8 +211,10 @@ qn_status qn_column__write(const column_values *c, uint32_t field, qn_alloc *a,
     qn_blockfile_begin(w, QN_BLOCK_COLUMN, field);
     put_header(c, &s, w);
     qn_status st = put_sections(c, &s, a, w, err);
+    qn_status ended = qn_blockfile_end(w, st == QN_OK ? err : NULL);
+    if (st == QN_OK) st = ended;
+    if (st == QN_OK && has_points(c, field)) st = put_points(c, &s, field, a, w, err);
     qn_delete(a, s.present);
     qn_delete(a, s.keys);
-    qn_status ended = qn_blockfile_end(w, st == QN_OK ? err : NULL);
-    return st != QN_OK ? st : ended;
+    return st;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "index/segment.h"
 
+#include "index/points.h"
 #include "index/segment_internal.h"
 
 #include <inttypes.h>
@@ -237,6 +238,20 @@ qn_status qn_segment_postings_open(const qn_segment *seg, const qn_term *term,
                                  &s.positions, err));
     QN_TRY(qn_segment_norms(seg, term->field, &s.norms, err));
     return qn_postings__init(out, &s, term, arena, err);
+}
+
+qn_status qn_segment_points(const qn_segment *seg, uint32_t field, qn_points *out,
+                            qn_error *err)
+{
+    *out = (qn_points){0};
+    segment_field *f = find_field(seg, field);
+    if (f == NULL || !qn_blockfile_has(seg->file, QN_BLOCK_POINTS, field))
+        return qn_fail(err, QN_ENOTFOUND, "no points of field %u in the segment",
+                       field);
+    bool checked = atomic_load_explicit(&f->points_checked, memory_order_acquire);
+    QN_TRY(qn_points__init(out, seg->file, field, seg->doc_count, !checked, err));
+    if (!checked) atomic_store_explicit(&f->points_checked, true, memory_order_release);
+    return QN_OK;
 }
 
 qn_status qn_segment_column(const qn_segment *seg, uint32_t field, qn_column *out,

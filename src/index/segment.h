@@ -36,6 +36,7 @@ typedef enum qn_segment_block {
     QN_BLOCK_POSITIONS = 6,
     QN_BLOCK_NORMS = 7,
     QN_BLOCK_COLUMN = 8,
+    QN_BLOCK_POINTS = 9,
 } qn_segment_block;
 
 typedef struct qn_segment qn_segment;

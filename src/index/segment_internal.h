@@ -15,6 +15,7 @@
 typedef struct segment_field {
     qn_segment_field pub;
     atomic_bool column_checked; /* set once the column was validated whole */
+    atomic_bool points_checked;
 } segment_field;
 
 struct qn_segment {
@@ -63,6 +64,11 @@ enum {
     SUPER_ENTRY = 12 + 2 * QN_POSTINGS_PAIRS,
     POSITIONS_GROUP = 32, /* chunks of positions that share a base */
     BEST_FROM = 1024,     /* documents of a list that has its best ones stored */
+    POINTS_HEADER = 64,
+    POINTS_CODEC = 1,
+    POINTS_MIN = 16384,    /* values; fewer are looked through */
+    POINTS_MAX = 1 << 25,  /* more take too much memory to sort */
+    POINTS_RANGE_MIN = 64, /* fewer different values: ranges are not selective */
     COLUMN_CODEC = 1,
     COLUMN_MULTI = 1, /* flags of a column */
     COLUMN_MISSING = 2,
@@ -381,6 +387,15 @@ QN_MUST_CHECK qn_status qn_column__write(const column_values *c, uint32_t field,
                                          qn_error *err);
 /* Lays a view over the block; checks sizes, and with `thorough` every value. */
 QN_MUST_CHECK qn_status qn_column__init(qn_column *c, const qn_blockfile *f,
+                                        uint32_t field, uint32_t doc_count,
+                                        bool thorough, qn_error *err);
+/* Keys and their documents, in the order of documents; writes nothing where points are
+ * not worth it. */
+QN_MUST_CHECK qn_status qn_points__write(const int64_t *keys, const uint32_t *docs,
+                                         size_t n, uint32_t field, qn_alloc *a,
+                                         qn_blockfile_writer *w, qn_error *err);
+struct qn_points;
+QN_MUST_CHECK qn_status qn_points__init(struct qn_points *p, const qn_blockfile *f,
                                         uint32_t field, uint32_t doc_count,
                                         bool thorough, qn_error *err);
 /* The place of a document's first value, or where it would be; `doc` up to doc_count. */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* RANGE, SET, EXISTS, GEO. By column where there is one, 512 documents at a time, only
- * where the iterator is asked to look and not into blocks whose bounds say no; else by
- * the field's terms, all at once into a bit set. */
+/* RANGE, SET, EXISTS. By column where there is one, 512 documents at a time, only where
+ * the iterator is asked to look and not into blocks whose bounds say no; selective ranges
+ * by points; else by the field's terms, all at once into a bit set. */
+#include "index/points.h"
 #include "query/iter.h"
 #include "vec/vindex.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 enum { LOOK = QN_COLUMN_BLOCK }; /* documents tested together */
 
@@ -299,6 +301,64 @@ static qn_status choose_test(qn_iter_maker *m, const qn_query *q, const qn_field
     return QN_OK;
 }
 
+/* ---- by points ------------------------------------------------------------------------ */
+
+/* Setting a bit here and there costs more than comparing the next value in a row: points
+ * are taken where they are fewer by this factor than the values to be looked through. */
+enum { POINT_COST = 4, LIST_MAX = 4096 };
+
+static int compare_docs(const void *a, const void *b)
+{
+    uint32_t x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+
+/* *found: the range is better taken from these points. */
+static qn_status choose_points(qn_iter_maker *m, const values_iter *v, uint32_t field,
+                               qn_points *points, qn_points_run *run, bool *found)
+{
+    *found = false;
+    if (v->test != TEST_RANGE) return QN_OK;
+    qn_error missing;
+    qn_status st = qn_segment_points(m->view->segment, field, points, &missing);
+    if (st == QN_ENOTFOUND) return QN_OK;
+    if (st != QN_OK) {
+        if (m->err != NULL) *m->err = missing;
+        return st;
+    }
+    *run = qn_points_find(points, v->low, v->high);
+    *found = (run->limit - run->begin) * POINT_COST <
+             qn_column_estimate(&v->column, v->low, v->high);
+    return QN_OK;
+}
+
+static qn_status list_of_points(qn_iter_maker *m, const qn_points *points,
+                                qn_points_run run, float score, qn_iter **out)
+{
+    size_t n = (size_t)(run.limit - run.begin), kept = 0;
+    uint32_t *docs = qn_arena_array(m->scratch, n + 1, sizeof *docs);
+    if (docs == NULL) return no_memory(m);
+    qn_points_docs(points, run, docs);
+    qsort(docs, n, sizeof *docs, compare_docs);
+    for (size_t i = 0; i < n; i++) /* a document may have several values inside */
+        if (kept == 0 || docs[kept - 1] != docs[i]) docs[kept++] = docs[i];
+    return qn_iter_make_list(m, docs, NULL, kept, score, out);
+}
+
+static qn_status iter_of_points(qn_iter_maker *m, const qn_points *points,
+                                qn_points_run run, float score, qn_iter **out)
+{
+    if (run.limit - run.begin <= LIST_MAX)
+        return list_of_points(m, points, run, score, out);
+    size_t words = qn_bitset_words(m->view->doc_count);
+    uint64_t *bits = qn_arena_array(m->scratch, words + 1, sizeof *bits);
+    if (bits == NULL) return no_memory(m);
+    qn_points_match(points, run, bits);
+    return qn_iter_make_bits(m, bits, score, out);
+}
+
 static qn_status start(values_iter *v, qn_iter_maker *m, qn_iter **out)
 {
     v->limit = m->view->doc_count;
@@ -420,8 +480,16 @@ qn_status qn_iter_make_values(qn_iter_maker *m, const qn_plan *plan, qn_iter **o
     if (v == NULL) return no_memory(m);
     QN_TRY(choose_way(m, plan->query, v, &way));
     v->score = plan->scores ? plan->boost : 0.0f;
-    if (way == WAY_TESTS) return start(v, m, out);
     if (way == WAY_NOTHING) return QN_OK;
+    if (way == WAY_TESTS) {
+        qn_points points;
+        qn_points_run run;
+        bool better;
+        uint32_t field = plan->query->fields[0].field->id;
+        QN_TRY(choose_points(m, v, field, &points, &run, &better));
+        return better ? iter_of_points(m, &points, run, v->score, out)
+                      : start(v, m, out);
+    }
     size_t words = qn_bitset_words(m->view->doc_count);
     uint64_t *bits = qn_arena_array(m->scratch, words + 1, sizeof *bits);
     if (bits == NULL) return no_memory(m);
@@ -451,7 +519,14 @@ qn_status qn_iter_values_bits(qn_iter_maker *m, const qn_plan *plan, uint64_t *b
     uint32_t count = m->view->doc_count;
     if (way == WAY_NOTHING) return QN_OK;
     if (v->test == TEST_RANGE) {
-        qn_column_match(&v->column, v->low, v->high, 0, count, bits);
+        qn_points points;
+        qn_points_run run;
+        bool better;
+        QN_TRY(choose_points(m, v, q->fields[0].field->id, &points, &run, &better));
+        if (better)
+            qn_points_match(&points, run, bits);
+        else
+            qn_column_match(&v->column, v->low, v->high, 0, count, bits);
         return QN_OK;
     }
     for (uint32_t at = 0; at < count; at += LOOK) {

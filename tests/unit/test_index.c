@@ -87,6 +87,7 @@ int main(void)
         cmocka_unit_test(test_column_shapes),
         cmocka_unit_test(test_column_float_keys),
         cmocka_unit_test(test_column_points),
+        cmocka_unit_test(test_points),
         cmocka_unit_test(test_sources_dictionary),
         cmocka_unit_test(test_sources_merged),
         cmocka_unit_test(test_segment_empty),

@@ -34,6 +34,7 @@ void test_column_keywords(void **state);
 void test_column_shapes(void **state);
 void test_column_float_keys(void **state);
 void test_column_points(void **state);
+void test_points(void **state);
 void test_sources_dictionary(void **state);
 void test_sources_merged(void **state);
 void test_segment_empty(void **state);

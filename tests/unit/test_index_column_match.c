@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Columns of every type and shape against the list of values that went in: reads one by
  * one and in batches, ranges into bit sets, bounds of blocks, points. */
+#include "index/points.h"
 #include "test_index.h"
 
 #include <math.h>
@@ -211,6 +212,76 @@ void test_column_shapes(void **state)
         qn_segment_close(seg);
         qn_segment_builder_destroy(b);
     }
+}
+
+/* Points against a scan of the values, where a segment has them. */
+static void check_points(qn_segment *seg, const int64_t *values, size_t n, qn_rng *rng)
+{
+    qn_error err = {0};
+    qn_points p;
+    T_CALL(qn_segment_points(seg, 9, &p, &err), &err);
+    for (int q = 0; q < QUERIES; q++) {
+        int64_t low =
+            values[qn_rng_next(rng) % n] + (int64_t)(qn_rng_next(rng) % 3) - 1;
+        int64_t high = values[qn_rng_next(rng) % n] + (int64_t)(qn_rng_next(rng) % 3);
+        if (q == 0) low = INT64_MIN;
+        if (q == 1) high = INT64_MAX;
+        qn_points_run run = qn_points_find(&p, low, high);
+        uint64_t *bits = qn_new_array(qn_alloc_heap(), n / 64 + 1, sizeof *bits);
+        uint32_t *docs = qn_new_array(qn_alloc_heap(), n + 1, sizeof *docs);
+        qn_points_match(&p, run, bits);
+        qn_points_docs(&p, run, docs);
+        size_t want = 0;
+        for (size_t d = 0; d < n; d++) {
+            bool in = values[d] >= low && values[d] <= high;
+            want += in;
+            T_EQ_I(qn_bitset_has(bits, d), in);
+        }
+        T_EQ_I(run.limit - run.begin, want);
+        for (size_t i = 0; i < want; i++) T_OK(qn_bitset_has(bits, docs[i]));
+        qn_delete(qn_alloc_heap(), bits);
+        qn_delete(qn_alloc_heap(), docs);
+    }
+}
+
+void test_points(void **state)
+{
+    (void)state;
+    enum { MANY = 20000 };
+    static const struct {
+        const char *name;
+        qn_field_type type;
+        uint64_t step, span, values;
+        bool there;
+    } rows[] = {
+        {"anywhere", QN_FIELD_INT64, 0, UINT64_MAX, MANY, true},
+        {"small numbers", QN_FIELD_INT32, 0, 5000, MANY, true},
+        {"dates", QN_FIELD_DATE, 0, 1000000000, MANY, true},
+        {"in order of arrival", QN_FIELD_INT64, 100, 1000, MANY, false},
+        {"few different", QN_FIELD_INT64, 0, 40, MANY, false},
+        {"few", QN_FIELD_INT64, 0, 5000, 1000, false},
+    };
+    qn_error err = {0};
+    int64_t *values = qn_new_array(qn_alloc_heap(), MANY, sizeof *values);
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        T_ROW(rows[r].name);
+        qn_rng rng = {r};
+        const qn_field f = {.id = 9, .type = rows[r].type, .column = true};
+        qn_segment_builder *b = t_builder();
+        for (unsigned i = 0; i < rows[r].values; i++) {
+            values[i] = (int64_t)(i * rows[r].step + qn_rng_next(&rng) % rows[r].span);
+            t_begin(b, i);
+            T_CALL(qn_segment_builder_i64(b, &f, values[i], &err), &err);
+        }
+        qn_segment *seg = t_image(b);
+        qn_points p;
+        T_EQ_I(qn_segment_points(seg, 9, &p, &err),
+               rows[r].there ? QN_OK : QN_ENOTFOUND);
+        if (rows[r].there) check_points(seg, values, MANY, &rng);
+        qn_segment_close(seg);
+        qn_segment_builder_destroy(b);
+    }
+    qn_delete(qn_alloc_heap(), values);
 }
 
 /* Order and round trip of keys of floating-point numbers. */
