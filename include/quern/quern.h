@@ -108,6 +108,12 @@ QUERN_API const qn_status_info *quern_status_describe(qn_status code);
  * object for a table that maps fields as they arrive. */
 QUERN_API qn_status quern_table_create(quern *q, const char *name, const char *schema,
                                        size_t schema_size, qn_error *err);
+/* Settings that may change while the table is there, as Elasticsearch writes them:
+ * {"index":{"translog":{"durability":"async","sync_interval":"5s"}}}, nested or dotted.
+ * Durable when it returns QN_OK. "request": a write is acknowledged when it is on the
+ * disk; "async": when it is with the kernel, and it is on the disk an interval later. */
+QUERN_API qn_status quern_table_set(quern *q, const char *name, const char *settings,
+                                    size_t settings_size, qn_error *err);
 QUERN_API qn_status quern_table_drop(quern *q, const char *name, qn_error *err);
 QUERN_API bool quern_table_exists(quern *q, const char *name);
 /* Calls `each` by name order; false from it stops. */

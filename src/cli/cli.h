@@ -172,6 +172,7 @@ const char *cli_shipped(const char *folder, char *path, size_t size);
 int cmd_serve(cli *c);
 int cmd_demo(cli *c);
 int cmd_table_create(cli *c);
+int cmd_table_set(cli *c);
 int cmd_table_list(cli *c);
 int cmd_table_show(cli *c);
 int cmd_table_drop(cli *c);
@@ -195,6 +196,7 @@ int cmd_version(cli *c);
 
 extern const cli_option cmd_serve_options[];
 extern const cli_option cmd_demo_options[];
+extern const cli_option cmd_table_set_options[];
 extern const cli_option cmd_table_create_options[];
 extern const cli_option cmd_table_options[];
 extern const cli_option cmd_ingest_options[];

@@ -17,6 +17,11 @@ const cli_command cli_commands[] = {
      "The schema is a Retrieval Engine schema, or {\"mappings\": ..., \"settings\": "
      "...}.",
      1, 1, cmd_table_create_options, cmd_table_create},
+    {"table set", "NAME", "change when its writes are acknowledged",
+     "With --durability request (the default) a write is on the disk when it is "
+     "acknowledged;\n"
+     "with async it is on the disk --sync-interval later.",
+     1, 1, cmd_table_set_options, cmd_table_set},
     {"table list", "", "the tables of the data folder", NULL, 0, 0, cmd_table_options,
      cmd_table_list},
     {"table show", "NAME", "a table's schema and mapping, as JSON", NULL, 1, 1,

@@ -2,6 +2,8 @@
 /* cmd_table.c -- quern table ... */
 #include "cli/cli.h"
 
+#include "io/json.h"
+
 #include <string.h>
 
 enum { SCHEMA_MAX_BYTES = 16 << 20 };
@@ -15,6 +17,19 @@ const cli_option cmd_table_options[] = {
 const cli_option cmd_table_create_options[] = {
     {"schema", CLI_TEXT, "FILE", "",
      "Retrieval Engine schema or mapping (- is standard input)", 0, 0},
+    {"durability", CLI_TEXT, "request|async", "the schema's",
+     "acknowledge writes on the disk, or before", 0, 0},
+    {"sync-interval", CLI_TEXT, "TIME", "5s",
+     "async: on the disk after so long (100ms or more)", 0, 0},
+    {"server", CLI_TEXT, "URL", "$QUERN_SERVER", "go through a running server", 0, 0},
+    {NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0},
+};
+
+const cli_option cmd_table_set_options[] = {
+    {"durability", CLI_TEXT, "request|async", "",
+     "acknowledge writes on the disk, or before", 0, 0},
+    {"sync-interval", CLI_TEXT, "TIME", "",
+     "async: on the disk after so long (100ms or more)", 0, 0},
     {"server", CLI_TEXT, "URL", "$QUERN_SERVER", "go through a running server", 0, 0},
     {NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0},
 };
@@ -30,6 +45,43 @@ static int through_server(cli *c, const char *method, const char *suffix, qn_sli
     int code = cli_remote(c, method, path, "application/json", body, &reply);
     if (code == 0) cli_print_json(stdout, qn_buf_slice(&reply));
     qn_buf_deinit(&reply);
+    return code;
+}
+
+/* --durability and --sync-interval as settings; false: neither was given. */
+static bool policy_settings(const cli *c, qn_buf *out)
+{
+    const char *durability = cli_text(c, "durability", NULL),
+               *interval = cli_text(c, "sync-interval", NULL);
+    qn_json_writer w;
+    qn_json_writer_init(&w, out, false);
+    qn_json_begin_object(&w);
+    if (durability != NULL)
+        qn_json_member_str(&w, "index.translog.durability", durability);
+    if (interval != NULL)
+        qn_json_member_str(&w, "index.translog.sync_interval", interval);
+    qn_json_end_object(&w);
+    return durability != NULL || interval != NULL;
+}
+
+static int set_policy(cli *c, qn_slice settings)
+{
+    if (cli_server(c) != NULL) return through_server(c, "PUT", "/_settings", settings);
+    if (c->q == NULL && !cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
+    return quern_table_set(c->q, c->arguments[0], settings.p, settings.n, &c->err) ==
+                   QN_OK
+               ? 0
+               : cli_fail(c, &c->err);
+}
+
+int cmd_table_set(cli *c)
+{
+    qn_buf settings;
+    qn_buf_init(&settings, qn_alloc_heap());
+    int code = policy_settings(c, &settings)
+                   ? set_policy(c, qn_buf_slice(&settings))
+                   : cli_usage(c, "--durability or --sync-interval is needed");
+    qn_buf_deinit(&settings);
     return code;
 }
 
@@ -55,6 +107,11 @@ int cmd_table_create(cli *c)
         (void)fprintf(stderr, "table %s created\n", c->arguments[0]);
     }
     qn_buf_deinit(&schema);
+    qn_buf settings;
+    qn_buf_init(&settings, qn_alloc_heap());
+    if (code == 0 && policy_settings(c, &settings))
+        code = set_policy(c, qn_buf_slice(&settings));
+    qn_buf_deinit(&settings);
     return code;
 }
 

@@ -276,12 +276,8 @@ static void maintain(qn_table *t, bool tick)
     (void)pthread_mutex_lock(&t->write);
     bool idle = t->dropped || t->broken != QN_OK;
     bool refresh = !idle && tick && refresh_due(t) && t->changed;
-    bool sync = !idle && tick && t->unsynced;
-    if (sync) t->unsynced = false;
     (void)pthread_mutex_unlock(&t->write);
-    if (sync) st = qn_wal_sync(t->wal, &err);
-    if (st == QN_OK && !idle && atomic_load(&t->flush_wanted))
-        st = qn_table_flush(t, &err);
+    if (!idle && atomic_load(&t->flush_wanted)) st = qn_table_flush(t, &err);
     if (st == QN_OK && refresh) st = qn_table_refresh(t, &err);
     if (st != QN_OK) qn_log(QN_LOG_WARN, "engine", "table %s: %s", t->name, err.text);
 }
@@ -441,6 +437,7 @@ static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
         QN_FILTER_DOCS_MIN, &q->filters, err));
     QN_TRY(open_folder(q, err));
     QN_TRY(open_models(q, o, err));
+    QN_TRY(qn_sync_thread_start(q, err));
     if (pthread_create(&q->maintenance, NULL, maintenance_main, q) != 0)
         return qn_fail(err, QN_ENOMEM, "no thread for maintenance");
     q->maintenance_runs = true;
@@ -483,6 +480,7 @@ void quern_close(quern *q)
     if (q == NULL) return;
     stop_maintenance(q);
     qn_merger_stop(q);
+    qn_sync_thread_stop(q);
     for (size_t i = 0; i < q->tables.n; i++) {
         qn_table_release(q->tables.p[i].table);
         qn_delete(q->alloc, q->tables.p[i].name);

@@ -8,6 +8,7 @@
 #include "engine/merge_thread.h"
 #include "engine/models.h"
 #include "engine/score_cache.h"
+#include "engine/sync_thread.h"
 #include "engine/table.h"
 #include "io/file.h"
 #include "num/kernels.h"
@@ -33,6 +34,8 @@ struct quern {
 
     pthread_mutex_t tables_lock;
     QN_VEC(qn_table_entry) tables; /* sorted by name; guarded by tables_lock */
+
+    qn_sync_thread syncer;
 
     /* Refreshes tables that changed, once a second. */
     pthread_t maintenance;

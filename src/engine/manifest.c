@@ -53,6 +53,10 @@ static void print_json(const qn_manifest *m, qn_buf *out)
     qn_json_member_int(&w, "segment_id_next", (int64_t)m->segment_id_next);
     qn_json_member_int(&w, "replay_from", (int64_t)m->replay_from);
     qn_json_member_int(&w, "seq_no_next", m->seq_no_next);
+    if (m->policy.durability != QN_DURABILITY_UNSET)
+        qn_json_member_str(&w, "durability", qn_durability_name(m->policy.durability));
+    if (m->policy.sync_interval_ms != 0)
+        qn_json_member_int(&w, "sync_interval_ms", m->policy.sync_interval_ms);
     qn_json_key(&w, "segments");
     qn_json_begin_array(&w);
     for (size_t i = 0; i < m->segment_count; i++) {
@@ -201,6 +205,20 @@ static qn_status read_additions(const char *file, const qn_json *list, qn_manife
     return QN_OK;
 }
 
+/* Absent keys leave it unset. */
+static qn_status read_policy(const char *file, const qn_json *root, qn_policy *p,
+                             qn_error *err)
+{
+    const qn_json *durability = qn_json_get(root, "durability");
+    if (durability != NULL &&
+        qn_policy_read_durability(durability, "durability", p, NULL) != QN_OK)
+        return damaged(file, "durability", err);
+    if (qn_json_get(root, "sync_interval_ms") != NULL &&
+        !want_int(root, "sync_interval_ms", &p->sync_interval_ms))
+        return damaged(file, "sync interval", err);
+    return QN_OK;
+}
+
 static qn_status read_json(const qn_blockfile *f, qn_manifest *m, qn_error *err)
 {
     const char *file = qn_blockfile_name(f);
@@ -224,6 +242,7 @@ static qn_status read_json(const qn_blockfile *f, qn_manifest *m, qn_error *err)
                             "the table was analysed by version %lld, this is version "
                             "%d: ingest it again",
                             (long long)analysis, QN_ANALYSIS_VERSION);
+    QN_TRY(read_policy(file, root, &m->policy, err));
     m->segment_id_next = (uint64_t)next;
     m->replay_from = (uint64_t)replay;
     QN_TRY(read_segments(f, file, qn_json_get(root, "segments"), m, err));

@@ -37,6 +37,7 @@ typedef struct qn_manifest {
     uint64_t segment_id_next;
     uint64_t replay_from; /* first log record that is not in the segments */
     int64_t seq_no_next;
+    qn_policy policy; /* set later than the schema */
 
     qn_arena arena; /* of a read manifest */
 } qn_manifest;

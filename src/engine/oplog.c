@@ -36,6 +36,9 @@ qn_status qn_oplog_append(qn_wal *wal, uint64_t lsn, const qn_oplog_op *op,
             put_text(scratch, op->fields[i].name);
             put_text(scratch, op->fields[i].mapping);
         }
+    } else if (op->type == QN_OPLOG_POLICY) {
+        put_number(scratch, (uint64_t)op->policy.durability);
+        put_number(scratch, (uint64_t)op->policy.sync_interval_ms);
     } else {
         put_number(scratch, (uint64_t)op->seq_no);
         put_number(scratch, (uint64_t)op->version);
@@ -161,6 +164,12 @@ qn_status qn_oplog_decode(qn_arena *arena, const qn_wal_record *record,
     case QN_OPLOG_FIELDS:
         QN_TRY(get_fields(&r, arena, out, err));
         break;
+    case QN_OPLOG_POLICY: {
+        uint64_t durability = get_number(&r), interval = get_number(&r);
+        if (durability > QN_DURABILITY_ASYNC || interval > INT64_MAX) r.bad = true;
+        out->policy = (qn_policy){(qn_durability)durability, (int64_t)interval};
+        break;
+    }
     default:
         r.bad = true;
         break;

@@ -5,6 +5,7 @@
  *                     of it, so that replaying needs no model
  *     type 2  DELETE  an id
  *     type 3  FIELDS  fields added to the schema, before the documents that use them
+ *     type 4  POLICY  durability and interval of syncs, as set since the table was made
  *
  * Bytes: docs/formats/manifest.md. Numbers are LEB128, texts a length and bytes.
  *
@@ -21,6 +22,7 @@ typedef enum qn_oplog_type {
     QN_OPLOG_INDEX = 1,
     QN_OPLOG_DELETE = 2,
     QN_OPLOG_FIELDS = 3,
+    QN_OPLOG_POLICY = 4,
 } qn_oplog_type;
 
 /* A vector computed by a field's model. */
@@ -38,6 +40,7 @@ typedef struct qn_oplog_op {
     size_t vector_count;
     const qn_schema_addition *fields; /* FIELDS */
     size_t field_count;
+    qn_policy policy; /* POLICY */
 } qn_oplog_op;
 
 QN_MUST_CHECK qn_status qn_oplog_append(qn_wal *wal, uint64_t lsn,

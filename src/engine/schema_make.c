@@ -175,10 +175,14 @@ qn_status qn_schema__take_quern(qn_table_schema *s, const qn_json *quern,
         } else if (qn_slice_eq_str(it->key, "pipelines") &&
                    it->kind == QN_JSON_OBJECT) {
             s->pipelines = it;
+        } else if (qn_slice_eq_str(it->key, "durability")) {
+            QN_TRY(qn_policy_read_durability(it, "quern.durability", &s->policy, err));
+        } else if (qn_slice_eq_str(it->key, "sync_interval")) {
+            QN_TRY(qn_policy_read_interval(it, "quern.sync_interval", &s->policy, err));
         } else {
             return qn_fail_at(err, QN_ESCHEMA, qn_json_offset(it, text),
-                              "%s.%.*s: known are pipeline (an object or a name) and "
-                              "pipelines (an object)",
+                              "%s.%.*s: known are pipeline (an object or a name), "
+                              "pipelines (an object), durability and sync_interval",
                               place, QN_SLICE_ARG(it->key));
         }
     }

@@ -13,7 +13,8 @@
  *     "quern_model": "minilm-l6-v2"     the model that embeds documents
  *     "quern_source": ["title", "body"] from which fields, joined by one blank
  * (in a Retrieval Engine schema inside the field's user_defined_param), and the table
- *     "quern": {"pipeline": ..., "pipelines": {"name": ...}}
+ *     "quern": {"pipeline": ..., "pipelines": {"name": ...}, "durability": "async",
+ *               "sync_interval": "5s"}
  * beside `mappings` or `fields`, in mappings._meta, in settings, or in the top
  * user_defined_param.
  *
@@ -25,6 +26,7 @@
 #define QN_ENGINE_SCHEMA_MAKE_H
 
 #include "base/map.h"
+#include "engine/policy.h"
 #include "index/schema.h"
 #include "io/json.h"
 #include "text/analyzer.h"
@@ -50,6 +52,7 @@ typedef struct qn_table_schema {
     qn_schema schema;
     qn_slice settings; /* the "settings" as given, or "" */
     qn_slice pipeline; /* JSON object, or a JSON string with a name; "" when none */
+    qn_policy policy;  /* as the schema sets it */
     const struct qn_json *pipelines;     /* object name -> pipeline, or NULL */
     const qn_schema_addition *additions; /* all so far, in order */
     size_t addition_count;

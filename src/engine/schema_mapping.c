@@ -530,7 +530,7 @@ static qn_status parse_settings(qn_table_schema *s, const qn_json *settings,
         QN_TRY(qn_schema__take_quern(s, qn_json_get(levels[l], "quern"),
                                      "settings.quern", err));
     }
-    return QN_OK;
+    return qn_policy_read_settings(settings, false, &s->policy, err);
 }
 
 qn_status qn_schema__parse_mapping(qn_table_schema *s, const qn_json *root,

@@ -173,9 +173,9 @@ typedef struct qn_table {
     uint64_t replay_from;       /* as the manifest says */
     size_t committed_additions; /* fields that the log need not bring back */
     int64_t seq_no_next;
-    bool changed;   /* since the last refresh */
-    bool unflushed; /* the log holds something */
-    bool unsynced;  /* async commit: something waits for a sync */
+    bool changed;     /* since the last refresh */
+    bool unflushed;   /* the log holds something */
+    qn_policy policy; /* as set since the table was made */
     bool dropped;
     qn_status broken; /* why the table takes no more writes; QN_OK: it does */
     qn_error broken_error;
@@ -189,6 +189,12 @@ typedef struct qn_table {
      * ready, how long it took, when somebody last searched. */
     atomic_llong refreshed_at_ns, refresh_took_ns, searched_at_ns;
     int64_t seq_no_seen; /* what the next write would have had at the last look */
+
+    /* What the policy comes to. */
+    atomic_bool is_async;
+    atomic_llong sync_interval_ms;
+    atomic_llong
+        unsynced_since_ns; /* acknowledged and not on the disk; 0: nothing is */
 
     qn_write_group group; /* has its own lock, never held with another */
 
@@ -238,6 +244,8 @@ QN_MUST_CHECK qn_status qn_table_relieve(qn_table *t, qn_error *err);
 
 /* Bytes of documents that are not in files. */
 size_t qn_table__memory_bytes(const qn_table *t);
+/* Takes up what the policy comes to: the schema's, and over it what was set later. */
+void qn_table__settle_policy(qn_table *t);
 /* A new schema with more fields, logged when `log`. */
 QN_MUST_CHECK qn_status qn_table__add_fields(qn_table *t,
                                              const qn_schema_addition *fields,

@@ -75,6 +75,7 @@ static qn_status draft_fill(draft *d, qn_table *t, const qn_commit *c, qn_error 
         .segment_id_next = t->segment_id_next,
         .replay_from = f == NULL ? t->replay_from : f->lsn,
         .seq_no_next = t->seq_no_next,
+        .policy = t->policy,
     };
     if (c->merging != NULL) qn_merging_carry(c->merging);
     return draft_segments(d, t, c, err);

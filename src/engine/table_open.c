@@ -101,6 +101,17 @@ static qn_status replay_record(void *ctx, const qn_wal_record *record, qn_error 
     return st;
 }
 
+void qn_table__settle_policy(qn_table *t)
+{
+    qn_policy p = qn_policy_over(t->schema->policy, t->policy);
+    bool unset = p.durability == QN_DURABILITY_UNSET;
+    atomic_store(&t->is_async,
+                 unset ? t->engine->async_commit : p.durability == QN_DURABILITY_ASYNC);
+    atomic_store(&t->sync_interval_ms, p.sync_interval_ms != 0
+                                           ? p.sync_interval_ms
+                                           : QN_SYNC_INTERVAL_DEFAULT_MS);
+}
+
 static qn_status read_table(qn_table *t, qn_error *err)
 {
     quern *q = t->engine;
@@ -119,12 +130,14 @@ static qn_status read_table(qn_table *t, qn_error *err)
     QN_TRY_TO(done,
               qn_table_schema_create(q->alloc, q->analyzers, m.schema, m.additions,
                                      m.addition_count, &t->schema, err));
+    t->policy = m.policy;
     for (size_t i = 0; i < m.segment_count; i++)
         QN_TRY_TO(done, open_segment(t, &m.segments[i], err));
     qn_manifest_sweep(t->dir, &m);
     QN_TRY_TO(done, qn_wal_open(q->alloc, t->dir, m.replay_from, replay_record, &r,
                                 &t->wal, &t->lsn_next, err));
     t->unflushed = r.count != 0;
+    qn_table__settle_policy(t);
     qn_wal_torn torn = qn_wal_torn_tail(t->wal);
     if (torn.bytes != 0)
         qn_log(

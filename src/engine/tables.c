@@ -2,6 +2,7 @@
 /* tables.c -- the calls about one table that are neither writes nor searches. */
 #include "engine/engine_internal.h"
 #include "engine/manifest.h"
+#include "engine/write.h"
 
 void quern_free(void *p)
 {
@@ -12,6 +13,46 @@ qn_status quern_table_create(quern *q, const char *name, const char *schema,
                              size_t schema_size, qn_error *err)
 {
     return qn_engine_create(q, name, (qn_slice){schema, schema_size}, err);
+}
+
+/* Logged, and synced whatever the policy is now: the caller may rely on the new one. */
+static qn_status set_policy(qn_table *t, qn_policy p, qn_error *err)
+{
+    (void)pthread_mutex_lock(&t->write);
+    qn_status st = t->broken;
+    if (st != QN_OK && err != NULL) *err = t->broken_error;
+    if (t->dropped) st = qn_fail(err, QN_ENOTABLE, "no such index [%s]", t->name);
+    qn_oplog_op op = {.type = QN_OPLOG_POLICY, .policy = qn_policy_over(t->policy, p)};
+    if (st == QN_OK) st = qn_oplog_append(t->wal, t->lsn_next, &op, &t->scratch, err);
+    if (st == QN_OK) {
+        t->lsn_next++;
+        t->unflushed = true;
+        t->policy = op.policy;
+        qn_table__settle_policy(t);
+    }
+    (void)pthread_mutex_unlock(&t->write);
+    return st == QN_OK ? qn_write__sync(t, err) : st;
+}
+
+qn_status quern_table_set(quern *q, const char *name, const char *settings,
+                          size_t settings_size, qn_error *err)
+{
+    if (q->read_only)
+        return qn_fail(err, QN_EREADONLY, "the data folder is open read-only");
+    qn_table *t = NULL;
+    qn_policy p = {0};
+    const qn_json *root = NULL;
+    qn_arena arena;
+    qn_arena_init(&arena, q->alloc, 0);
+    qn_status st =
+        qn_json_parse(&arena, (qn_slice){settings, settings_size}, &root, err);
+    if (st == QN_OK) st = qn_policy_read_settings(root, true, &p, err);
+    qn_arena_deinit(&arena);
+    QN_TRY(st);
+    QN_TRY(qn_engine_table(q, name, &t, err));
+    st = set_policy(t, p, err);
+    qn_table_release(t);
+    return st;
 }
 
 typedef qn_status table_fn(qn_table *t, qn_error *err);
@@ -165,6 +206,9 @@ qn_status quern_table_show(quern *q, const char *name, char **json, size_t *json
     qn_table_schema_print(s, &w);
     qn_json_key(&w, "settings");
     qn_json_raw(&w, s->settings.n == 0 ? QN_SLICE_LIT("{}") : s->settings);
+    qn_json_member_str(&w, "durability",
+                       atomic_load(&t->is_async) ? "async" : "request");
+    qn_json_member_int(&w, "sync_interval_ms", atomic_load(&t->sync_interval_ms));
     qn_json_member_int(&w, "created_ms", t->created_ms);
     qn_json_member_str(&w, "uuid", t->uuid);
     qn_json_end_object(&w);

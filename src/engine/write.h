@@ -46,6 +46,8 @@ void qn_write__relieve(qn_table *t);
 QN_MUST_CHECK qn_status qn_write_group_run(qn_table *t, qn_write_op *ops, size_t count,
                                            const quern_cancel *cancel, qn_arena *arena,
                                            qn_error *err);
+/* What was applied before, by anybody, is on the disk when this returns QN_OK. */
+QN_MUST_CHECK qn_status qn_write__sync(qn_table *t, qn_error *err);
 /* What was applied before, by anybody, is durable when this returns QN_OK; with async
  * durability it is handed to the kernel, and a thread syncs it later. */
 QN_MUST_CHECK qn_status qn_write__make_durable(qn_table *t, qn_error *err);

@@ -321,6 +321,10 @@ qn_status qn_table__replay(qn_table *t, const qn_oplog_op *op, qn_arena *arena,
     qn_place old;
     if (op->type == QN_OPLOG_FIELDS)
         return qn_table__add_fields(t, op->fields, op->field_count, false, err);
+    if (op->type == QN_OPLOG_POLICY) {
+        t->policy = op->policy;
+        return QN_OK;
+    }
     if (op->seq_no >= t->seq_no_next) t->seq_no_next = op->seq_no + 1;
     if (op->type == QN_OPLOG_INDEX) return replay_index(t, op, arena, err);
     QN_TRY(qn_table__find(t, op->id, &old, err));

@@ -36,25 +36,43 @@ void qn_write_group_deinit(qn_write_group *g)
 
 /* ---- durability ------------------------------------------------------------------------ */
 
-qn_status qn_write__make_durable(qn_table *t, qn_error *err)
+static void take_no_more(qn_table *t, const qn_error *why)
 {
-    qn_error why = {.at = QN_AT_NONE};
-    bool async = t->engine->async_commit;
-    qn_status st = async ? qn_wal_write_out(t->wal, &why) : qn_wal_sync(t->wal, &why);
-    if (st == QN_OK && !async) return QN_OK;
     (void)pthread_mutex_lock(&t->write);
-    if (st == QN_OK) {
-        t->unsynced = true;
-    } else if (t->broken == QN_OK) {
+    if (t->broken == QN_OK) {
         t->broken = QN_EREADONLY;
         (void)qn_fail(&t->broken_error, QN_EREADONLY,
                       "table %s takes no writes until reopened: its log could not be "
                       "made durable (%s)",
-                      t->name, why.text);
+                      t->name, why->text);
     }
     (void)pthread_mutex_unlock(&t->write);
+}
+
+qn_status qn_write__sync(qn_table *t, qn_error *err)
+{
+    qn_error why = {.at = QN_AT_NONE};
+    qn_status st = qn_wal_sync(t->wal, &why);
+    if (st != QN_OK) take_no_more(t, &why);
     if (st != QN_OK && err != NULL) *err = why;
     return st;
+}
+
+qn_status qn_write__make_durable(qn_table *t, qn_error *err)
+{
+    if (!atomic_load(&t->is_async)) return qn_write__sync(t, err);
+    qn_error why = {.at = QN_AT_NONE};
+    qn_status st = qn_wal_write_out(t->wal, &why);
+    if (st != QN_OK) {
+        take_no_more(t, &why);
+        if (err != NULL) *err = why;
+        return st;
+    }
+    long long none = 0;
+    if (atomic_compare_exchange_strong(&t->unsynced_since_ns, &none,
+                                       qn_clock_mono_ns()))
+        qn_sync_thread_wake(t->engine);
+    return QN_OK;
 }
 
 /* ---- leading --------------------------------------------------------------------------- */

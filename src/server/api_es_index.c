@@ -44,6 +44,8 @@ static void write_setting(qn_json_writer *w, const qn_json *v)
 {
     qn_slice key = v->key;
     if (qn_slice_starts_with(key, "index.")) key = (qn_slice){key.p + 6, key.n - 6};
+    if (qn_slice_starts_with(key, "translog"))
+        return; /* as it is now: write_translog */
     qn_json_key_slice(w, key);
     bool plain =
         v->kind == QN_JSON_INT || v->kind == QN_JSON_DOUBLE || v->kind == QN_JSON_BOOL;
@@ -51,6 +53,25 @@ static void write_setting(qn_json_writer *w, const qn_json *v)
         qn_json_string(w, v->raw);
     else
         qn_json_raw(w, v->raw);
+}
+
+/* Only what differs from every other table. */
+static void write_translog(qn_json_writer *w, const qn_json *facts)
+{
+    const qn_json *durability = qn_json_get(facts, "durability"),
+                  *interval = qn_json_get(facts, "sync_interval_ms");
+    if (durability == NULL || interval == NULL ||
+        !qn_slice_eq_str(durability->string, "async"))
+        return;
+    char text[32];
+    int64_t ms = interval->integer;
+    (void)snprintf(text, sizeof text, ms % 1000 == 0 ? "%llds" : "%lldms",
+                   (long long)(ms % 1000 == 0 ? ms / 1000 : ms));
+    qn_json_key(w, "translog");
+    qn_json_begin_object(w);
+    qn_json_member_slice(w, "durability", durability->string);
+    qn_json_member_str(w, "sync_interval", text);
+    qn_json_end_object(w);
 }
 
 /* {"index": {...}}: the settings as given, with or without their "index", and what
@@ -79,6 +100,7 @@ static void write_settings(qn_call *c, const qn_json *facts)
     }
     for (size_t i = 0; i < 2; i++)
         if (!seen[i]) qn_json_member_str(w, defaults[i][0], defaults[i][1]);
+    write_translog(w, facts);
     qn_json_member_str(w, "provided_name", c->table);
     if (uuid != NULL) qn_json_member_slice(w, "uuid", uuid->string);
     if (created != NULL) qn_json_member_slice(w, "creation_date", created->raw);
@@ -143,6 +165,18 @@ qn_status qn_es_settings_get(qn_call *c, qn_error *err)
 {
     static const char *const parts[] = {"settings", NULL};
     return show(c, parts, err);
+}
+
+qn_status qn_es_settings_put(qn_call *c, qn_error *err)
+{
+    const char *table = NULL;
+    const qn_json *body = NULL;
+    QN_TRY(qn_call_table(c, &table, err));
+    QN_TRY(qn_call_object(c, &body, err));
+    const qn_json *inner = qn_json_get(body, "settings"); /* Elasticsearch takes both */
+    qn_slice settings = inner == NULL ? c->request->body : inner->raw;
+    QN_TRY(quern_table_set(c->q, table, settings.p, settings.n, err));
+    return acknowledge(c, NULL);
 }
 
 /* ---- refresh and its relatives: one table, or all ------------------------------------ */

@@ -33,6 +33,8 @@ int main(void)
         cmocka_unit_test(test_sync_fails),
         cmocka_unit_test(test_outcomes),
         cmocka_unit_test(test_graves),
+        cmocka_unit_test(test_policies),
+        cmocka_unit_test(test_async),
     };
     T_ROW("engine");
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,5 +30,7 @@ void test_group_of_writers(void **state);
 void test_sync_fails(void **state);
 void test_outcomes(void **state);
 void test_graves(void **state);
+void test_policies(void **state);
+void test_async(void **state);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <time.h>
 
 /* ---- many callers ------------------------------------------------------------------------ */
 
@@ -243,4 +244,117 @@ void test_graves(void **state)
         T_EQ_I(qn_graves_version(&g, QN_SLICE_LIT("y"), rows[i].look_s * s), -1);
         qn_graves_deinit(&g);
     }
+}
+
+/* ---- durability -------------------------------------------------------------------------- */
+
+/* What a table's policy comes to, from its schema and from what is set later. */
+static const struct {
+    const char *name, *schema, *set; /* "" sets nothing */
+    qn_status created, st;
+    const char *shown;
+} policies[] = {
+    {"default", "{}", "", QN_OK, QN_OK,
+     "\"durability\":\"request\",\"sync_interval_ms\":5000"},
+    {"nested", "{\"settings\":{\"index\":{\"translog\":{\"durability\":\"async\"}}}}",
+     "", QN_OK, QN_OK, "\"durability\":\"async\",\"sync_interval_ms\":5000"},
+    {"dotted",
+     "{\"settings\":{\"index.translog.durability\":\"ASYNC\","
+     "\"index.translog.sync_interval\":\"250ms\"}}",
+     "", QN_OK, QN_OK, "\"durability\":\"async\",\"sync_interval_ms\":250"},
+    {"mixed",
+     "{\"settings\":{\"translog.sync_interval\":\"1m\",\"number_of_shards\":1}}", "",
+     QN_OK, QN_OK, "\"durability\":\"request\",\"sync_interval_ms\":60000"},
+    {"own words", "{\"quern\":{\"durability\":\"async\",\"sync_interval\":\"2s\"}}", "",
+     QN_OK, QN_OK, "\"durability\":\"async\",\"sync_interval_ms\":2000"},
+    {"own words, HA3",
+     "{\"fields\":[{\"field_name\":\"pk\",\"field_type\":\"INT64\"}],\"indexs\":[{"
+     "\"index_name\":\"pk\",\"index_type\":\"PRIMARYKEY64\",\"index_fields\":\"pk\"}],"
+     "\"quern\":{\"durability\":\"async\"}}",
+     "", QN_OK, QN_OK, "\"durability\":\"async\",\"sync_interval_ms\":5000"},
+    {"unknown", "{\"settings\":{\"index.translog.durability\":\"later\"}}", "",
+     QN_EINVAL, QN_OK, NULL},
+    {"too often", "{\"settings\":{\"index.translog.sync_interval\":\"99ms\"}}", "",
+     QN_EINVAL, QN_OK, NULL},
+    {"no unit", "{\"settings\":{\"index.translog.sync_interval\":5}}", "", QN_EINVAL,
+     QN_OK, NULL},
+    {"set later", "{}", "{\"index\":{\"translog.durability\":\"async\"}}", QN_OK, QN_OK,
+     "\"durability\":\"async\",\"sync_interval_ms\":5000"},
+    {"one of two", "{\"quern\":{\"durability\":\"async\"}}",
+     "{\"translog\":{\"sync_interval\":\"100ms\"}}", QN_OK, QN_OK,
+     "\"durability\":\"async\",\"sync_interval_ms\":100"},
+    {"back", "{\"quern\":{\"durability\":\"async\"}}",
+     "{\"index.translog.durability\":\"request\"}", QN_OK, QN_OK,
+     "\"durability\":\"request\",\"sync_interval_ms\":5000"},
+    {"not to be set", "{}", "{\"index.number_of_shards\":2}", QN_OK, QN_EINVAL,
+     "\"durability\":\"request\""},
+    {"set to nonsense", "{}", "{\"index.translog.durability\":1}", QN_OK, QN_EINVAL,
+     "\"durability\":\"request\""},
+};
+
+static void expect_shown(fixture *f, const char *want)
+{
+    char *json = NULL;
+    size_t n = 0;
+    T_CALL(quern_table_show(f->q, "t", &json, &n, &f->err), &f->err);
+    if (strstr(json, want) == NULL) T_FAIL("no %s in %s", want, json);
+    quern_free(json);
+}
+
+void test_policies(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+        fixture f;
+        T_ROW(policies[i].name);
+        fixture_begin(&f);
+        const char *schema = policies[i].schema, *set = policies[i].set;
+        T_EQ_I(quern_table_create(f.q, "t", schema, strlen(schema), &f.err),
+               policies[i].created);
+        if (policies[i].created == QN_OK && *set != 0)
+            T_EQ_I(quern_table_set(f.q, "t", set, strlen(set), &f.err), policies[i].st);
+        /* As it is now, out of the log, out of the manifest. */
+        for (int round = 0; policies[i].created == QN_OK && round < 3; round++) {
+            expect_shown(&f, policies[i].shown);
+            if (round > 0) put(&f, "t", "1", "{\"pk\":1}");
+            if (round > 0) T_CALL(quern_flush(f.q, "t", &f.err), &f.err);
+            fixture_reopen(&f);
+        }
+        fixture_end(&f);
+    }
+}
+
+/* An asynchronous write is acknowledged without a sync, and synced within its interval; a
+ * sync that fails then makes the table read-only. */
+void test_async(void **state)
+{
+    (void)state;
+    fixture f;
+    quern_op_result r;
+    T_ROW("async");
+    fixture_begin(&f);
+    fixture_table(&f, "t",
+                  "{\"quern\":{\"durability\":\"async\",\"sync_interval\":\"100ms\"}}");
+    put(&f, "t", "1", "{}"); /* the first one makes the file of the log */
+    qn_io__fault = (qn_io_fault){.calls = QN_IO_SYNC, .countdown = 1, .errnum = EIO};
+    quern_op op = op_of(QUERN_OP_INDEX, "2", "{}");
+    T_EQ_I(quern_write(f.q, "t", &op, 1, NULL, &r, &f.err), QN_OK);
+    T_EQ_I(r.status, QN_OK);
+    for (int i = 0; i < 500 && atomic_load(&qn_io__fault.delivered) == 0; i++) {
+        struct timespec pause = {0, 10000000};
+        (void)nanosleep(&pause, NULL);
+    }
+    T_EQ_I(atomic_load(&qn_io__fault.delivered), 1);
+    qn_io__fault = (qn_io_fault){0};
+    for (int i = 0; i < 500; i++) {
+        struct timespec pause = {0, 10000000};
+        if (quern_write(f.q, "t", &op, 1, NULL, &r, &f.err) != QN_OK) break;
+        if (r.status != QN_OK) break;
+        (void)nanosleep(&pause, NULL);
+    }
+    T_OK(r.status == QN_EREADONLY || r.status == QN_EIO);
+    fixture_reopen(&f);
+    T_EQ_S(source_of(&f, "t", "1"), "{}");
+    put(&f, "t", "3", "{}");
+    fixture_end(&f);
 }

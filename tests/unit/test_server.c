@@ -157,6 +157,17 @@ static const row es_rows[] = {
      "{\"index\":{\"_id\":\"ext\",\"version\":9,\"version_type\":\"external\"}}\n"
      "{\"year\":1}\n",
      200, "\"_version\":11,\"result\":\"deleted\"", "current version [11] is higher"},
+    {"settings, changed", "PUT", "/films/_settings", JSON,
+     "{\"index\":{\"translog\":{\"durability\":\"async\",\"sync_interval\":\"500ms\"}}"
+     "}",
+     200, "\"acknowledged\":true", NULL},
+    {"settings, shown", "GET", "/films/_settings", "", "", 200,
+     "\"translog\":{\"durability\":\"async\",\"sync_interval\":\"500ms\"}", NULL},
+    {"settings, back", "PUT", "/films/_settings", JSON,
+     "{\"index.translog.durability\":\"request\"}", 200, "\"acknowledged\":true", NULL},
+    {"settings, not to be changed", "PUT", "/films/_settings", JSON,
+     "{\"index\":{\"number_of_shards\":3}}", 400,
+     "the setting [index.number_of_shards] cannot be changed", NULL},
     {"bulk", "POST", "/_bulk?refresh=true", NDJSON,
      "{\"index\":{\"_index\":\"films\",\"_id\":\"2\"}}\n{\"title\":\"black "
      "dog\",\"year\":"
