@@ -22,13 +22,17 @@ standard output, a table to standard error.
     PEERS="lucene tantivy"  which peers run
     CPU=1                 pins searches to that core
 """
+import http.client
 import json
 import math
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATA = pathlib.Path(os.environ.get("QUERN_BENCH_DATA", ROOT / "build/bench-data")).absolute()
@@ -323,21 +327,85 @@ def filtered(names):
 
 
 def ingest(names):
-    """Twice in turns, the better one counts. Quern through quern_write() pays for JSON, log and sources, which the
-    peers do not do or are not charged for; `builder` does what they do."""
+    """In turns, the best of each counts. Quern through quern_write() pays for JSON, log and stored sources, which the
+    peers do not have or are not charged for, and is given with and without the merge to one segment; `builder` does
+    what the peers do. `_bulk` is the server's CPU, beside quern_write() without the merge."""
     for name in names or ["debian-plain", "zipf"]:
         best, sizes = {}, {}
         for _ in range(int(os.environ.get("REPEAT", 2))):
             jobs = {e: index(e, name, fresh=True)[1] for e in ENGINES}
+            jobs["quern, unmerged"] = {**jobs["quern"], "mb_per_cpu_s": jobs["quern"]["mb_per_cpu_s_unmerged"]}
             jobs["quern builder"] = index("quern", name, "--via", "builder", fresh=True, suffix=".segment")[1]
+            jobs["quern _bulk"] = bulk(name)
             for engine, r in jobs.items():
                 best[engine] = max(best.get(engine, 0), r["mb_per_cpu_s"])
-                sizes[engine] = r["index_bytes"] / r["docs"]
+                if "index_bytes" in r:
+                    sizes[engine] = r["index_bytes"] / r["docs"]
                 say(bench="ingest", corpus=name, **({**r, "engine": engine}))
         for engine in best:
-            note(f"{name:<14}{engine:<14} {best[engine]:>7.1f} MB per CPU s, {sizes[engine]:.1f} bytes/document, "
-                 f"{best['quern'] / best[engine]:.2f} x as fast is quern")
+            ratios = " ".join(f"{best[engine] / best[e]:>5.2f} x {e}" for e in ENGINES if e != "quern")
+            size = f"{sizes[engine]:>6.1f} bytes/document" if engine in sizes else " " * 21
+            note(f"{name:<14}{engine:<16} {best[engine]:>6.1f} MB per CPU s {size}  {ratios}")
     return True
+
+
+def bulk_bodies(path, documents=1000):
+    """Bodies of _bulk and the bytes of text in each."""
+    body, text, n = [], 0, 0
+    with open(path, "rb") as lines:
+        for line in lines:
+            id_end = line.index(b'", "')
+            body += [b'{"index":{"_id":"', line[9:id_end], b'"}}\n', b"{", line[id_end + 3:]]
+            row = json.loads(line)
+            text += len(row["title"].encode()) + len(row["text"].encode())
+            n += 1
+            if n % documents == 0:
+                yield b"".join(body), text
+                body, text = [], 0
+    if body:
+        yield b"".join(body), text
+
+
+def cpu_seconds(pid):
+    """Of a process, its own and the kernel's for it."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def ask(connection, method, path, body=None):
+    connection.request(method, path, body, {"Content-Type": "application/x-ndjson" if path.endswith("_bulk")
+                                            else "application/json"} if body else {})
+    reply = connection.getresponse()
+    text = reply.read()
+    if reply.status != 200 or b'"errors":true' in text[:40]:
+        sys.exit(f"{method} {path}: {reply.status} {text[:300]}")
+
+
+def bulk(name):
+    """Over HTTP, every request on disk before its reply: MB of text per CPU second of the server."""
+    data = INDEXES / f"{name}.http"
+    shutil.rmtree(data, ignore_errors=True)
+    server = subprocess.Popen([OWN.parent.parent / "quern", "serve", "--data", data, "--listen", "127.0.0.1:0"],
+                              stderr=subprocess.PIPE, text=True)
+    try:
+        port = int(re.search(r":(\d+)", server.stderr.readline().split("//")[1]).group(1))
+        threading.Thread(target=server.stderr.read, daemon=True).start()
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        text = {"type": "text", "analyzer": "standard"}
+        ask(connection, "PUT", "/bench", json.dumps({"mappings": {
+            "dynamic": "false", "properties": {"title": text, "text": text}}}))
+        before, mb, wall = cpu_seconds(server.pid), 0.0, 0.0
+        for body, size in bulk_bodies(corpus(name)):
+            start = time.monotonic()
+            ask(connection, "POST", "/bench/_bulk", body)
+            wall += time.monotonic() - start
+            mb += size / 1e6
+        ask(connection, "POST", "/bench/_flush")
+        return {"text_mb": round(mb, 1), "wall_s": round(wall, 2),
+                "mb_per_cpu_s": mb / (cpu_seconds(server.pid) - before)}
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def cold_open(names):
