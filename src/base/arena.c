@@ -10,7 +10,7 @@ enum { CHUNK_BYTES = 32 * 1024 };
 typedef struct qn_arena_chunk {
     struct qn_arena_chunk *next;
     size_t used, capacity;
-    size_t unused_; /* keeps the bytes that follow 16-byte aligned */
+    size_t dirty; /* bytes that a reset left as they were; those behind are zero */
 } chunk;
 
 _Static_assert(sizeof(chunk) % 16 == 0, "pieces stay 16-byte aligned");
@@ -40,7 +40,7 @@ void qn_arena_reset(qn_arena *a)
     }
     a->chunk = kept->next;
     qn_arena_deinit(a);
-    memset(kept + 1, 0, kept->used);
+    if (kept->dirty < kept->used) kept->dirty = kept->used;
     kept->used = 0;
     kept->next = NULL;
     a->chunk = kept;
@@ -64,7 +64,8 @@ static chunk *add_chunk(qn_arena *a, size_t size)
     return c;
 }
 
-void *qn_arena_new(qn_arena *a, size_t size)
+/* The piece, and how many bytes at its begin are not zero. */
+static void *take(qn_arena *a, size_t size, size_t *dirty)
 {
     if (size > SIZE_MAX / 4) return NULL;
     size = size == 0 ? 16 : (size_t)qn_align_up(size, 16);
@@ -73,8 +74,18 @@ void *qn_arena_new(qn_arena *a, size_t size)
     if (c == NULL || c->capacity - c->used < size) c = add_chunk(a, size);
     if (c == NULL) return NULL;
     void *piece = (char *)(c + 1) + c->used;
+    size_t left = c->dirty > c->used ? c->dirty - c->used : 0;
+    *dirty = left < size ? left : size;
     c->used += size;
     a->used_bytes += size;
+    return piece;
+}
+
+void *qn_arena_new(qn_arena *a, size_t size)
+{
+    size_t dirty = 0;
+    void *piece = take(a, size, &dirty);
+    if (dirty > 0) memset(piece, 0, dirty);
     return piece;
 }
 
@@ -82,6 +93,12 @@ void *qn_arena_array(qn_arena *a, size_t count, size_t size)
 {
     size_t total = 0;
     return qn_mul_size(count, size, &total) ? qn_arena_new(a, total) : NULL;
+}
+
+void *qn_arena_raw(qn_arena *a, size_t count, size_t size)
+{
+    size_t total = 0, dirty = 0;
+    return qn_mul_size(count, size, &total) ? take(a, total, &dirty) : NULL;
 }
 
 char *qn_arena_strndup(qn_arena *a, const char *s, size_t n)

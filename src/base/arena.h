@@ -26,6 +26,8 @@ void qn_arena_reset(qn_arena *a);
 /* Zeroed. */
 void *qn_arena_new(qn_arena *a, size_t size);
 void *qn_arena_array(qn_arena *a, size_t count, size_t size);
+/* Not zeroed: for arrays that are written before they are read. */
+void *qn_arena_raw(qn_arena *a, size_t count, size_t size);
 /* A zero-terminated copy. */
 char *qn_arena_strndup(qn_arena *a, const char *s, size_t n);
 /* A copied slice; {NULL, 0} when out of memory (a copied empty slice has p != NULL). */

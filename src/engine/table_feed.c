@@ -94,7 +94,7 @@ static qn_status feed_text(qn_table *t, const qn_doc_value *v, qn_arena *arena,
                             err));
     qn_token_list tokens = {0};
     QN_TRY(qn_analyzer_run(analyzer, v->text, arena, &tokens, err));
-    qn_segment_token *terms = qn_arena_array(arena, tokens.n, sizeof *terms);
+    qn_segment_token *terms = qn_arena_raw(arena, tokens.n, sizeof *terms);
     if (terms == NULL) return no_memory(t, err);
     uint32_t base = t->positions[f->id], last = base;
     size_t n = 0;

@@ -189,7 +189,7 @@ bool qn_text__reserve(qn_token_list *list, qn_arena *arena, size_t more)
     size_t capacity = list->capacity * 2;
     if (capacity < list->n + more) capacity = list->n + more;
     if (capacity < 16) capacity = 16;
-    qn_token *p = qn_arena_array(arena, capacity, sizeof *p);
+    qn_token *p = qn_arena_raw(arena, capacity, sizeof *p);
     if (p == NULL) return false;
     if (list->n > 0) memcpy(p, list->p, list->n * sizeof *p);
     list->p = p;

@@ -73,7 +73,7 @@ static bool reserve_term(run *r, size_t n)
 {
     if ((size_t)(r->limit - r->term) >= n) return true;
     size_t size = n > 4096 ? n : 4096;
-    r->term = qn_arena_new(r->arena, size);
+    r->term = qn_arena_raw(r->arena, size, 1);
     r->limit = r->term == NULL ? NULL : r->term + size;
     return r->term != NULL;
 }

@@ -137,6 +137,7 @@ static void test_arena_and_vec(void **state)
         unsigned char *piece = qn_arena_new(&arena, 1000 + i * 100);
         T_OK(piece[0] == 0 && piece[999 + i * 100] == 0);
         memset(piece, 0xA5, 1000 + i * 100);
+        memset(qn_arena_raw(&arena, 10, 7), 0xA5, 70);
     }
     qn_arena_reset(&arena);
     T_EQ_I(arena.used_bytes, 0);
