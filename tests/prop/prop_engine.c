@@ -46,6 +46,7 @@ static void open_engine(run *r)
     quern_options o = QUERN_OPTIONS_INIT;
     o.data_dir = r->dir;
     o.neural_threads = 1;
+    o.manual_merges = true; /* the folder is copied as if the process were killed */
     T_CALL(quern_open(&o, &r->q, &err), &err);
 }
 
