@@ -133,6 +133,7 @@ typedef struct qn_memory {
     QN_VEC(qn_doc_state) docs;
     qn_delete_bits deleted;
     QN_VEC(qn_vector_builder) vectors;
+    size_t frozen_bytes; /* what it held when it was frozen */
 } qn_memory;
 
 /* What is said of merges in the statistics of a table. */
@@ -277,6 +278,7 @@ QN_MUST_CHECK qn_status qn_table__feed(qn_table *t, qn_slice id, const qn_docume
 /* Applies what is in the log. */
 QN_MUST_CHECK qn_status qn_table__replay(qn_table *t, const qn_oplog_op *op,
                                          qn_arena *arena, qn_error *err);
+size_t qn_memory_bytes(QN_NULLABLE const qn_memory *m);
 void qn_memory_destroy(qn_alloc *a, QN_OWNED QN_NULLABLE qn_memory *m);
 
 bool qn_delete_bits_reserve(qn_alloc *a, qn_delete_bits *b, uint32_t doc);

@@ -224,14 +224,9 @@ qn_status qn_table_flush(qn_table *t, qn_error *err)
 
 size_t qn_table__memory_bytes(const qn_table *t)
 {
-    size_t bytes = 0;
-    const qn_memory *const parts[] = {t->memory, t->frozen};
-    for (size_t i = 0; i < 2; i++) {
-        if (parts[i] == NULL) continue;
-        bytes += qn_segment_builder_bytes(parts[i]->builder);
-        for (size_t v = 0; v < parts[i]->vectors.n; v++)
-            bytes += qn_flat_builder_bytes(parts[i]->vectors.p[v].flat);
-    }
+    size_t bytes = qn_memory_bytes(t->memory);
+    /* Another thread may be writing it out just now. */
+    if (t->frozen != NULL) bytes += t->frozen->frozen_bytes;
     for (size_t i = qn_table__first_image(t); i < t->segments.n; i++)
         bytes +=
             (size_t)qn_blockfile_size(qn_segment_file(t->segments.p[i].live->segment));

@@ -208,6 +208,15 @@ void qn_memory_destroy(qn_alloc *a, qn_memory *m)
     qn_delete(a, m);
 }
 
+size_t qn_memory_bytes(const qn_memory *m)
+{
+    if (m == NULL) return 0;
+    size_t bytes = qn_segment_builder_bytes(m->builder);
+    for (size_t i = 0; i < m->vectors.n; i++)
+        bytes += qn_flat_builder_bytes(m->vectors.p[i].flat);
+    return bytes;
+}
+
 static qn_status make_room(qn_table *t, qn_error *err)
 {
     qn_alloc *a = t->engine->alloc;

@@ -24,6 +24,7 @@ qn_status qn_table__freeze(qn_table *t, qn_error *err)
     qn_assert(t->frozen == NULL);
     if (t->memory == NULL) return QN_OK;
     QN_TRY(qn_segment_builder_seal(t->memory->builder, err));
+    t->memory->frozen_bytes = qn_memory_bytes(t->memory);
     t->frozen = t->memory;
     t->memory = NULL;
     return QN_OK;
