@@ -123,7 +123,7 @@ qn_status qn_run_look(qn_run *r)
     uint64_t total = r->c->total, known = r->before + r->known;
     r->counting = full && o->filter == NULL && !o->has_min_score;
     r->pruning = full && o->total_limit > 0 &&
-                 (total > known ? total : known) >= (uint64_t)o->total_limit;
+                 (total > known ? total : known) > (uint64_t)o->total_limit;
     r->cut = r->counting ? floor : -HUGE_VALF;
     r->floor = r->pruning ? floor : -HUGE_VALF;
     if (r->pruning) *r->exact = false;

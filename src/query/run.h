@@ -9,8 +9,9 @@
  * either with filters and exclusions around. Everything else is walked by iterators
  * (query/iter.h); what is found is the same to the last bit.
  *
- * `pruning`: once total_limit matches are counted and the best n are had, documents that
- * cannot get among them are passed over by upper bounds, and the total stays behind. */
+ * `pruning`: once more than total_limit matches are counted and the best n are had,
+ * documents that cannot get among them are passed over by upper bounds, and the total
+ * stays behind. */
 #ifndef QN_QUERY_RUN_H
 #define QN_QUERY_RUN_H
 

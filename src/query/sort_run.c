@@ -22,7 +22,7 @@ static qn_status walk_sorted(qn_collector *c, qn_iter *it, const qn_segment_view
         out->timed_out = qn_deadline_passed(o->deadline);
         if (o->total_limit <= 0 || it->doc == QN_DOC_END) continue;
         QN_TRY(qn_collector_flush(c));
-        if (c->total < (uint64_t)o->total_limit) continue;
+        if (c->total <= (uint64_t)o->total_limit) continue;
         uint32_t target = qn_sorter_skip(c->sorter, it->doc);
         if (target == it->doc) continue;
         out->total_exact = false;

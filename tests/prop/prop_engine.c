@@ -268,21 +268,41 @@ static void compare_scored(run *r, const quern_reply *reply, int from, int count
     }
 }
 
+/* Counting all of them or only so many leaves the hits as they are. */
+static int random_track(run *r, char *out, size_t size)
+{
+    int least = naive_below(&r->rng, 2) == 0 ? 1 + naive_below(&r->rng, 60) : 0;
+    if (least != 0)
+        (void)snprintf(out, size, "%d", least);
+    else
+        (void)snprintf(out, size, "true");
+    return least;
+}
+
+static bool total_fits(const quern_reply *reply, int least, int count)
+{
+    if (reply->total == (uint64_t)count && !reply->total_is_lower_bound) return true;
+    return least != 0 && count > least && reply->total_is_lower_bound &&
+           reply->total == (uint64_t)least;
+}
+
 static void search_scored(run *r)
 {
     static char body[TEXT];
     naive_query *query = naive_query_random(&r->rng, r->ids, 0);
     int size = 1 + naive_below(&r->rng, naive_below(&r->rng, 2) == 0 ? 10 : 200);
     int from = naive_below(&r->rng, 3) == 0 ? naive_below(&r->rng, 20) : 0;
-    (void)snprintf(
-        body, sizeof body,
-        "{\"track_total_hits\":true,\"from\":%d,\"size\":%d,\"query\":", from, size);
+    char track[16];
+    int least = random_track(r, track, sizeof track);
+    (void)snprintf(body, sizeof body,
+                   "{\"track_total_hits\":%s,\"from\":%d,\"size\":%d,\"query\":", track,
+                   from, size);
     naive_query_print(query, body, sizeof body - 2);
     (void)snprintf(body + strlen(body), 2, "}");
     int count = naive_search(r->t, query, r->results);
     int want = count - from < size ? count - from : size;
     quern_reply *reply = ask(r, body, false);
-    if (reply->total != (uint64_t)count || reply->total_is_lower_bound)
+    if (!total_fits(reply, least, count))
         S_FAIL("total %llu, want %d", (unsigned long long)reply->total, count);
     if ((int)reply->hit_count != (want < 0 ? 0 : want))
         S_FAIL("%zu hits, want %d", reply->hit_count, want);
@@ -290,7 +310,7 @@ static void search_scored(run *r)
     quern_reply_free(reply);
     searches++;
     exact_searches += r->exact;
-    if (naive_below(&r->rng, 4) != 0) return;
+    if (least != 0 || naive_below(&r->rng, 4) != 0) return;
     reply = ask(r, body, true);
     T_EQ_I(reply->total, count);
     quern_reply_free(reply);
@@ -299,63 +319,147 @@ static void search_scored(run *r)
 /* ---- sorting ------------------------------------------------------------------------------
  */
 
-typedef struct sort_case {
-    const char *text;
-    naive_field field;
-    bool descending;
-} sort_case;
+enum { SORT_KEYS = 3 };
 
-static const sort_case sorts[] = {
-    {"{\"n\":\"asc\"}", NAIVE_N, false},
-    {"{\"n\":\"desc\"}", NAIVE_N, true},
-    {"{\"f\":\"asc\"}", NAIVE_F, false},
-    {"{\"f\":\"desc\"}", NAIVE_F, true},
-    {"{\"n\":{\"order\":\"desc\",\"missing\":\"_last\"}}", NAIVE_N, true},
-};
+typedef struct sort_key {
+    naive_field field; /* n, f or k */
+    bool descending, missing_first;
+} sort_key;
 
-static const naive_table *sorted_table;
-static const sort_case *sorted_by;
+static struct {
+    const naive_table *t;
+    sort_key keys[SORT_KEYS];
+    int count;
+} order;
 
-/* Documents without a value come last, whatever the order; ties in order of arrival. */
-static int by_field(const void *a, const void *b)
+static void random_order(run *r)
+{
+    static const naive_field fields[] = {NAIVE_N, NAIVE_F, NAIVE_K};
+    int first = naive_below(&r->rng, 3);
+    order.t = r->t;
+    order.count = 1 + naive_below(&r->rng, SORT_KEYS);
+    for (int i = 0; i < order.count; i++)
+        order.keys[i] =
+            (sort_key){fields[(first + i) % 3], naive_below(&r->rng, 2) == 0,
+                       naive_below(&r->rng, 4) == 0};
+}
+
+/* Of several keywords the least counts when ascending, the greatest when descending. */
+static int keyword_of(const naive_doc *d, bool descending)
+{
+    int best = d->keys[0];
+    for (int i = 1; i < d->key_count; i++)
+        if ((d->keys[i] > best) == descending) best = d->keys[i];
+    return best;
+}
+
+static double value_of(const naive_doc *d, const sort_key *k)
+{
+    return k->field == NAIVE_N   ? (double)d->n
+           : k->field == NAIVE_F ? d->f
+                                 : keyword_of(d, k->descending);
+}
+
+/* By the keys alone: 0 is a tie. */
+static int by_keys(const naive_doc *x, const naive_doc *y)
+{
+    for (int i = 0; i < order.count; i++) {
+        const sort_key *k = &order.keys[i];
+        bool has_x = naive_has(x, k->field), has_y = naive_has(y, k->field);
+        if (has_x != has_y) return has_x != k->missing_first ? -1 : 1;
+        if (!has_x) continue;
+        double vx = value_of(x, k), vy = value_of(y, k);
+        if (vx != vy) return (vx < vy) != k->descending ? -1 : 1;
+    }
+    return 0;
+}
+
+static int by_order(const void *a, const void *b)
 {
     const naive_result *x = a, *y = b;
-    const naive_doc *dx = &sorted_table->docs[x->doc],
-                    *dy = &sorted_table->docs[y->doc];
-    bool has_x = naive_has(dx, sorted_by->field),
-         has_y = naive_has(dy, sorted_by->field);
-    if (has_x != has_y) return has_x ? -1 : 1;
-    double vx = sorted_by->field == NAIVE_N ? (double)dx->n : dx->f;
-    double vy = sorted_by->field == NAIVE_N ? (double)dy->n : dy->f;
-    if (has_x && vx != vy) return (vx < vy) != sorted_by->descending ? -1 : 1;
+    int c = by_keys(&order.t->docs[x->doc], &order.t->docs[y->doc]);
+    if (c != 0) return c;
     return x->doc < y->doc ? -1 : x->doc > y->doc;
+}
+
+static void print_sort(char *out, size_t size)
+{
+    static const char *const names[] = {"t", "u", "k", "n", "f", "b"};
+    size_t n = (size_t)snprintf(out, size, "\"sort\":[");
+    for (int i = 0; i < order.count; i++)
+        n += (size_t)snprintf(out + n, size - n,
+                              "%s{\"%s\":{\"order\":\"%s\",\"missing\":\"%s\"}}",
+                              i == 0 ? "" : ",", names[order.keys[i].field],
+                              order.keys[i].descending ? "desc" : "asc",
+                              order.keys[i].missing_first ? "_first" : "_last");
+    (void)snprintf(out + n, size - n, "]");
+}
+
+static void search_page(run *r, const char *tail, const char *after,
+                        const naive_result *want, int count, int size, int total)
+{
+    static char body[TEXT];
+    char sort[512];
+    print_sort(sort, sizeof sort);
+    char track[16];
+    int least = random_track(r, track, sizeof track);
+    (void)snprintf(body, sizeof body, "{\"track_total_hits\":%s,\"size\":%d,%s%s,%s",
+                   track, size, sort, after, tail);
+    quern_reply *reply = ask(r, body, false);
+    if (!total_fits(reply, least, total))
+        S_FAIL("total %llu, want %d", (unsigned long long)reply->total, total);
+    if ((int)reply->hit_count != (count < size ? count : size))
+        S_FAIL("%zu hits, want %d of %d", reply->hit_count, count, size);
+    for (size_t i = 0; i < reply->hit_count; i++)
+        if (place_of(r, &reply->hits[i]) != want[i].doc)
+            S_FAIL("hit %zu is %s, want d%d", i, reply->hits[i].id,
+                   r->t->docs[want[i].doc].id);
+    quern_reply_free(reply);
+    searches++;
+}
+
+/* The sort values of a document, as search_after takes them. */
+static void print_after(const naive_doc *d, char *out, size_t size)
+{
+    size_t n = (size_t)snprintf(out, size, ",\"search_after\":[");
+    for (int i = 0; i < order.count; i++) {
+        const sort_key *k = &order.keys[i];
+        const char *comma = i == 0 ? "" : ",";
+        if (!naive_has(d, k->field))
+            n += (size_t)snprintf(out + n, size - n, "%snull", comma);
+        else if (k->field == NAIVE_K)
+            n += (size_t)snprintf(out + n, size - n, "%s\"k%d\"", comma,
+                                  keyword_of(d, k->descending));
+        else if (k->field == NAIVE_N)
+            n += (size_t)snprintf(out + n, size - n, "%s%lld", comma, (long long)d->n);
+        else
+            n += (size_t)snprintf(out + n, size - n, "%s%g", comma, d->f);
+    }
+    (void)snprintf(out + n, size - n, "]");
 }
 
 static void search_sorted(run *r)
 {
-    static char body[TEXT];
+    static char tail[TEXT];
+    char after[256];
     naive_query *query = naive_query_random(&r->rng, r->ids, 0);
-    const sort_case *s =
-        &sorts[naive_below(&r->rng, (int)(sizeof sorts / sizeof *sorts))];
+    random_order(r);
     int size = 1 + naive_below(&r->rng, 40);
-    (void)snprintf(body, sizeof body,
-                   "{\"track_total_hits\":true,\"size\":%d,\"sort\":[%s],\"query\":",
-                   size, s->text);
-    naive_query_print(query, body, sizeof body - 2);
-    (void)snprintf(body + strlen(body), 2, "}");
+    (void)snprintf(tail, sizeof tail, "\"query\":");
+    naive_query_print(query, tail, sizeof tail - 2);
+    (void)snprintf(tail + strlen(tail), 2, "}");
     int count = naive_search(r->t, query, r->results);
-    sorted_table = r->t;
-    sorted_by = s;
-    if (count > 1) qsort(r->results, (size_t)count, sizeof *r->results, by_field);
-    quern_reply *reply = ask(r, body, false);
-    T_EQ_I(reply->total, count);
-    T_EQ_I(reply->hit_count, count < size ? count : size);
-    for (size_t i = 0; i < reply->hit_count; i++)
-        if (place_of(r, &reply->hits[i]) != r->results[i].doc)
-            S_FAIL("hit %zu is %s, want d%d", i, reply->hits[i].id,
-                   r->t->docs[r->results[i].doc].id);
-    quern_reply_free(reply);
-    searches++;
+    if (count > 1) qsort(r->results, (size_t)count, sizeof *r->results, by_order);
+    search_page(r, tail, "", r->results, count, size, count);
+    if (count == 0) return;
+    /* The page behind one of them: what ties with it is passed over. */
+    int last = naive_below(&r->rng, count), next = last + 1;
+    const naive_doc *d = &r->t->docs[r->results[last].doc];
+    for (int i = 0; i < order.count; i++)
+        if (!naive_has(d, order.keys[i].field)) return;
+    while (next < count && by_keys(d, &r->t->docs[r->results[next].doc]) == 0) next++;
+    print_after(d, after, sizeof after);
+    search_page(r, tail, after, r->results + next, count - next, size, count);
 }
 
 static void search_some(run *r)
