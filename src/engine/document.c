@@ -3,6 +3,7 @@
 
 #include "engine/when.h"
 #include "index/segment.h"
+#include "query/geo_point.h"
 #include "text/utf8.h"
 
 #include <float.h>
@@ -192,6 +193,18 @@ static qn_status take_date(walk *w, const qn_field *f, const qn_json *v, qn_slic
     return push(w, (qn_doc_value){.field = f, .i64 = ms});
 }
 
+/* HA3 writes "lon lat"; a mapping takes what Elasticsearch takes. */
+static qn_status take_point(walk *w, const qn_field *f, const qn_json *v, qn_slice text)
+{
+    double lat = 0, lon = 0;
+    const char *why = "a location is \"lon lat\", in degrees";
+    bool good = w->schema->schema.dialect == QN_SCHEMA_HA3
+                    ? v->kind == QN_JSON_STRING && qn_geo_parse_pair(text, &lat, &lon)
+                    : qn_geo_parse(v, &lat, &lon, &why);
+    if (!good) return does_not_fit(w, f, v, why);
+    return push(w, (qn_doc_value){.field = f, .i64 = (int64_t)qn_geo_bits(lat, lon)});
+}
+
 /* `text`: the value, or one piece of it where a separator cut it. */
 static qn_status take_piece(walk *w, const qn_field *f, const qn_json *v, qn_slice text)
 {
@@ -212,8 +225,9 @@ static qn_status take_piece(walk *w, const qn_field *f, const qn_json *v, qn_sli
         return take_float(w, f, v, text);
     case QN_FIELD_DATE:
         return take_date(w, f, v, text);
-    case QN_FIELD_VECTOR:
     case QN_FIELD_GEO:
+        return take_point(w, f, v, text);
+    case QN_FIELD_VECTOR:
         break;
     }
     return does_not_fit(w, f, v, "not a vector");
@@ -222,6 +236,8 @@ static qn_status take_piece(walk *w, const qn_field *f, const qn_json *v, qn_sli
 static qn_status take_scalar(walk *w, const qn_field *f, const qn_json *v)
 {
     if (v->kind == QN_JSON_NULL) return QN_OK;
+    bool ha3 = w->schema->schema.dialect == QN_SCHEMA_HA3;
+    if (f->type == QN_FIELD_GEO && !ha3) return take_point(w, f, v, (qn_slice){"", 0});
     if (v->kind == QN_JSON_OBJECT)
         return does_not_fit(w, f, v, "can't get text on a START_OBJECT");
     qn_slice text = as_text(v);
@@ -333,7 +349,10 @@ static qn_status take_vector(walk *w, const qn_field *f, const qn_json *v)
 static qn_status take_value(walk *w, const qn_field *f, const qn_json *v)
 {
     if (f->type == QN_FIELD_VECTOR) return take_vector(w, f, v);
-    if (v->kind != QN_JSON_ARRAY) return take_scalar(w, f, v);
+    /* [lon, lat] is one point; lists of points begin otherwise. */
+    bool pair = f->type == QN_FIELD_GEO && v->kind == QN_JSON_ARRAY && v->count > 0 &&
+                (v->first->kind == QN_JSON_INT || v->first->kind == QN_JSON_DOUBLE);
+    if (v->kind != QN_JSON_ARRAY || pair) return take_scalar(w, f, v);
     if (!f->multi && v->count > 1 && w->schema->schema.dialect == QN_SCHEMA_HA3)
         return does_not_fit(w, f, v, "the field is not multi_value");
     for (const qn_json *it = qn_json_items(v); it != NULL; it = it->next) {

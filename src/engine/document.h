@@ -28,7 +28,7 @@ enum {
 typedef struct qn_doc_value {
     const qn_field *field;
     qn_slice text; /* TEXT, KEYWORD */
-    int64_t i64;   /* BOOL, integers, DATE */
+    int64_t i64;   /* BOOL, integers, DATE; the bits of a GEO point */
     double f64;    /* FLOAT, DOUBLE */
     const float *vector;
 } qn_doc_value;

@@ -40,7 +40,8 @@ static const struct type_row {
     {"double", QN_FIELD_DOUBLE, 0, 0},
     {"date", QN_FIELD_DATE, 0, 0},
     {"timestamp", QN_FIELD_DATE, 0, 0},
-    {"raw", QN_FIELD_KEYWORD, 0, 0}, /* of a vector index only */
+    {"location", QN_FIELD_GEO, 0, 0}, /* several values, always */
+    {"raw", QN_FIELD_KEYWORD, 0, 0},  /* of a vector index only */
 };
 
 /* The names under which the hosted editions know their analyzers, for those that the
@@ -124,14 +125,14 @@ static qn_status parse_field(qn_table_schema *s, const qn_json *node, qn_error *
         return qn_fail_at(err, QN_ESCHEMA, place(s, qn_json_get(node, "field_type")),
                           "field_type [%.*s] of [%.*s] is not supported; known: TEXT, "
                           "STRING, INT8..INT64, UINT8..UINT64, INTEGER, LONG, FLOAT, "
-                          "DOUBLE, DATE, TIMESTAMP, RAW",
+                          "DOUBLE, DATE, TIMESTAMP, LOCATION, RAW",
                           QN_SLICE_ARG(type), QN_SLICE_ARG(name));
     if (memchr(name.p, '.', name.n) != NULL)
         return qn_fail_at(err, QN_ESCHEMA, place(s, node),
                           "field_name [%.*s] must not have a dot", QN_SLICE_ARG(name));
     qn_field *f = NULL;
     QN_TRY(qn_schema__add_field(s, name, row->type, place(s, node), &f, err));
-    f->multi = is_true(qn_json_get(node, "multi_value"));
+    f->multi = is_true(qn_json_get(node, "multi_value")) || f->type == QN_FIELD_GEO;
     if (row->min != 0 || row->max != 0) {
         f->int_min = row->min;
         f->int_max = row->max;
@@ -247,7 +248,8 @@ typedef enum index_shape {
     SHAPE_NUMBER,
     SHAPE_PRIMARY,
     SHAPE_VECTOR,
-    SHAPE_DATE
+    SHAPE_DATE,
+    SHAPE_SPATIAL
 } index_shape;
 
 static const struct index_row {
@@ -272,6 +274,7 @@ static const struct index_row {
     {"DATETIME", SHAPE_DATE},
     {"PRIMARYKEY64", SHAPE_PRIMARY},
     {"PRIMARYKEY128", SHAPE_PRIMARY},
+    {"SPATIAL", SHAPE_SPATIAL},
     {"CUSTOMIZED", SHAPE_VECTOR},
     {"ANN", SHAPE_VECTOR},
 };
@@ -344,6 +347,9 @@ static bool fit(index_shape shape, qn_field *f)
     case SHAPE_DATE:
         f->column = true;
         return f->type == QN_FIELD_DATE || f->type == QN_FIELD_INT64;
+    case SHAPE_SPATIAL:
+        f->column = true;
+        return f->type == QN_FIELD_GEO;
     case SHAPE_PRIMARY:
         f->column = true;
         return !f->multi && (f->type == QN_FIELD_KEYWORD ||
@@ -355,9 +361,10 @@ static bool fit(index_shape shape, qn_field *f)
 }
 
 static const qn_index_kind kinds[] = {
-    [SHAPE_TEXT] = QN_INDEX_TEXT,     [SHAPE_TERM] = QN_INDEX_TERM,
-    [SHAPE_NUMBER] = QN_INDEX_NUMBER, [SHAPE_PRIMARY] = QN_INDEX_PRIMARY,
-    [SHAPE_VECTOR] = QN_INDEX_VECTOR, [SHAPE_DATE] = QN_INDEX_NUMBER,
+    [SHAPE_TEXT] = QN_INDEX_TEXT,      [SHAPE_TERM] = QN_INDEX_TERM,
+    [SHAPE_NUMBER] = QN_INDEX_NUMBER,  [SHAPE_PRIMARY] = QN_INDEX_PRIMARY,
+    [SHAPE_VECTOR] = QN_INDEX_VECTOR,  [SHAPE_DATE] = QN_INDEX_NUMBER,
+    [SHAPE_SPATIAL] = QN_INDEX_NUMBER,
 };
 
 static qn_status text_analyzer(qn_table_schema *s, const qn_json *node,
@@ -387,11 +394,12 @@ static qn_status parse_index(qn_table_schema *s, const qn_json *node, qn_error *
     for (size_t i = 0; i < sizeof index_types / sizeof *index_types; i++)
         if (qn_slice_eq_nocase(type, index_types[i].name)) row = &index_types[i];
     if (row == NULL)
-        return qn_fail_at(err, QN_ESCHEMA, place(s, qn_json_get(node, "index_type")),
-                          "index_type [%.*s] of [%.*s] is not supported; known: TEXT, "
-                          "PACK, EXPACK, STRING, NUMBER, RANGE, DATE, PRIMARYKEY64, "
-                          "PRIMARYKEY128, CUSTOMIZED, ANN",
-                          QN_SLICE_ARG(type), QN_SLICE_ARG(name));
+        return qn_fail_at(
+            err, QN_ESCHEMA, place(s, qn_json_get(node, "index_type")),
+            "index_type [%.*s] of [%.*s] is not supported; known: TEXT, "
+            "PACK, EXPACK, STRING, NUMBER, RANGE, DATE, SPATIAL, PRIMARYKEY64, "
+            "PRIMARYKEY128, CUSTOMIZED, ANN",
+            QN_SLICE_ARG(type), QN_SLICE_ARG(name));
     member members[MEMBERS_MAX];
     size_t count = 0;
     QN_TRY(parse_members(s, node, members, &count, err));

@@ -14,22 +14,24 @@ typedef struct property {
     bool sub_field; /* inside "fields" of another one */
 } property;
 
-/* Which parameters a type takes: T text, K keyword, N number or bool, D date, V vector.
+/* Which parameters a type takes: T text, K keyword, N number or bool, D date, V vector, G
+ * point.
  * A `fixed` value is the only one accepted. */
 static const struct parameter {
     const char *name, *types;
     const char *fixed;
 } parameters[] = {
-    {"type", "TKNDV", NULL},
+    {"type", "TKNDVG", NULL},
     {"fields", "TKND", NULL},
-    {"meta", "TKNDV", NULL},
-    {"index", "TKNDV", NULL},
-    {"store", "TKND", NULL},
-    {"doc_values", "KND", NULL},
+    {"meta", "TKNDVG", NULL},
+    {"index", "TKNDVG", NULL},
+    {"store", "TKNDG", NULL},
+    {"doc_values", "KNDG", NULL},
     {"boost", "TKND", "1"},
     {"coerce", "N", "true"},
-    {"ignore_malformed", "ND", "false"},
-    {"null_value", "KND", "null"},
+    {"ignore_malformed", "NDG", "false"},
+    {"ignore_z_value", "G", "true"},
+    {"null_value", "KNDG", "null"},
     {"analyzer", "T", NULL},
     {"search_analyzer", "T", NULL},
     {"search_quote_analyzer", "T", NULL},
@@ -63,6 +65,7 @@ static const struct type_row {
     {"long", QN_FIELD_INT64, 'N'},       {"float", QN_FIELD_FLOAT, 'N'},
     {"half_float", QN_FIELD_FLOAT, 'N'}, {"double", QN_FIELD_DOUBLE, 'N'},
     {"date", QN_FIELD_DATE, 'D'},        {"dense_vector", QN_FIELD_VECTOR, 'V'},
+    {"geo_point", QN_FIELD_GEO, 'G'},
 };
 
 static uint64_t place(const qn_table_schema *s, const qn_json *node)
@@ -400,7 +403,7 @@ static qn_status unknown_type(qn_table_schema *s, const property *p,
     return qn_fail_at(err, QN_ESCHEMA, place(s, type),
                       "No handler for type [%.*s] declared on field [%.*s]; known: "
                       "text, keyword, boolean, byte, short, integer, long, half_float, "
-                      "float, double, date, dense_vector, object",
+                      "float, double, date, dense_vector, geo_point, object",
                       QN_SLICE_ARG(t), QN_SLICE_ARG(p->name));
 }
 

@@ -7,6 +7,7 @@
 #include "rank/bind.h"
 
 #include <math.h>
+#include <stdio.h>
 
 static bool is_virtual(const qn_search *s, qn_slice name)
 {
@@ -51,6 +52,13 @@ static void write_one(const qn_field *f, const qn_column *c, uint64_t at,
     case QN_FIELD_DOUBLE:
         qn_json_double(w, qn_column_value_f64(c, at));
         return;
+    case QN_FIELD_GEO: { /* as it is written: "lon lat" */
+        char text[64];
+        qn_geo_point p = qn_geo_of_bits(qn_column_value_bits(c, at));
+        (void)snprintf(text, sizeof text, "%.9g %.9g", p.lon, p.lat);
+        qn_json_str(w, text);
+        return;
+    }
     case QN_FIELD_BOOL:
         qn_json_bool(w, qn_column_value_i64(c, at) != 0);
         return;

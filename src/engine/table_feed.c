@@ -149,6 +149,10 @@ static qn_status feed_value(qn_table *t, const qn_doc_value *v, uint32_t doc,
         return qn_segment_builder_keyword(t->memory->builder, v->field, v->text, err);
     case QN_FIELD_VECTOR:
         return feed_vector(t, v->field, doc, v->vector, err);
+    case QN_FIELD_GEO: {
+        qn_geo_point p = qn_geo_of_bits((uint64_t)v->i64);
+        return qn_segment_builder_geo(t->memory->builder, v->field, p.lat, p.lon, err);
+    }
     case QN_FIELD_FLOAT:
     case QN_FIELD_DOUBLE:
         if (!v->field->column) return QN_OK;

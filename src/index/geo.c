@@ -9,7 +9,8 @@ static const double RADIANS = 3.14159265358979323846 / 180.0;
 
 static int32_t fix(double degrees, double range)
 {
-    double v = floor(degrees * (4294967296.0 / range));
+    /* Divided, not multiplied: what is read back gives the same number again. */
+    double v = floor(degrees / (range / 4294967296.0));
     if (v >= 2147483647.0) return INT32_MAX;
     return v <= -2147483648.0 ? INT32_MIN : (int32_t)v;
 }

@@ -71,6 +71,13 @@ static void put_leaf(const qn_query *q, qn_buf *out)
         put_end(&q->u.range.high, out);
     } else if (q->kind == QN_QUERY_SET) {
         put_set(q, out);
+    } else if (q->kind == QN_QUERY_GEO) {
+        const qn_query_geo *g = &q->u.geo;
+        const double numbers[] = {g->lat,  g->lon,    g->radius_m, g->top,
+                                  g->left, g->bottom, g->right};
+        put8(out, g->is_box);
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+            put_f64(out, numbers[i]);
     }
 }
 

@@ -68,6 +68,8 @@ QN_MUST_CHECK qn_status qn_iter_make_phrase(qn_iter_maker *m, const qn_plan *pla
                                             qn_iter **out);
 QN_MUST_CHECK qn_status qn_iter_make_values(qn_iter_maker *m, const qn_plan *plan,
                                             qn_iter **out);
+QN_MUST_CHECK qn_status qn_iter_make_geo(qn_iter_maker *m, const qn_plan *plan,
+                                         qn_iter **out);
 QN_MUST_CHECK qn_status qn_iter_make_bool(qn_iter_maker *m, const qn_plan *plan,
                                           qn_iter **out);
 
@@ -84,7 +86,10 @@ QN_MUST_CHECK qn_status qn_iter_make_bits(qn_iter_maker *m, const uint64_t *bits
 QN_MUST_CHECK qn_status qn_iter_make_counted_bits(qn_iter_maker *m,
                                                   const uint64_t *bits, uint64_t count,
                                                   float score, qn_iter **out);
-/* RANGE, SET and EXISTS (also under CONSTANT): sets the bit of every document that
+/* GEO: sets the bit of every document that matches. */
+QN_MUST_CHECK qn_status qn_iter_geo_bits(qn_iter_maker *m, const qn_query *q,
+                                         uint64_t *bits);
+/* RANGE, SET, EXISTS and GEO (also under CONSTANT): sets the bit of every document that
  * matches, all at once. *done is false for other plans. */
 QN_MUST_CHECK qn_status qn_iter_values_bits(qn_iter_maker *m, const qn_plan *plan,
                                             uint64_t *bits, bool *done);

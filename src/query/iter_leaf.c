@@ -284,6 +284,8 @@ qn_status qn_iter_make(qn_iter_maker *m, const qn_plan *plan, qn_iter **out)
     case QN_QUERY_SET:
     case QN_QUERY_EXISTS:
         return qn_iter_make_values(m, plan, out);
+    case QN_QUERY_GEO:
+        return qn_iter_make_geo(m, plan, out);
     case QN_QUERY_IDS:
         return make_ids(m, plan, out);
     case QN_QUERY_VECTOR:

@@ -509,8 +509,9 @@ qn_status qn_iter_values_bits(qn_iter_maker *m, const qn_plan *plan, uint64_t *b
 {
     while (plan->query->kind == QN_QUERY_CONSTANT) plan = plan->child;
     const qn_query *q = plan->query;
-    *done = is_values(q->kind);
+    *done = is_values(q->kind) || q->kind == QN_QUERY_GEO;
     if (!*done) return QN_OK;
+    if (q->kind == QN_QUERY_GEO) return qn_iter_geo_bits(m, q, bits);
     values_way way;
     values_iter *v = qn_arena_new(m->scratch, sizeof *v);
     if (v == NULL) return no_memory(m);

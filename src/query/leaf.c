@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "query/leaf.h"
 
+#include "index/column.h"
 #include "query/dates.h"
+#include "query/geo_point.h"
 #include "text/analyzer.h"
 
 bool qn_field_is_integer(const qn_field *f)
@@ -350,6 +352,75 @@ static qn_status number_leaf(qn_leaf_maker *m, const qn_leaf_target *t, qn_slice
     return QN_OK;
 }
 
+/* ---- shapes ---------------------------------------------------------------------- */
+
+/* "name(inside)" with this name: what is inside. */
+static bool shape_named(qn_slice s, const char *name, qn_slice *inside)
+{
+    size_t n = strlen(name);
+    if (s.n < n + 2 || memcmp(s.p, name, n) != 0 || s.p[n] != '(' ||
+        s.p[s.n - 1] != ')')
+        return false;
+    *inside = (qn_slice){s.p + n + 1, s.n - n - 2};
+    return true;
+}
+
+static bool cut_at_comma(qn_slice s, qn_slice *left, qn_slice *right)
+{
+    const char *comma = s.n == 0 ? NULL : memchr(s.p, ',', s.n);
+    if (comma == NULL) return false;
+    *left = (qn_slice){s.p, (size_t)(comma - s.p)};
+    *right = qn_slice_trim((qn_slice){comma + 1, s.n - left->n - 1});
+    return true;
+}
+
+/* The Retrieval Engine's shapes; longitude first. A shape that is none finds nothing. */
+static bool read_shape(qn_slice s, qn_query_geo *g)
+{
+    qn_slice in, left, right;
+    *g = (qn_query_geo){0};
+    if (shape_named(s, "point", &in)) {
+        g->is_box = true;
+        if (!qn_geo_parse_pair(in, &g->top, &g->left)) return false;
+        g->bottom = g->top = qn_geo_lat(qn_geo_fix_lat(g->top));
+        g->left = g->right = qn_geo_lon(qn_geo_fix_lon(g->left));
+        return true;
+    }
+    if (shape_named(s, "circle", &in))
+        return cut_at_comma(in, &left, &right) &&
+               qn_geo_parse_pair(left, &g->lat, &g->lon) &&
+               qn_slice_to_f64(right, &g->radius_m) && g->radius_m > 0;
+    g->is_box = true;
+    if (!shape_named(s, "rectangle", &in) || !cut_at_comma(in, &left, &right) ||
+        !qn_geo_parse_pair(left, &g->bottom, &g->left) ||
+        !qn_geo_parse_pair(right, &g->top, &g->right))
+        return false;
+    if (g->bottom > g->top) {
+        double swap = g->top;
+        g->top = g->bottom;
+        g->bottom = swap;
+    }
+    return true;
+}
+
+static qn_status shape_leaf(qn_leaf_maker *m, const qn_leaf_target *t, qn_slice value,
+                            uint64_t at, qn_query **out)
+{
+    const qn_field *f = t->fields[0].field;
+    qn_slice s = qn_slice_trim(value), in;
+    if (!f->column) return not_searchable(m, f, at);
+    if (shape_named(s, "polygon", &in) || shape_named(s, "line", &in))
+        return qn_fail_at(m->err, QN_EUNSUPPORTED, at,
+                          "[%.*s]: points, circles and rectangles are supported, not "
+                          "polygons and lines",
+                          QN_SLICE_ARG(f->name));
+    qn_query_geo g;
+    if (!read_shape(s, &g)) return qn_leaf_new(m, QN_QUERY_NONE, NULL, at, out);
+    QN_TRY(qn_leaf_new(m, QN_QUERY_GEO, t, at, out));
+    (*out)->u.geo = g;
+    return QN_OK;
+}
+
 qn_status qn_leaf_value(qn_leaf_maker *m, const qn_leaf_target *t, qn_slice value,
                         uint64_t at, qn_query **out)
 {
@@ -367,9 +438,7 @@ qn_status qn_leaf_value(qn_leaf_maker *m, const qn_leaf_target *t, qn_slice valu
                           "field [%.*s] holds vectors; it is asked with a vector query",
                           QN_SLICE_ARG(f->name));
     case QN_FIELD_GEO:
-        return qn_fail_at(m->err, QN_EFIELDTYPE, at,
-                          "field [%.*s] holds points; geo queries ask it",
-                          QN_SLICE_ARG(f->name));
+        return shape_leaf(m, t, value, at, out);
     default:
         return number_leaf(m, t, value, at, out);
     }

@@ -145,6 +145,18 @@ static void write_dismax(const qn_query *q, qn_buf *out)
     write_float((double)q->u.dismax.tie_breaker, out);
 }
 
+static void write_geo(const qn_query *q, qn_buf *out)
+{
+    const qn_query_geo *g = &q->u.geo;
+    qn_slice name = q->fields[0].field->name;
+    if (g->is_box)
+        qn_buf_printf(out, "%.*s:[%.9g,%.9g TO %.9g,%.9g]", QN_SLICE_ARG(name),
+                      g->bottom, g->left, g->top, g->right);
+    else
+        qn_buf_printf(out, "%.*s:%.9g,%.9g +/- %.9g meters", QN_SLICE_ARG(name), g->lat,
+                      g->lon, g->radius_m);
+}
+
 static void write_query(const qn_query *q, bool nested, qn_buf *out)
 {
     switch (q->kind) {
@@ -168,6 +180,9 @@ static void write_query(const qn_query *q, bool nested, qn_buf *out)
     case QN_QUERY_EXISTS:
         qn_buf_printf(out, "FieldExistsQuery [field=%.*s]",
                       QN_SLICE_ARG(q->fields[0].field->name));
+        break;
+    case QN_QUERY_GEO:
+        write_geo(q, out);
         break;
     case QN_QUERY_VECTOR:
         qn_buf_printf(out, "knn(%.*s, k=%" PRIu32 ")",

@@ -36,7 +36,7 @@ static qn_status walk_sorted(qn_collector *c, qn_iter *it, const qn_segment_view
 static bool is_set(const qn_plan *plan)
 {
     return plan->query->kind == QN_QUERY_ALL || plan->query->kind == QN_QUERY_RANGE ||
-           plan->query->kind == QN_QUERY_EXISTS;
+           plan->query->kind == QN_QUERY_EXISTS || plan->query->kind == QN_QUERY_GEO;
 }
 
 static uint64_t count_set(const qn_segment_view *v, const uint64_t *accept)

@@ -3,8 +3,8 @@
 
 /* ORDER KINDS */
 static const char *const kind_names[] = {
-    "all", "none",   "term",   "phrase", "range",  "set",
-    "ids", "exists", "vector", "bool",   "dismax", "constant",
+    "all",    "none", "term",   "phrase", "range",  "set",      "ids",
+    "exists", "geo",  "vector", "bool",   "dismax", "constant",
 };
 
 const char *qn_query_kind_name(qn_query_kind kind)

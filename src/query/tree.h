@@ -54,6 +54,7 @@ typedef enum qn_query_kind {
     QN_QUERY_SET,      /* any of many values of one field, score = boost */
     QN_QUERY_IDS,      /* documents by primary key, score = boost */
     QN_QUERY_EXISTS,   /* the field has a value, score = boost */
+    QN_QUERY_GEO,      /* a point within a distance or a box, score = boost */
     QN_QUERY_VECTOR,   /* the k nearest vectors of the whole snapshot */
     QN_QUERY_BOOL,     /* see qn_query_bool */
     QN_QUERY_DISMAX,   /* best child + tie_breaker x the others */
@@ -93,6 +94,13 @@ typedef struct qn_query_vector {
     QN_NULLABLE const qn_query *filter; /* applied before the k best are taken */
     qn_slice search_params;             /* HA3's JSON, verbatim; "" */
 } qn_query_vector;
+
+/* Degrees. A box with left > right goes over the date line. */
+typedef struct qn_query_geo {
+    bool is_box;
+    double lat, lon, radius_m;
+    double top, left, bottom, right;
+} qn_query_geo;
 
 typedef struct qn_query_list {
     const qn_query *const *p;
@@ -136,6 +144,7 @@ struct qn_query {
             size_t count;
         } set;
         qn_query_vector vector;
+        qn_query_geo geo;
         qn_query_bool boolean;
         struct {
             qn_query_list children;

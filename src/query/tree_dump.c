@@ -114,6 +114,17 @@ static void dump_vector(const qn_query *q, qn_buf *out)
     }
 }
 
+static void dump_geo(const qn_query *q, qn_buf *out)
+{
+    const qn_query_geo *g = &q->u.geo;
+    if (g->is_box)
+        qn_buf_printf(out, " :top %.9g :left %.9g :bottom %.9g :right %.9g", g->top,
+                      g->left, g->bottom, g->right);
+    else
+        qn_buf_printf(out, " :lat %.9g :lon %.9g :metres %.9g", g->lat, g->lon,
+                      g->radius_m);
+}
+
 static void dump_list(qn_query_list list, qn_buf *out)
 {
     for (size_t i = 0; i < list.n; i++) {
@@ -197,6 +208,10 @@ static void dump_kind(const qn_query *q, qn_buf *out)
         break;
     case QN_QUERY_EXISTS:
         dump_target(q, out);
+        break;
+    case QN_QUERY_GEO:
+        dump_target(q, out);
+        dump_geo(q, out);
         break;
     case QN_QUERY_VECTOR:
         dump_target(q, out);

@@ -28,6 +28,8 @@ int main(void)
         cmocka_unit_test(test_rerank_size),
         cmocka_unit_test(test_eval),
         cmocka_unit_test(test_search_totals),
+        cmocka_unit_test(test_points_and_keys),
+        cmocka_unit_test(test_locations),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_group_of_writers),
         cmocka_unit_test(test_sync_fails),

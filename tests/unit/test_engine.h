@@ -25,6 +25,8 @@ void test_practice_values(void **state);
 void test_rerank_size(void **state);
 void test_eval(void **state);
 void test_search_totals(void **state);
+void test_points_and_keys(void **state);
+void test_locations(void **state);
 void test_threads(void **state);
 void test_group_of_writers(void **state);
 void test_sync_fails(void **state);
