@@ -140,9 +140,11 @@ qn_status qn_ids__write(const ids *t, qn_blockfile_writer *w, qn_error *err)
  */
 
 typedef struct ids_view {
+    const qn_segment *seg;
     uint32_t slot_count;
-    const char *ends, *slots, *bytes; /* `ends` begins with the 0 of document 0 */
+    uint64_t ends, slots, bytes; /* where they begin; `ends` with the 0 of document 0 */
     uint64_t bytes_size;
+    const char *p;
 } ids_view;
 
 static qn_status corrupt(const qn_segment *seg, qn_error *err)
@@ -151,12 +153,22 @@ static qn_status corrupt(const qn_segment *seg, qn_error *err)
                                err);
 }
 
+/* Asks for the bytes that will be looked at, so that only they are checked. */
+static qn_status want(const ids_view *v, uint64_t at, uint64_t n, qn_error *err)
+{
+    qn_slice block;
+    return qn_segment__part(v->seg->file, QN_BLOCK_IDS, 0, at, n, &block, err);
+}
+
 static qn_status view_open(const qn_segment *seg, ids_view *v, qn_error *err)
 {
     qn_slice block;
-    QN_TRY(qn_segment__block(seg->file, QN_BLOCK_IDS, 0, &block, err));
+    QN_TRY(
+        qn_segment__part(seg->file, QN_BLOCK_IDS, 0, 0, SEGMENT_HEADER, &block, err));
     if (block.n < SEGMENT_HEADER) return corrupt(seg, err);
     uint64_t ends_size = ((uint64_t)seg->doc_count + 1) * 4;
+    v->seg = seg;
+    v->p = block.p;
     v->slot_count = qn_load32(block.p + 4);
     v->bytes_size = qn_load64(block.p + 8);
     uint64_t rest = block.n - SEGMENT_HEADER;
@@ -167,19 +179,21 @@ static qn_status view_open(const qn_segment *seg, ids_view *v, qn_error *err)
         rest - ends_size < (uint64_t)v->slot_count * 4 ||
         rest - ends_size - (uint64_t)v->slot_count * 4 != v->bytes_size)
         return corrupt(seg, err);
-    v->ends = block.p + SEGMENT_HEADER;
+    v->ends = SEGMENT_HEADER;
     v->slots = v->ends + ends_size;
-    v->bytes = v->slots + (size_t)v->slot_count * 4;
+    v->bytes = v->slots + (uint64_t)v->slot_count * 4;
     return QN_OK;
 }
 
-static bool view_id(const ids_view *v, uint32_t doc, qn_slice *id)
+static qn_status view_id(const ids_view *v, uint32_t doc, qn_slice *id, qn_error *err)
 {
-    uint32_t begin = qn_load32(v->ends + (size_t)doc * 4);
-    uint32_t limit = qn_load32(v->ends + (size_t)doc * 4 + 4);
-    if (begin > limit || limit > v->bytes_size) return false;
-    *id = (qn_slice){v->bytes + begin, limit - begin};
-    return true;
+    uint64_t at = v->ends + (uint64_t)doc * 4;
+    QN_TRY(want(v, at, 8, err));
+    uint32_t begin = qn_load32(v->p + at), limit = qn_load32(v->p + at + 4);
+    if (begin > limit || limit > v->bytes_size) return corrupt(v->seg, err);
+    QN_TRY(want(v, v->bytes + begin, limit - begin, err));
+    *id = (qn_slice){v->p + v->bytes + begin, limit - begin};
+    return QN_OK;
 }
 
 qn_status qn_segment_id(const qn_segment *seg, uint32_t doc, qn_slice *id,
@@ -189,7 +203,7 @@ qn_status qn_segment_id(const qn_segment *seg, uint32_t doc, qn_slice *id,
     *id = (qn_slice){"", 0};
     if (doc >= seg->doc_count) return qn_fail(err, QN_EINVAL, "no document %u", doc);
     QN_TRY(view_open(seg, &v, err));
-    return view_id(&v, doc, id) ? QN_OK : corrupt(seg, err);
+    return view_id(&v, doc, id, err);
 }
 
 qn_status qn_segment_find(const qn_segment *seg, qn_slice id, uint32_t *doc,
@@ -200,12 +214,14 @@ qn_status qn_segment_find(const qn_segment *seg, qn_slice id, uint32_t *doc,
     QN_TRY(view_open(seg, &v, err));
     uint32_t hash = (uint32_t)qn_ids__hash(seg->id_seed, id);
     for (uint32_t i = 0; i < v.slot_count; i++) {
-        uint32_t at = (hash + i) & (v.slot_count - 1);
-        uint32_t slot = qn_load32(v.slots + (size_t)at * 4);
+        uint32_t place = (hash + i) & (v.slot_count - 1);
+        uint64_t at = v.slots + (uint64_t)place * 4;
+        QN_TRY(want(&v, at, 4, err));
+        uint32_t slot = qn_load32(v.p + at);
         if (slot == 0) return QN_OK;
         qn_slice found;
-        if (slot > seg->doc_count || !view_id(&v, slot - 1, &found))
-            return corrupt(seg, err);
+        if (slot > seg->doc_count) return corrupt(seg, err);
+        QN_TRY(view_id(&v, slot - 1, &found, err));
         if (qn_slice_eq(found, id)) {
             *doc = slot - 1;
             return QN_OK;

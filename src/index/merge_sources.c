@@ -138,7 +138,8 @@ static qn_status walk_input(sources_merge *s, const qn_merge_input *in, qn_error
             return qn_segment__corrupt(file, QN_BLOCK_SOURCES, 0, 0,
                                        "sources out of order", err);
         expected = f.doc_limit;
-        if (!learns && is_worth_keeping(&f) && all_live(in->map, &f) && has_dict(s, &v, &f))
+        if (!learns && is_worth_keeping(&f) && all_live(in->map, &f) &&
+            has_dict(s, &v, &f))
             QN_TRY(copy_frame(s, in->map, &f, err));
         else
             QN_TRY(pack_again(s, in, &v, &f, err));

@@ -28,6 +28,14 @@ qn_status qn_segment__block(const qn_blockfile *f, uint32_t kind, uint32_t id,
     return qn_segment__corrupt(f, kind, id, 0, "a block is missing", err);
 }
 
+qn_status qn_segment__part(const qn_blockfile *f, uint32_t kind, uint32_t id,
+                           uint64_t at, uint64_t n, qn_slice *out, qn_error *err)
+{
+    qn_status st = qn_blockfile_part(f, kind, id, at, n, out, err);
+    if (st != QN_ENOTFOUND) return st;
+    return qn_segment__corrupt(f, kind, id, 0, "a block is missing", err);
+}
+
 bool qn_segment__zero(const char *p, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -187,7 +195,7 @@ qn_status qn_segment_source(const qn_segment *seg, uint32_t doc, qn_buf *scratch
     if (extras != NULL) *extras = *source;
     if (doc >= seg->doc_count) return qn_fail(err, QN_EINVAL, "no document %u", doc);
     qn_slice block;
-    QN_TRY(qn_segment__block(seg->file, QN_BLOCK_SOURCES, 0, &block, err));
+    QN_TRY(qn_sources__front(seg->file, &block, err));
     return qn_sources__read(seg->file, seg->unpacker, block, doc, seg->doc_count,
                             scratch, source, extras, err);
 }
@@ -230,12 +238,13 @@ qn_status qn_segment_postings_open(const qn_segment *seg, const qn_term *term,
     const segment_field *f = find_field(seg, term->field);
     if (f == NULL || !f->pub.has_terms)
         return qn_fail(err, QN_EINVAL, "a term of another segment");
-    QN_TRY(
-        qn_segment__block(seg->file, QN_BLOCK_POSTINGS, term->field, &s.postings, err));
     s.has_freqs = f->pub.has_positions;
+    QN_TRY(qn_segment__part(seg->file, QN_BLOCK_POSTINGS, term->field,
+                            term->postings_at, term->postings_size, &s.postings, err));
     if (s.has_freqs)
-        QN_TRY(qn_segment__block(seg->file, QN_BLOCK_POSITIONS, term->field,
-                                 &s.positions, err));
+        QN_TRY(qn_segment__part(seg->file, QN_BLOCK_POSITIONS, term->field,
+                                term->positions_at, term->positions_size, &s.positions,
+                                err));
     QN_TRY(qn_segment_norms(seg, term->field, &s.norms, err));
     return qn_postings__init(out, &s, term, arena, err);
 }

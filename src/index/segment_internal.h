@@ -35,6 +35,10 @@ qn_status qn_segment__corrupt(const qn_blockfile *f, uint32_t kind, uint32_t id,
 /* A block that must be there: its absence is damage. */
 QN_MUST_CHECK qn_status qn_segment__block(const qn_blockfile *f, uint32_t kind,
                                           uint32_t id, qn_slice *out, qn_error *err);
+/* The same, with only the part of it checked that holds bytes [at, at + n). */
+QN_MUST_CHECK qn_status qn_segment__part(const qn_blockfile *f, uint32_t kind,
+                                         uint32_t id, uint64_t at, uint64_t n,
+                                         qn_slice *out, qn_error *err);
 /* Are all of these reserved bytes zero? */
 bool qn_segment__zero(const char *p, size_t n);
 
@@ -243,6 +247,9 @@ QN_MUST_CHECK qn_status qn_sources__frame(const qn_blockfile *f, const source_vi
 /* Finds document `index` of `count` in an unpacked block. */
 bool qn_sources__find(qn_slice raw, uint32_t index, uint32_t count, qn_slice *source,
                       QN_NULLABLE qn_slice *extras);
+/* The block with what stands in front of its frames checked; read() checks a frame. */
+QN_MUST_CHECK qn_status qn_sources__front(const qn_blockfile *f, qn_slice *block,
+                                          qn_error *err);
 /* One document, from a segment's block. */
 QN_MUST_CHECK qn_status qn_sources__read(const qn_blockfile *f, source_unpacker *u,
                                          qn_slice block, uint32_t doc,

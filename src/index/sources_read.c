@@ -99,6 +99,18 @@ qn_status qn_sources__frame(const qn_blockfile *f, const source_view *v, uint32_
     return corrupt(f, SEGMENT_HEADER + (uint64_t)i * SOURCE_ENTRY, err);
 }
 
+qn_status qn_sources__front(const qn_blockfile *f, qn_slice *block, qn_error *err)
+{
+    QN_TRY(qn_segment__part(f, QN_BLOCK_SOURCES, 0, 0, SEGMENT_HEADER, block, err));
+    if (block->n < SEGMENT_HEADER) return corrupt(f, 0, err);
+    uint64_t entries = ((uint64_t)qn_load32(block->p + 4) + 1) * SOURCE_ENTRY;
+    uint64_t dicts = (uint64_t)qn_load32(block->p + 8) * SOURCE_DICT_ENTRY;
+    uint64_t bytes = qn_load64(block->p + 16);
+    if (bytes > block->n) return corrupt(f, 0, err);
+    return qn_segment__part(f, QN_BLOCK_SOURCES, 0, 0,
+                            SEGMENT_HEADER + entries + dicts + bytes, block, err);
+}
+
 qn_status qn_sources__read(const qn_blockfile *f, source_unpacker *u, qn_slice block,
                            uint32_t doc, uint32_t doc_count, qn_buf *scratch,
                            qn_slice *source, qn_slice *extras, qn_error *err)
@@ -118,6 +130,9 @@ qn_status qn_sources__read(const qn_blockfile *f, source_unpacker *u, qn_slice b
     source_frame e;
     if (!frame_at(&v, low, &e) || doc < e.first_doc || doc >= e.doc_limit)
         return corrupt(f, at, err);
+    qn_slice checked;
+    QN_TRY(qn_segment__part(f, QN_BLOCK_SOURCES, 0, (uint64_t)(e.packed.p - block.p),
+                            e.packed.n, &checked, err));
     if (!qn_unpacker__run(u, &v.dicts, e.packed, e.raw_size, scratch)) {
         if (scratch->failed) return qn_fail(err, QN_ENOMEM, "sources of documents");
         return corrupt(f, at, err);

@@ -5,11 +5,12 @@
  *     header 64 | block, padding | block, padding | ... | directory | footer 64
  *
  * The header has magic and format version; the directory lists (kind, id, offset,
- * size, XXH3-64 of the bytes); the footer locates and checks the directory. All
- * padding is zero and checked. Bytes: docs/formats/blockfile.md.
+ * size, checksum); the footer locates and checks the directory. A block of more than 64
+ * KB has a checksum for each 64 KB of it. All padding is zero and checked. Bytes:
+ * docs/formats/blockfile.md.
  *
- * A reader checks header, footer and directory at open, and a block's checksum the
- * first time the block is asked for, once per mapping; from then on its bytes are
+ * A reader checks header, footer and directory at open, and a block's checksums the
+ * first time the block, or the part of it, is asked for, once per mapping; from then on its bytes are
  * trusted against bit rot, though not against a hostile writer: who interprets a block
  * still checks bounds.
  *
@@ -80,6 +81,11 @@ const char *qn_blockfile_name(const qn_blockfile *f);
  * then an empty slice), QN_ECORRUPT when its checksum is wrong. */
 QN_MUST_CHECK qn_status qn_blockfile_block(const qn_blockfile *f, uint32_t kind,
                                            uint32_t id, qn_slice *out, qn_error *err);
+/* The whole block, of which only the pages (64 KB) that hold bytes [at, at + n) are
+ * checked; the rest of it must not be looked at. Both ends may lie outside. */
+QN_MUST_CHECK qn_status qn_blockfile_part(const qn_blockfile *f, uint32_t kind,
+                                          uint32_t id, uint64_t at, uint64_t n,
+                                          qn_slice *out, qn_error *err);
 bool qn_blockfile_has(const qn_blockfile *f, uint32_t kind, uint32_t id);
 /* Walks the directory: block i of count; checks nothing. */
 size_t qn_blockfile_count(const qn_blockfile *f);

@@ -19,8 +19,17 @@ struct qn_blockfile {
     uint8_t *owned;     /* when the image is ours */
     uint32_t version;
     size_t count;
-    const uint8_t *directory; /* count entries, sorted by (kind, id) */
-    atomic_uchar *checked;    /* per block: its checksum was right */
+    const uint8_t *directory;   /* count entries, sorted by (kind, id) */
+    bool paged;                 /* blocks longer than a page have a checksum for each */
+    atomic_uchar *checked;      /* per block: one of CHECKED_... */
+    size_t *first_page;         /* per block: in `page_checked` */
+    atomic_uchar *page_checked; /* per page of a block that has pages */
+};
+
+enum {
+    CHECKED_NOT,
+    CHECKED_SUMS, /* a block with pages: the checksums of them */
+    CHECKED_WHOLE,
 };
 
 static qn_status corrupt(const qn_blockfile *f, uint64_t at, const char *what,
@@ -59,7 +68,8 @@ static qn_status check_header(qn_blockfile *f, const char magic[8],
                             "%s has format version %" PRIu32
                             ", this program reads up to %" PRIu32,
                             f->name, f->version, version_max);
-    size_t after = QN_BLOCKFILE_AT_VERSION + 4;
+    f->paged = f->p[QN_BLOCKFILE_AT_PAGE] == QN_BLOCKFILE_PAGE_BITS;
+    size_t after = QN_BLOCKFILE_AT_PAGE + f->paged;
     if (!all_zero(f->p + after, QN_BLOCKFILE_AT_SUM - after))
         return corrupt(f, after, "reserved bytes in use in the header", err);
     return QN_OK;
@@ -101,6 +111,37 @@ static int compare_key(const uint8_t *e, uint32_t kind, uint32_t id)
     return (i > id) - (i < id);
 }
 
+/* A block with its directory entry taken apart. */
+typedef struct block {
+    uint64_t offset, size, sum;
+    size_t pages; /* 0: one checksum for all */
+} block;
+
+static block block_at(const qn_blockfile *f, size_t i)
+{
+    const uint8_t *e = entry_at(f, i);
+    block b = {
+        .offset = qn_load64(e + QN_BLOCKFILE_AT_OFFSET),
+        .size = qn_load64(e + QN_BLOCKFILE_AT_SIZE),
+        .sum = qn_load64(e + QN_BLOCKFILE_AT_BLOCK_SUM),
+    };
+    if (f->paged && b.size > QN_BLOCKFILE_PAGE)
+        b.pages = (size_t)((b.size - 1) / QN_BLOCKFILE_PAGE + 1);
+    return b;
+}
+
+/* Where the checksums of its pages stand; without pages, where it ends. */
+static uint64_t sums_at(const block *b)
+{
+    uint64_t end = b->offset + b->size;
+    return b->pages == 0 ? end : qn_align_up(end, QN_BLOCK_ALIGN);
+}
+
+static uint64_t end_of(const block *b)
+{
+    return sums_at(b) + b->pages * 8;
+}
+
 /* Sorted without duplicates, and every block with its padding between the header and
  * the directory. */
 static qn_status check_directory(const qn_blockfile *f, qn_error *err)
@@ -108,10 +149,10 @@ static qn_status check_directory(const qn_blockfile *f, qn_error *err)
     uint64_t begin = (uint64_t)(f->directory - f->p);
     for (size_t i = 0; i < f->count; i++) {
         const uint8_t *e = entry_at(f, i);
-        uint64_t offset = qn_load64(e + QN_BLOCKFILE_AT_OFFSET);
-        uint64_t size = qn_load64(e + QN_BLOCKFILE_AT_SIZE);
-        bool placed = offset % QN_BLOCK_ALIGN == 0 && offset >= QN_BLOCKFILE_HEADER &&
-                      offset <= begin && size <= begin - offset;
+        block b = block_at(f, i);
+        bool placed = b.offset % QN_BLOCK_ALIGN == 0 &&
+                      b.offset >= QN_BLOCKFILE_HEADER && b.offset <= begin &&
+                      b.size <= begin - b.offset && end_of(&b) <= begin;
         bool sorted = i == 0 || compare_key(entry_at(f, i - 1),
                                             qn_load32(e + QN_BLOCKFILE_AT_KIND),
                                             qn_load32(e + QN_BLOCKFILE_AT_ID)) < 0;
@@ -119,6 +160,22 @@ static qn_status check_directory(const qn_blockfile *f, qn_error *err)
             return corrupt(f, (uint64_t)(e - f->p), "wrong entry in the directory",
                            err);
     }
+    return QN_OK;
+}
+
+/* For what has been checked. */
+static qn_status make_room(qn_blockfile *f, qn_error *err)
+{
+    size_t pages = 0;
+    f->checked = qn_new_array(f->alloc, f->count, sizeof *f->checked);
+    f->first_page = qn_new_array(f->alloc, f->count, sizeof *f->first_page);
+    for (size_t i = 0; f->first_page != NULL && i < f->count; i++) {
+        f->first_page[i] = pages;
+        pages += block_at(f, i).pages;
+    }
+    f->page_checked = qn_new_array(f->alloc, pages, sizeof *f->page_checked);
+    if (f->checked == NULL || f->first_page == NULL || f->page_checked == NULL)
+        return qn_fail(err, QN_ENOMEM, "no memory to open %s", f->name);
     return QN_OK;
 }
 
@@ -131,10 +188,7 @@ static qn_status open_image(qn_blockfile *f, const char *name, const char magic[
     QN_TRY(check_header(f, magic, version_max, err));
     QN_TRY(check_footer(f, err));
     QN_TRY(check_directory(f, err));
-    f->checked = qn_new_array(f->alloc, f->count, sizeof *f->checked);
-    if (f->checked == NULL)
-        return qn_fail(err, QN_ENOMEM, "no memory to open %s", name);
-    return QN_OK;
+    return make_room(f, err);
 }
 
 qn_status qn_blockfile_open(qn_alloc *a, const char *path, const char magic[8],
@@ -195,6 +249,8 @@ void qn_blockfile_close(qn_blockfile *f)
     qn_file_unmap(&f->mapping);
     qn_delete_aligned(f->alloc, f->owned);
     qn_delete(f->alloc, f->checked);
+    qn_delete(f->alloc, f->first_page);
+    qn_delete(f->alloc, f->page_checked);
     qn_delete(f->alloc, f->name);
     qn_delete(f->alloc, f);
 }
@@ -232,37 +288,92 @@ static size_t find(const qn_blockfile *f, uint32_t kind, uint32_t id)
     return f->count;
 }
 
-/* Checksum and padding of block i, unless that was done before. Two threads may both do
- * it the first time. */
-static qn_status check_block(const qn_blockfile *f, size_t i, qn_error *err)
+static bool is_done(const atomic_uchar *flag, unsigned least)
 {
-    if (atomic_load_explicit(&f->checked[i], memory_order_relaxed) != 0) return QN_OK;
-    const uint8_t *e = entry_at(f, i);
-    uint64_t offset = qn_load64(e + QN_BLOCKFILE_AT_OFFSET);
-    uint64_t size = qn_load64(e + QN_BLOCKFILE_AT_SIZE);
-    if (XXH3_64bits(f->p + offset, (size_t)size) !=
-        qn_load64(e + QN_BLOCKFILE_AT_BLOCK_SUM))
-        return corrupt(f, offset, "wrong checksum of a block", err);
-    uint64_t end = offset + size;
-    if (!all_zero(f->p + end, (size_t)(qn_align_up(end, QN_BLOCK_ALIGN) - end)))
-        return corrupt(f, end, "padding not zero behind a block", err);
-    atomic_store_explicit(&f->checked[i], 1, memory_order_relaxed);
+    return atomic_load_explicit(flag, memory_order_relaxed) >= least;
+}
+
+static void set_done(atomic_uchar *flag, unsigned char what)
+{
+    atomic_store_explicit(flag, what, memory_order_relaxed);
+}
+
+static qn_status check_zeros(const qn_blockfile *f, uint64_t from, qn_error *err)
+{
+    if (all_zero(f->p + from, (size_t)(qn_align_up(from, QN_BLOCK_ALIGN) - from)))
+        return QN_OK;
+    return corrupt(f, from, "padding not zero behind a block", err);
+}
+
+/* What stands behind a block: padding, the checksums of its pages. */
+static qn_status check_sums(const qn_blockfile *f, size_t i, const block *b,
+                            qn_error *err)
+{
+    if (is_done(&f->checked[i], CHECKED_SUMS)) return QN_OK;
+    QN_TRY(check_zeros(f, b->offset + b->size, err));
+    QN_TRY(check_zeros(f, end_of(b), err));
+    if (XXH3_64bits(f->p + sums_at(b), b->pages * 8) != b->sum)
+        return corrupt(f, sums_at(b), "wrong checksum of the checksums of a block",
+                       err);
+    set_done(&f->checked[i], CHECKED_SUMS);
     return QN_OK;
 }
 
-qn_status qn_blockfile_block(const qn_blockfile *f, uint32_t kind, uint32_t id,
-                             qn_slice *out, qn_error *err)
+static qn_status check_page(const qn_blockfile *f, size_t i, const block *b,
+                            size_t page, qn_error *err)
+{
+    atomic_uchar *flag = &f->page_checked[f->first_page[i] + page];
+    if (is_done(flag, 1)) return QN_OK;
+    uint64_t at = (uint64_t)page * QN_BLOCKFILE_PAGE, n = b->size - at;
+    if (n > QN_BLOCKFILE_PAGE) n = QN_BLOCKFILE_PAGE;
+    if (XXH3_64bits(f->p + b->offset + at, (size_t)n) !=
+        qn_load64(f->p + sums_at(b) + page * 8))
+        return corrupt(f, b->offset + at, "wrong checksum of a page of a block", err);
+    set_done(flag, 1);
+    return QN_OK;
+}
+
+/* Bytes [at, at + n) of block i, as far as they are inside it, unless that was done
+ * before. Two threads may both do it the first time. */
+static qn_status check_bytes(const qn_blockfile *f, size_t i, const block *b,
+                             uint64_t at, uint64_t n, qn_error *err)
+{
+    if (is_done(&f->checked[i], CHECKED_WHOLE)) return QN_OK;
+    if (b->pages == 0) {
+        if (XXH3_64bits(f->p + b->offset, (size_t)b->size) != b->sum)
+            return corrupt(f, b->offset, "wrong checksum of a block", err);
+        QN_TRY(check_zeros(f, end_of(b), err));
+        set_done(&f->checked[i], CHECKED_WHOLE);
+        return QN_OK;
+    }
+    QN_TRY(check_sums(f, i, b, err));
+    if (at >= b->size || n == 0) return QN_OK;
+    if (n > b->size - at) n = b->size - at;
+    for (uint64_t page = at / QN_BLOCKFILE_PAGE;
+         page <= (at + n - 1) / QN_BLOCKFILE_PAGE; page++)
+        QN_TRY(check_page(f, i, b, (size_t)page, err));
+    if (n == b->size) set_done(&f->checked[i], CHECKED_WHOLE);
+    return QN_OK;
+}
+
+qn_status qn_blockfile_part(const qn_blockfile *f, uint32_t kind, uint32_t id,
+                            uint64_t at, uint64_t n, qn_slice *out, qn_error *err)
 {
     *out = (qn_slice){"", 0};
     size_t i = find(f, kind, id);
     if (i == f->count)
         return qn_fail_file(err, QN_ENOTFOUND, f->name, QN_AT_NONE,
                             "%s has no block %" PRIu32 ".%" PRIu32, f->name, kind, id);
-    QN_TRY(check_block(f, i, err));
-    const uint8_t *e = entry_at(f, i);
-    *out = (qn_slice){(const char *)f->p + qn_load64(e + QN_BLOCKFILE_AT_OFFSET),
-                      (size_t)qn_load64(e + QN_BLOCKFILE_AT_SIZE)};
+    block b = block_at(f, i);
+    QN_TRY(check_bytes(f, i, &b, at, n, err));
+    *out = (qn_slice){(const char *)f->p + b.offset, (size_t)b.size};
     return QN_OK;
+}
+
+qn_status qn_blockfile_block(const qn_blockfile *f, uint32_t kind, uint32_t id,
+                             qn_slice *out, qn_error *err)
+{
+    return qn_blockfile_part(f, kind, id, 0, UINT64_MAX, out, err);
 }
 
 bool qn_blockfile_has(const qn_blockfile *f, uint32_t kind, uint32_t id)
@@ -289,8 +400,11 @@ qn_status qn_blockfile_verify(const qn_blockfile *f, qn_error *err)
 {
     for (size_t i = 0; i < f->count; i++) {
         /* On purpose again: the disk may have changed since the first time. */
-        atomic_store_explicit(&f->checked[i], 0, memory_order_relaxed);
-        QN_TRY(check_block(f, i, err));
+        block b = block_at(f, i);
+        set_done(&f->checked[i], CHECKED_NOT);
+        for (size_t page = 0; page < b.pages; page++)
+            set_done(&f->page_checked[f->first_page[i] + page], 0);
+        QN_TRY(check_bytes(f, i, &b, 0, b.size, err));
     }
     return QN_OK;
 }

@@ -25,13 +25,15 @@ typedef struct entry {
 } entry;
 
 struct qn_blockfile_writer {
-    XXH3_state_t hash; /* of the block being written */
+    XXH3_state_t hash; /* of the page being written */
     qn_alloc *alloc;
     char *path; /* NULL: in memory */
     int fd;
     char magic[8];
     uint64_t offset; /* where the next byte goes */
     QN_VEC(entry) entries;
+    QN_VEC(uint64_t) sums; /* of the block's full pages */
+    size_t page;           /* bytes of the page being written */
     bool in_block, finished;
     qn_pace *pace;    /* NULL: none */
     qn_error failure; /* the first one; code QN_OK: none */
@@ -130,6 +132,7 @@ qn_status qn_blockfile_writer_create(qn_alloc *a, const char *path, const char m
     uint8_t header[QN_BLOCKFILE_HEADER] = {0};
     memcpy(header + QN_BLOCKFILE_AT_MAGIC, magic, 8);
     qn_store32(header + QN_BLOCKFILE_AT_VERSION, version);
+    header[QN_BLOCKFILE_AT_PAGE] = QN_BLOCKFILE_PAGE_BITS;
     qn_store64(header + QN_BLOCKFILE_AT_SUM, XXH3_64bits(header, QN_BLOCKFILE_AT_SUM));
     qn_status st = open_target(w, path, err);
     if (st == QN_OK) {
@@ -158,12 +161,34 @@ void qn_blockfile_begin(qn_blockfile_writer *w, uint32_t kind, uint32_t id)
     if (!failed(w) && !qn_vec_push(w->alloc, &w->entries, e))
         (void)qn_fail(&w->failure, QN_ENOMEM, "no memory for the directory");
     (void)XXH3_64bits_reset(&w->hash);
+    w->sums.n = 0;
+    w->page = 0;
+}
+
+static void end_page(qn_blockfile_writer *w)
+{
+    if (!qn_vec_push(w->alloc, &w->sums, XXH3_64bits_digest(&w->hash)))
+        (void)qn_fail(&w->failure, QN_ENOMEM, "no memory for checksums");
+    (void)XXH3_64bits_reset(&w->hash);
+    w->page = 0;
+}
+
+static void sum_bytes(qn_blockfile_writer *w, const void *bytes, size_t n)
+{
+    for (const char *p = bytes; n > 0 && !failed(w);) {
+        size_t room = QN_BLOCKFILE_PAGE - w->page, piece = n < room ? n : room;
+        (void)XXH3_64bits_update(&w->hash, p, piece);
+        w->page += piece;
+        p += piece;
+        n -= piece;
+        if (w->page == QN_BLOCKFILE_PAGE) end_page(w);
+    }
 }
 
 void qn_blockfile_write(qn_blockfile_writer *w, const void *bytes, size_t n)
 {
     qn_assert(w->in_block);
-    if (n > 0 && !failed(w)) (void)XXH3_64bits_update(&w->hash, bytes, n);
+    sum_bytes(w, bytes, n);
     if (w->pace == NULL) {
         put_bytes(w, bytes, n);
         return;
@@ -184,8 +209,15 @@ qn_status qn_blockfile_end(qn_blockfile_writer *w, qn_error *err)
     if (failed(w)) return answer(w, err);
     entry *e = &w->entries.p[w->entries.n - 1];
     e->size = w->offset - e->offset;
-    e->sum = XXH3_64bits_digest(&w->hash);
-    return QN_OK;
+    if (w->page > 0 || w->sums.n == 0) end_page(w);
+    if (failed(w)) return answer(w, err);
+    e->sum = w->sums.p[0];
+    if (w->sums.n == 1) return QN_OK;
+    size_t size = w->sums.n * sizeof *w->sums.p;
+    e->sum = XXH3_64bits(w->sums.p, size);
+    pad(w);
+    put_bytes(w, w->sums.p, size);
+    return answer(w, err);
 }
 
 qn_status qn_blockfile_put(qn_blockfile_writer *w, uint32_t kind, uint32_t id,
@@ -275,6 +307,7 @@ void qn_blockfile_writer_destroy(qn_blockfile_writer *w)
     if (w->fd >= 0) (void)close(w->fd);
     if (created && !w->finished) (void)unlink(w->path);
     qn_vec_deinit(w->alloc, &w->entries);
+    qn_vec_deinit(w->alloc, &w->sums);
     qn_delete(w->alloc, w->path);
     qn_delete_aligned(w->alloc, w->bytes);
     qn_delete_aligned(w->alloc, w);

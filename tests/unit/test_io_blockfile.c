@@ -221,12 +221,131 @@ static void test_write_faults(void **state)
     T_CALL(qn_dir_remove(dir, &err), &err);
 }
 
+/* ---- blocks of several pages ------------------------------------------------------ */
+
+enum { PAGE = 65536 };
+
+static const struct {
+    const char *name;
+    size_t size;
+} long_rows[] = {
+    {"one page", PAGE},
+    {"a byte more", PAGE + 1},
+    {"two pages", 2 * PAGE},
+    {"three pages and a bit", 3 * PAGE + 77},
+};
+
+static uint8_t *long_image(size_t size, size_t *n)
+{
+    qn_error err = {0};
+    qn_blockfile_writer *w = NULL;
+    char *bytes = qn_new_array(qn_alloc_heap(), size, 1);
+    T_OK(bytes != NULL);
+    for (size_t i = 0; i < size; i++) bytes[i] = (char)(i * 7 + (i >> 8));
+    T_CALL(qn_blockfile_writer_create(qn_alloc_heap(), NULL, magic, VERSION, &w, &err),
+           &err);
+    T_CALL(qn_blockfile_put(w, 1, 1, "before", 6, &err), &err);
+    qn_blockfile_begin(w, 1, 2);
+    for (size_t i = 0; i < size; i += 1000)
+        qn_blockfile_write(w, bytes + i, size - i < 1000 ? size - i : 1000);
+    T_CALL(qn_blockfile_end(w, &err), &err);
+    T_CALL(qn_blockfile_put(w, 1, 3, "behind", 6, &err), &err);
+    T_CALL(qn_blockfile_finish(w, false, &err), &err);
+    uint8_t *image = qn_blockfile_writer_take(w, n);
+    qn_blockfile_writer_destroy(w);
+    qn_delete(qn_alloc_heap(), bytes);
+    return image;
+}
+
+static qn_blockfile *open_long(const uint8_t *image, size_t n)
+{
+    qn_error err = {0};
+    qn_blockfile *f = NULL;
+    T_CALL(qn_blockfile_open_memory(qn_alloc_heap(), image, n, false, "m", magic,
+                                    VERSION, &f, &err),
+           &err);
+    return f;
+}
+
+static void flip(uint8_t *image, size_t at)
+{
+    image[at] = (uint8_t)(image[at] ^ 0x10);
+}
+
+/* A part is refused exactly when a page that it touches is damaged. */
+static void check_damage(uint8_t *image, size_t n, size_t begin, size_t size,
+                         size_t where)
+{
+    qn_error err = {0};
+    qn_slice s;
+    size_t page = size > PAGE ? where / PAGE : 0, pages = (size - 1) / PAGE + 1;
+    flip(image, begin + where);
+    qn_blockfile *f = open_long(image, n);
+    for (size_t p = 0; p < pages; p++) {
+        qn_status want = p == page ? QN_ECORRUPT : QN_OK;
+        T_EQ_I(qn_blockfile_part(f, 1, 2, p * PAGE, 1, &s, &err), want);
+        if (want != QN_OK) T_EQ_I(err.at, begin + page * PAGE);
+        if (want == QN_OK) T_EQ_I(s.n, size);
+    }
+    T_EQ_I(qn_blockfile_part(f, 1, 2, 0, size, &s, &err), QN_ECORRUPT);
+    T_EQ_I(qn_blockfile_block(f, 1, 2, &s, &err), QN_ECORRUPT);
+    T_EQ_I(qn_blockfile_verify(f, &err), QN_ECORRUPT);
+    T_CALL(qn_blockfile_block(f, 1, 1, &s, &err), &err);
+    T_CALL(qn_blockfile_block(f, 1, 3, &s, &err), &err);
+    qn_blockfile_close(f);
+    flip(image, begin + where);
+}
+
+/* Checksums of pages, the zeros around them, the block behind, directory, footer. */
+static void check_behind(uint8_t *image, size_t n, size_t from)
+{
+    qn_error err = {0};
+    for (size_t at = from; at < n; at++) {
+        flip(image, at);
+        qn_blockfile *f = NULL;
+        qn_status st = qn_blockfile_open_memory(qn_alloc_heap(), image, n, false, "m",
+                                                magic, VERSION, &f, &err);
+        if (st == QN_OK) st = qn_blockfile_verify(f, &err);
+        T_EQ_I(st, QN_ECORRUPT);
+        qn_blockfile_close(f);
+        flip(image, at);
+    }
+}
+
+static void test_pages(void **state)
+{
+    (void)state;
+    qn_error err = {0};
+    for (size_t r = 0; r < sizeof long_rows / sizeof *long_rows; r++) {
+        T_ROW(long_rows[r].name);
+        size_t n = 0, size = long_rows[r].size;
+        uint8_t *image = long_image(size, &n);
+        qn_blockfile *f = open_long(image, n);
+        uint32_t kind = 0, id = 0;
+        uint64_t begin = 0, found = 0;
+        qn_slice s;
+        qn_blockfile_entry(f, 1, &kind, &id, &begin, &found);
+        T_OK(id == 2 && found == size);
+        T_CALL(qn_blockfile_part(f, 1, 2, size + 5, 9, &s, &err), &err); /* outside */
+        T_CALL(qn_blockfile_part(f, 1, 2, size - 1, UINT64_MAX, &s, &err), &err);
+        T_CALL(qn_blockfile_block(f, 1, 2, &s, &err), &err);
+        T_EQ_I(s.n, size);
+        T_EQ_I(s.p[size - 1], (char)((size - 1) * 7 + ((size - 1) >> 8)));
+        T_CALL(qn_blockfile_verify(f, &err), &err);
+        qn_blockfile_close(f);
+        for (size_t at = 0; at < size; at += 20011)
+            check_damage(image, n, (size_t)begin, size, at);
+        check_damage(image, n, (size_t)begin, size, size - 1);
+        check_behind(image, n, (size_t)begin + size);
+        qn_delete_aligned(qn_alloc_heap(), image);
+    }
+}
+
 int test_io_blockfile(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_every_bit_counts),
-        cmocka_unit_test(test_big_blocks),
+        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_every_bit_counts),
+        cmocka_unit_test(test_big_blocks),   cmocka_unit_test(test_pages),
         cmocka_unit_test(test_write_faults),
     };
     return cmocka_run_group_tests_name("io/blockfile", tests, NULL, NULL);
