@@ -4,7 +4,6 @@
 #include "index/segment_internal.h"
 
 #include <stdlib.h>
-#define XXH_INLINE_ALL /* one hash a token: the call would be half of it */
 #include <xxhash.h>
 
 /* ---- the pool ------------------------------------------------------------------- */
@@ -58,9 +57,48 @@ size_t qn_term_table__bytes(const term_table *t)
            t->pages.capacity * sizeof *t->pages.p + t->slot_count * sizeof *t->slots;
 }
 
-static uint64_t hash_of(uint64_t seed, qn_slice bytes)
+/* A term as the table compares it: two words, zero behind its end, as far as they hold
+ * it. Read once, by one branch on the length, instead of by hash and comparison each. */
+typedef struct term_key {
+    uint64_t low, high;
+    uint64_t hash;
+} term_key;
+
+static inline uint64_t mix(uint64_t a, uint64_t b)
 {
-    return XXH3_64bits_withSeed(bytes.p, bytes.n, seed);
+    __uint128_t product = (__uint128_t)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline term_key key_of(uint64_t seed, qn_slice s)
+{
+    term_key k = {0};
+    const char *p = s.p;
+    size_t n = s.n;
+    if (n > TERM_INLINE) {
+        k.hash = XXH3_64bits_withSeed(p, n, seed);
+        return k;
+    }
+    if (n >= 8) {
+        k.low = qn_load64(p);
+        k.high = n == 8 ? 0 : qn_load64(p + n - 8) >> (8 * (16 - n));
+    } else if (n >= 4) {
+        k.low = qn_load32(p) | (uint64_t)qn_load32(p + n - 4) << (8 * (n - 4));
+    } else if (n > 0) {
+        k.low = (uint64_t)(uint8_t)p[0] | (uint64_t)(uint8_t)p[n / 2] << (8 * (n / 2)) |
+                (uint64_t)(uint8_t)p[n - 1] << (8 * (n - 1));
+    }
+    k.hash = mix(k.low ^ seed, k.high ^ n ^ UINT64_C(0x9E3779B97F4A7C15));
+    k.hash = mix(k.hash ^ seed, UINT64_C(0xD6E8FEB86659FD93));
+    return k;
+}
+
+static inline bool is_term(const pending_term *t, const term_key *k, qn_slice bytes)
+{
+    if (t->size != bytes.n) return false;
+    if (bytes.n > TERM_INLINE) return memcmp(t->bytes.elsewhere, bytes.p, bytes.n) == 0;
+    return ((qn_load64(t->bytes.in_place) ^ k->low) |
+            (qn_load64(t->bytes.in_place + 8) ^ k->high)) == 0;
 }
 
 /* Slots for `more` terms, at most half of them taken. */
@@ -72,7 +110,7 @@ static bool grow_slots(term_table *t, qn_alloc *a, uint64_t seed, size_t more)
     uint64_t *slots = qn_new_array(a, slot_count, sizeof *slots);
     if (slots == NULL) return false;
     for (uint32_t i = 0; i < t->count; i++) {
-        uint64_t hash = hash_of(seed, qn_term_bytes(qn_term_at(t, i)));
+        uint64_t hash = key_of(seed, qn_term_bytes(qn_term_at(t, i))).hash;
         size_t at = hash & (slot_count - 1);
         while (slots[at] != 0) at = (at + 1) & (slot_count - 1);
         slots[at] = (hash >> 32 << 32) | (i + 1);
@@ -121,30 +159,17 @@ static qn_status add_term(term_table *t, byte_pool *names, uint64_t *slot,
     return QN_OK;
 }
 
-/* memcmp() == 0, in place: most terms are a few bytes, less than the call is worth. */
-static inline bool same_bytes(const char *a, const char *b, size_t n)
-{
-    for (; n >= 8; a += 8, b += 8, n -= 8)
-        if (qn_load64(a) != qn_load64(b)) return false;
-    if (n >= 4) {
-        if (qn_load32(a) != qn_load32(b)) return false;
-        a += 4, b += 4, n -= 4;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (a[i] != b[i]) return false;
-    return true;
-}
-
 /* Slots suffice. */
-static inline qn_status intern(term_table *t, byte_pool *names, uint64_t hash,
+static inline qn_status intern(term_table *t, byte_pool *names, const term_key *k,
                                qn_slice bytes, uint32_t *index, qn_error *err)
 {
-    for (size_t i = hash & (t->slot_count - 1);; i = (i + 1) & (t->slot_count - 1)) {
+    size_t mask = t->slot_count - 1;
+    for (size_t i = k->hash & mask;; i = (i + 1) & mask) {
         uint64_t slot = t->slots[i];
-        if (slot == 0) return add_term(t, names, &t->slots[i], hash, bytes, index, err);
-        if (slot >> 32 != hash >> 32) continue;
-        qn_slice found = qn_term_bytes(qn_term_at(t, (uint32_t)slot - 1));
-        if (found.n == bytes.n && same_bytes(found.p, bytes.p, bytes.n)) {
+        if (slot == 0)
+            return add_term(t, names, &t->slots[i], k->hash, bytes, index, err);
+        if (slot >> 32 != k->hash >> 32) continue;
+        if (is_term(qn_term_at(t, (uint32_t)slot - 1), k, bytes)) {
             *index = (uint32_t)slot - 1;
             return QN_OK;
         }
@@ -155,7 +180,8 @@ qn_status qn_term_table__intern(term_table *t, byte_pool *names, uint64_t seed,
                                 qn_slice bytes, uint32_t *index, qn_error *err)
 {
     if (!grow_slots(t, names->alloc, seed, 1)) return no_memory(err);
-    return intern(t, names, hash_of(seed, bytes), bytes, index, err);
+    term_key key = key_of(seed, bytes);
+    return intern(t, names, &key, bytes, index, err);
 }
 
 /* ---- chains --------------------------------------------------------------------- */
@@ -208,6 +234,15 @@ static inline qn_status append(pending_term *t, byte_pool *chunks, const uint8_t
     return QN_OK;
 }
 
+/* A varint; most have one byte or two. */
+static inline size_t put_code(uint8_t *p, uint64_t v)
+{
+    if (v >= 0x4000) return qn_varint_put(p, v);
+    bool two = v >= 0x80;
+    qn_store16(p, (uint16_t)(two ? (v & 0x7F) | 0x80 | v >> 7 << 8 : v));
+    return two ? 2 : 1;
+}
+
 static inline qn_status occur(pending_term *t, byte_pool *chunks, uint32_t doc,
                               uint32_t position, bool positions, qn_error *err)
 {
@@ -216,11 +251,11 @@ static inline qn_status occur(pending_term *t, byte_pool *chunks, uint32_t doc,
     if (again && !positions) return QN_OK;
     size_t n = 0;
     if (again) {
-        n = qn_varint_put(bytes, (uint64_t)(position - t->last_position) << 1);
+        n = put_code(bytes, (uint64_t)(position - t->last_position) << 1);
     } else {
         uint64_t gap = doc - t->last_doc; /* of the first document: itself */
-        n = qn_varint_put(bytes, positions ? gap << 1 | 1 : gap);
-        if (positions) n += qn_varint_put(bytes + n, position);
+        n = put_code(bytes, positions ? gap << 1 | 1 : gap);
+        if (positions) n += put_code(bytes + n, position);
     }
     QN_TRY(append(t, chunks, bytes, (uint32_t)n, err));
     if (!again) t->doc_count++;
@@ -245,23 +280,23 @@ qn_status qn_term_table__add(term_table *t, byte_pool *names, byte_pool *chunks,
                              uint64_t seed, uint32_t doc,
                              const qn_segment_token *tokens, size_t n, qn_error *err)
 {
-    uint64_t hashes[TERM_BATCH];
+    term_key keys[TERM_BATCH];
     pending_term *terms[TERM_BATCH];
     qn_assert(n <= TERM_BATCH);
     if (!grow_slots(t, names->alloc, seed, n)) return no_memory(err);
     size_t mask = t->slot_count - 1;
     for (size_t i = 0; i < n; i++) {
-        hashes[i] = hash_of(seed, tokens[i].term);
-        __builtin_prefetch(&t->slots[hashes[i] & mask]);
+        keys[i] = key_of(seed, tokens[i].term);
+        __builtin_prefetch(&t->slots[keys[i].hash & mask]);
     }
     for (size_t i = 0; i < n; i++) {
-        uint64_t slot = t->slots[hashes[i] & mask];
-        if (slot >> 32 == hashes[i] >> 32 && slot != 0)
+        uint64_t slot = t->slots[keys[i].hash & mask];
+        if (slot >> 32 == keys[i].hash >> 32 && slot != 0)
             __builtin_prefetch(qn_term_at(t, (uint32_t)slot - 1), 1);
     }
     for (size_t i = 0; i < n; i++) {
         uint32_t index = 0;
-        QN_TRY(intern(t, names, hashes[i], tokens[i].term, &index, err));
+        QN_TRY(intern(t, names, &keys[i], tokens[i].term, &index, err));
         terms[i] = qn_term_at(t, index);
         if (terms[i]->level > 0) __builtin_prefetch(pool_at(chunks, terms[i]->at), 1);
     }
