@@ -191,6 +191,8 @@ void qn_server_options_apply(const qn_server_options *o, quern_options *out)
     out->neural_threads = (unsigned)o->neural_threads;
     out->memory_budget_bytes = (uint64_t)o->memory_budget_bytes;
     out->filter_cache_bytes = (uint64_t)o->filter_cache_bytes;
+    out->merge_bytes_per_second = (uint64_t)o->merge_bytes_per_second;
+    out->merge_segment_bytes_max = (uint64_t)o->merge_segment_bytes_max;
     out->default_embedder = or_null(o->default_embedder);
     out->default_reranker = or_null(o->default_reranker);
     out->kernels = or_null(o->kernels);

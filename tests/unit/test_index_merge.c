@@ -5,6 +5,9 @@
 #include "test_index.h"
 #include "vec/flat.h"
 
+static const qn_field t_place = {
+    .id = 5, .type = QN_FIELD_GEO, .column = true, .multi = true};
+
 enum { PARTS_MAX = 12, WORDS = 40, DIMS = 5 };
 
 /* A document is made from its number alone, so that it can be made again. */
@@ -87,6 +90,10 @@ static void add_values(made *m, const plan *p, unsigned number, qn_rng *rng)
     if (!p->sparse || number % 3 != 0)
         T_CALL(qn_segment_builder_i64(m->builder, &t_year,
                                       (int64_t)(qn_rng_next(rng) % 3000) - 1000, &err),
+               &err);
+    for (size_t i = qn_rng_next(rng) % 3; i > 0; i--)
+        T_CALL(qn_segment_builder_geo(m->builder, &t_place, qn_rng_unit(rng) * 180 - 90,
+                                      qn_rng_unit(rng) * 360 - 180, &err),
                &err);
     if (!p->sparse || number % 40 < 20)
         T_CALL(
