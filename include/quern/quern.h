@@ -134,6 +134,16 @@ QUERN_API qn_status quern_table_stats(quern *q, const char *name, char **json,
  * {"files":n,"blocks":n,"damaged":[{file,offset,text}]} */
 QUERN_API qn_status quern_table_check(quern *q, const char *name, char **json,
                                       size_t *json_size, qn_error *err);
+/* A consistent copy of a table in a new folder `dir`: all that was acknowledged before the
+ * call, while writes and searches go on. Segments get a second name where the file system
+ * allows it, else they are copied. QN_EEXISTS when `dir` is there and not empty. `json`
+ * (may be NULL): {"table","directory","files","bytes","linked_bytes"}. */
+QUERN_API qn_status quern_table_backup(quern *q, const char *name, const char *dir,
+                                       char **json, size_t *json_size, qn_error *err);
+/* A new table from such a folder, which stays as it is; every byte is checked first.
+ * QN_ETABLEEXISTS when there is a table of that name; `json` as above. */
+QUERN_API qn_status quern_table_restore(quern *q, const char *dir, const char *name,
+                                        char **json, size_t *json_size, qn_error *err);
 /* Visible to searches from now on: everything acknowledged before the call. */
 QUERN_API qn_status quern_refresh(quern *q, const char *name, qn_error *err);
 /* Memory to segment files, log rolled. */

@@ -176,6 +176,8 @@ int cmd_table_set(cli *c);
 int cmd_table_list(cli *c);
 int cmd_table_show(cli *c);
 int cmd_table_drop(cli *c);
+int cmd_table_backup(cli *c);
+int cmd_table_restore(cli *c);
 int cmd_table_stats(cli *c);
 int cmd_table_check(cli *c);
 int cmd_table_optimize(cli *c);

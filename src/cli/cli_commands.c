@@ -32,6 +32,17 @@ const cli_command cli_commands[] = {
      1, 1, cmd_table_options, cmd_table_stats},
     {"table check", "NAME", "read every byte, check every checksum", NULL, 1, 1,
      cmd_table_options, cmd_table_check},
+    {"table backup", "NAME DIR", "a consistent copy of a table in a new folder",
+     "Also while it is served: with --server, DIR is the name of a folder that the "
+     "server "
+     "makes\n"
+     "in its --backup-dir. Segments get a second name where the file system allows it.",
+     2, 2, cmd_table_options, cmd_table_backup},
+    {"table restore", "DIR NAME", "a new table from such a folder",
+     "Every byte is checked first; no table is written over. With --server, DIR is the "
+     "name of\n"
+     "a folder in the server's --backup-dir.",
+     2, 2, cmd_table_options, cmd_table_restore},
     {"table optimize", "NAME", "merge into one segment, drop deleted documents", NULL,
      1, 1, cmd_table_options, cmd_table_optimize},
     {"ingest", "TABLE FILE...", "add documents from files (- is standard input)",

@@ -198,6 +198,57 @@ int cmd_table_check(cli *c)
     return print_json_of(c, quern_table_check);
 }
 
+/* "table backup NAME DIR" and "table restore DIR NAME": with a server, DIR is the name of
+ * a folder in its backup_dir. */
+static int copy_through_server(cli *c, const char *table, const char *dir,
+                               const char *verb)
+{
+    char path[1024];
+    qn_buf body, reply;
+    qn_buf_init(&body, qn_alloc_heap());
+    qn_buf_init(&reply, qn_alloc_heap());
+    qn_json_writer w;
+    qn_json_writer_init(&w, &body, false);
+    qn_json_begin_object(&w);
+    qn_json_member_str(&w, "name", dir);
+    qn_json_end_object(&w);
+    (void)snprintf(path, sizeof path, "/_quern/tables/%s/%s", table, verb);
+    int code =
+        cli_remote(c, "POST", path, "application/json", qn_buf_slice(&body), &reply);
+    if (code == 0) cli_print_json(stdout, qn_buf_slice(&reply));
+    qn_buf_deinit(&body);
+    qn_buf_deinit(&reply);
+    return code;
+}
+
+typedef qn_status copy_call(quern *q, const char *from, const char *to, char **json,
+                            size_t *size, qn_error *err);
+
+static int copy_here(cli *c, copy_call *call)
+{
+    char *json = NULL;
+    size_t size = 0;
+    if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
+    qn_status st = call(c->q, c->arguments[0], c->arguments[1], &json, &size, &c->err);
+    if (json != NULL) cli_print_json(stdout, (qn_slice){json, size});
+    quern_free(json);
+    return st == QN_OK ? 0 : cli_fail(c, &c->err);
+}
+
+int cmd_table_backup(cli *c)
+{
+    if (cli_server(c) != NULL)
+        return copy_through_server(c, c->arguments[0], c->arguments[1], "backup");
+    return copy_here(c, quern_table_backup);
+}
+
+int cmd_table_restore(cli *c)
+{
+    if (cli_server(c) != NULL)
+        return copy_through_server(c, c->arguments[1], c->arguments[0], "restore");
+    return copy_here(c, quern_table_restore);
+}
+
 int cmd_table_drop(cli *c)
 {
     if (cli_server(c) != NULL)

@@ -129,6 +129,28 @@ qn_status qn_engine_create(quern *q, const char *name, qn_slice schema, qn_error
     return st;
 }
 
+qn_status qn_engine_adopt(quern *q, const char *folder, const char *name, qn_error *err)
+{
+    size_t place = 0;
+    qn_buf path;
+    qn_buf_init(&path, q->alloc);
+    qn_buf_printf(&path, "%s/%s", q->tables_dir, name);
+    (void)pthread_mutex_lock(&q->tables_lock);
+    qn_status st = path.failed ? qn_fail(err, QN_ENOMEM, "table %s", name) : QN_OK;
+    if (st == QN_OK && find_entry(q, name, &place))
+        st = qn_fail(err, QN_ETABLEEXISTS, "index [%s] already exists", name);
+    if (st == QN_OK) st = qn_file_rename(folder, path.p, err);
+    bool renamed = st == QN_OK;
+    if (renamed) st = qn_dir_sync(q->tables_dir, err);
+    if (renamed && st == QN_OK) st = add_entry(q, name, err);
+    qn_error why; /* a folder that is no table keeps no table's name */
+    if (renamed && st != QN_OK && qn_file_rename(path.p, folder, &why) != QN_OK)
+        qn_log(QN_LOG_WARN, "engine", "%s stays behind: %s", path.p, why.text);
+    (void)pthread_mutex_unlock(&q->tables_lock);
+    qn_buf_deinit(&path);
+    return st;
+}
+
 /* Out of the list first; searches that hold it go on, writes are refused. The folder is
  * renamed before it is emptied, so a crash leaves no half table. */
 qn_status quern_table_drop(quern *q, const char *name, qn_error *err)

@@ -52,6 +52,9 @@ QN_MUST_CHECK qn_status qn_engine_table(quern *q, const char *name,
                                         QN_OWNED qn_table **out, qn_error *err);
 QN_MUST_CHECK qn_status qn_engine_create(quern *q, const char *name, qn_slice schema,
                                          qn_error *err);
+/* A folder beside the tables' own that is one becomes the table `name`. */
+QN_MUST_CHECK qn_status qn_engine_adopt(quern *q, const char *folder, const char *name,
+                                        qn_error *err);
 /* The i-th table, to be released, or NULL when it is not open; *end: there are no more. */
 QN_NULLABLE qn_table *qn_engine_open_table_at(quern *q, size_t i, bool *end);
 /* The same by name. */

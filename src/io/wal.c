@@ -530,6 +530,24 @@ qn_status qn_wal_roll(qn_wal *w, uint64_t keep_from, qn_error *err)
     return st;
 }
 
+qn_status qn_wal_extent(qn_wal *w, uint64_t from,
+                        qn_status (*each)(void *ctx, uint64_t file_first, uint64_t size,
+                                          qn_error *err),
+                        void *ctx, qn_error *err)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    qn_status st = QN_OK;
+    for (size_t i = 0; i < w->files.n && st == QN_OK; i++) {
+        bool newest = i + 1 == w->files.n;
+        if (!newest && w->files.p[i + 1].first <= from) continue;
+        bool open = newest && w->fd >= 0;
+        uint64_t size = open ? w->synced - w->file_begin : w->files.p[i].size;
+        st = each(ctx, w->files.p[i].first, size, err);
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+    return st;
+}
+
 uint64_t qn_wal_size_bytes(const qn_wal *w)
 {
     qn_wal *locked = (qn_wal *)(uintptr_t)w;

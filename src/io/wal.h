@@ -77,6 +77,12 @@ QN_MUST_CHECK qn_status qn_wal_sync(qn_wal *w, qn_error *err);
 /* Starts a new file with the next append, and removes files that hold only records
  * below `keep_from`: after a flush. */
 QN_MUST_CHECK qn_status qn_wal_roll(qn_wal *w, uint64_t keep_from, qn_error *err);
+/* The files that hold records from `from` on, oldest first, each with the bytes of it that
+ * are durable: what a copy of the log must hold. They stay until the next roll. */
+QN_MUST_CHECK qn_status qn_wal_extent(qn_wal *w, uint64_t from,
+                                      qn_status (*each)(void *ctx, uint64_t file_first,
+                                                        uint64_t size, qn_error *err),
+                                      void *ctx, qn_error *err);
 uint64_t qn_wal_size_bytes(const qn_wal *w);
 
 #endif

@@ -14,7 +14,7 @@ from harness import ROOT, Folder, Server, run
 
 COMMANDS = [
     "serve", "demo", "table create", "table list", "table show", "table drop", "table stats",
-    "table check", "table optimize", "ingest", "query", "search", "explain", "analyze", "embed",
+    "table check", "table set", "table backup", "table restore", "table optimize", "ingest", "query", "search", "explain", "analyze", "embed",
     "rerank", "model list", "model show", "model import", "model verify", "model rm", "eval",
     "version",
 ]

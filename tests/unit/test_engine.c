@@ -37,6 +37,10 @@ int main(void)
         cmocka_unit_test(test_graves),
         cmocka_unit_test(test_policies),
         cmocka_unit_test(test_async),
+        cmocka_unit_test(test_backup),
+        cmocka_unit_test(test_backup_while_writing),
+        cmocka_unit_test(test_backup_damaged),
+        cmocka_unit_test(test_backup_faults),
     };
     T_ROW("engine");
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,5 +34,9 @@ void test_outcomes(void **state);
 void test_graves(void **state);
 void test_policies(void **state);
 void test_async(void **state);
+void test_backup(void **state);
+void test_backup_while_writing(void **state);
+void test_backup_damaged(void **state);
+void test_backup_faults(void **state);
 
 #endif
