@@ -110,7 +110,7 @@ INLINE void score64(__m512 weight, const float *inverse, const uint32_t *freqs,
     near t;
     for (size_t k = 0; k < 4; k++) t.v[k] = _mm512_loadu_ps(inverse + least + 16 * k);
     for (size_t i = 0; i < n; i += 16) {
-        __mmask16 mask = n - i >= 16 ? 0xFFFF : (__mmask16)((1u << (n - i)) - 1);
+        __mmask16 mask = (__mmask16)(n - i >= 16 ? 0xFFFFu : (1u << (n - i)) - 1);
         __m512i index = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, norms + i));
         __m512i freq = _mm512_maskz_loadu_epi32(mask, freqs + i);
         __m512 by;

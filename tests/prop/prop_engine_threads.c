@@ -362,7 +362,7 @@ static void begin(shared *s, worker *all)
 static void check_end(shared *s, worker *all)
 {
     qn_error err;
-    char id[24];
+    char id[32];
     T_CALL(quern_refresh(s->q, "t", &err), &err);
     for (int k = 0; k < WRITERS; k++)
         for (int doc = 0; doc < OWN_DOCS; doc++) {
