@@ -54,9 +54,7 @@ qn_status qn_table__write_segment(qn_table *t, uint64_t id, qn_blocks_fn *put,
     qn_buf path;
     qn_blockfile *file = NULL;
     *out = NULL;
-    (void)pthread_mutex_lock(&t->write);
-    qn_table_schema *schema = qn_table_schema_acquire(t->schema);
-    (void)pthread_mutex_unlock(&t->write);
+    qn_table_schema *schema = qn_table_schema_now(t);
     qn_buf_init(&path, t->engine->alloc);
     if (id != 0) qn_manifest_segment_path(&path, t->dir, id);
     qn_status st = path.failed ? qn_fail(err, QN_ENOMEM, "segment") : QN_OK;

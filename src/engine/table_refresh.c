@@ -5,6 +5,8 @@
 #include "engine/merge_policy.h"
 #include "engine/table_seal.h"
 
+enum { CATCH_UP_ROUNDS = 2 };
+
 /* ---- memory becomes a segment -----------------------------------------------------------
  */
 
@@ -180,11 +182,49 @@ static qn_status make_snapshot(qn_table *t, qn_table_snapshot **out, qn_error *e
 /* ---- refresh ------------------------------------------------------------------------------
  */
 
+/* Under `seal` and `write`: what came since the freeze becomes an image while writers
+ * wait. */
+static qn_status seal_rest(qn_table *t, qn_error *err)
+{
+    QN_TRY(qn_table__freeze(t, err));
+    qn_memory *m = t->frozen;
+    qn_live_segment *live = NULL;
+    if (m == NULL) return QN_OK;
+    if (!qn_vec_grow(t->engine->alloc, &t->segments))
+        return qn_fail(err, QN_ENOMEM, "table %s", t->name);
+    if (qn_segment_builder_doc_count(m->builder) > m->deleted.count)
+        QN_TRY(qn_table__write_segment(t, 0, put_memory, m, NULL, &live, err));
+    adopt(t, live);
+    return QN_OK;
+}
+
+static bool is_behind(const qn_table *t)
+{
+    return t->memory != NULL && t->memory->hides;
+}
+
+/* A document that came since the freeze may have taken the place of one in a segment: a
+ * snapshot of the segments alone would have neither. Few came while the last image was
+ * written, fewer while theirs is; the rest is waited for. Returns with `write` held. */
+static qn_status catch_up(qn_table *t, qn_error *err)
+{
+    (void)pthread_mutex_lock(&t->write);
+    for (int round = 0; round < CATCH_UP_ROUNDS && is_behind(t); round++) {
+        qn_status st = qn_table__freeze(t, err);
+        (void)pthread_mutex_unlock(&t->write);
+        if (st == QN_OK) st = qn_table__seal(t, false, err);
+        (void)pthread_mutex_lock(&t->write);
+        if (st != QN_OK) return st;
+    }
+    return is_behind(t) ? seal_rest(t, err) : QN_OK;
+}
+
+/* Under `seal`. */
 static qn_status publish(qn_table *t, qn_error *err)
 {
     qn_table_snapshot *fresh = NULL;
-    (void)pthread_mutex_lock(&t->write);
-    qn_status st = make_snapshot(t, &fresh, err);
+    qn_status st = catch_up(t, err);
+    if (st == QN_OK) st = make_snapshot(t, &fresh, err);
     if (st == QN_OK) {
         (void)pthread_mutex_lock(&t->current_lock);
         qn_table_snapshot *old = t->current;

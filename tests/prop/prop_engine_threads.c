@@ -25,7 +25,7 @@ enum {
     READERS = 2,
     OWN_DOCS = 24,   /* of each writer */
     FIXED_DOCS = 15, /* replaced again and again by writer 0 */
-    ROUNDS = 60,
+    ROUNDS = 200,
     BATCH = 6,
     SOURCE = 160,
 };
