@@ -171,6 +171,8 @@ void qn_postings_peek(const qn_postings *p, uint32_t target, uint32_t *last,
  * that is fastest. */
 void qn_postings_block_ahead(qn_postings *p, uint32_t target, qn_postings_range *out);
 void qn_postings_super_ahead(qn_postings *p, uint32_t target, qn_postings_range *out);
+/* Of the whole list. */
+void qn_postings_list_range(const qn_postings *p, qn_postings_range *out);
 /* No score in the range is greater (0 for an empty one). */
 float qn_postings_range_score(const qn_postings_range *r, const qn_bm25_term *t);
 /* No score of the list's documents in [base, limit) is greater; 0 when there is none for

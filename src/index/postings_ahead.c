@@ -128,6 +128,13 @@ void qn_postings_peek(const qn_postings *p, uint32_t target, uint32_t *last,
     if (r.n > 0) *bound = (qn_postings_bound){r.pairs[0].freq, r.pairs[r.n - 1].norm};
 }
 
+void qn_postings_list_range(const qn_postings *p, qn_postings_range *out)
+{
+    if (short_range(p, 0, out)) return;
+    out->last = block_last(p, p->block_count - 1);
+    read_pairs(p->pairs, QN_POSTINGS_PAIRS, out);
+}
+
 float qn_postings_range_score(const qn_postings_range *r, const qn_bm25_term *t)
 {
     float best = 0;

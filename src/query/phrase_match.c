@@ -49,17 +49,27 @@ static size_t still_begins(qn_phrase *p, size_t n, uint32_t offset,
     return kept;
 }
 
-qn_status qn_phrase_freq(qn_phrase *p, uint32_t *freq, qn_error *err)
+static qn_status reach(qn_phrase *p, uint32_t doc, qn_error *err)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        QN_TRY(qn_postings_seek(p->places[i].p, doc, err));
+        QN_TRY(qn_postings_freq(p->places[i].p, &p->places[i].freq, err));
+    }
+    return QN_OK;
+}
+
+qn_status qn_phrase_freq(qn_phrase *p, uint32_t doc, uint32_t *freq, qn_error *err)
 {
     const uint32_t *positions;
     size_t count, n;
     *freq = 0;
+    QN_TRY(reach(p, doc, err));
     order_places(p);
-    QN_TRY(qn_postings_positions(&p->places[0].word->p, &positions, &count, err));
+    QN_TRY(qn_postings_positions(p->places[0].p, &positions, &count, err));
     QN_TRY(need_room(p, count, err));
     n = first_begins(p, positions, count);
     for (size_t i = 1; i < p->n && n > 0; i++) {
-        QN_TRY(qn_postings_positions(&p->places[i].word->p, &positions, &count, err));
+        QN_TRY(qn_postings_positions(p->places[i].p, &positions, &count, err));
         n = still_begins(p, n, p->places[i].offset, positions, count);
     }
     *freq = (uint32_t)n;

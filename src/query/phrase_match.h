@@ -14,8 +14,8 @@
 
 typedef struct qn_phrase_place {
     uint32_t offset; /* from the phrase's first word */
-    uint32_t freq;   /* of the word in the document; the caller's to find */
-    qn_word *word;
+    uint32_t freq;   /* of the word in the document at hand */
+    qn_postings *p;
 } qn_phrase_place;
 
 typedef struct qn_phrase {
@@ -28,7 +28,8 @@ typedef struct qn_phrase {
     size_t capacity;
 } qn_phrase;
 
-/* All words stand on the same document. */
-QN_MUST_CHECK qn_status qn_phrase_freq(qn_phrase *p, uint32_t *freq, qn_error *err);
+/* In `doc`, which all words have; documents ascend. */
+QN_MUST_CHECK qn_status qn_phrase_freq(qn_phrase *p, uint32_t doc, uint32_t *freq,
+                                       qn_error *err);
 
 #endif

@@ -6,8 +6,9 @@
  * the others over the same documents, does not reach the floor is passed over without
  * being decoded. The documents of a block are then looked up in the other lists, the
  * rarest first; a document that cannot pass the floor any more is dropped as soon as
- * that is known. Of a phrase, positions are read only where its words' least frequency
- * would be enough. A filter with fewer documents than the rarest list leads instead. */
+ * that is known. Positions are read last, by cursors of their own, and of a phrase only
+ * where its words' least frequency would be enough. A filter with fewer documents than
+ * the rarest list leads instead. */
 #include "query/phrase_match.h"
 #include "query/run.h"
 
@@ -17,14 +18,14 @@ enum { LISTS_MAX = 64, BLOCK = QN_POSTINGS_BLOCK };
 
 typedef struct all_list {
     qn_word *word;
-    bool scored;             /* by itself; words of phrases are not */
-    double bound_all, bound; /* of the list; over the documents at hand */
+    bool scored;  /* by itself; words of phrases are not */
+    double bound; /* over the documents at hand */
 } all_list;
 
 typedef struct all_phrase {
     qn_bm25_term bm25;
-    qn_phrase match;
-    double bound;
+    qn_phrase match; /* with cursors of its own */
+    qn_word **words; /* those that are looked up, for bounds */
 } all_phrase;
 
 typedef struct all_run {
@@ -43,6 +44,7 @@ typedef struct all_run {
     double left[LISTS_MAX + 1]; /* left[i]: bounds of lists [i, ..), phrases, may */
     uint32_t docs[BLOCK];       /* candidates */
     double sums[BLOCK];
+    uint32_t least[BLOCK]; /* of one phrase: its words' least frequency */
     size_t n;
     float scores[BLOCK];
 } all_run;
@@ -67,8 +69,7 @@ static qn_status add_list(all_run *a, const qn_plan *plan, size_t which, bool sc
     size_t k = a->list_count++;
     for (; k > 0 && a->lists[k - 1].word->p.doc_count > w->p.doc_count; k--)
         a->lists[k] = a->lists[k - 1];
-    a->lists[k] = (all_list){
-        .word = w, .scored = scored, .bound_all = scored ? qn_word_bound_all(w) : 0};
+    a->lists[k] = (all_list){.word = w, .scored = scored};
     return QN_OK;
 }
 
@@ -81,13 +82,20 @@ static qn_status add_phrase(all_run *a, const qn_plan *plan)
     ph->match.arena = m->scratch;
     ph->match.places =
         qn_arena_array(m->scratch, q->term_count, sizeof *ph->match.places);
-    if (ph->match.places == NULL) return no_memory(a);
-    for (size_t i = 0; i < q->term_count && !a->none; i++) {
-        qn_word *w;
-        QN_TRY(add_list(a, plan, i, false, &w));
-        if (w == NULL) break;
-        ph->match.places[ph->match.n++] = (qn_phrase_place){q->terms[i].position, 0, w};
+    ph->words = qn_arena_array(m->scratch, q->term_count, sizeof(qn_word *));
+    if (ph->match.places == NULL || ph->words == NULL) return no_memory(a);
+    for (size_t i = 0; i < q->term_count; i++) {
+        qn_phrase_place *place = &ph->match.places[i];
+        place->offset = q->terms[i].position;
+        QN_TRY(add_list(a, plan, i, false, &ph->words[i]));
+        if (a->none) return QN_OK;
+        place->p = qn_arena_new(m->scratch, sizeof *place->p);
+        if (place->p == NULL) return no_memory(a);
+        QN_TRY(qn_segment_postings_open(
+            m->view->segment, qn_plan_term(plan, 0, i, m->segment), QN_POSTINGS_LAZY,
+            m->scratch, place->p, m->err));
     }
+    ph->match.n = q->term_count;
     return QN_OK;
 }
 
@@ -111,8 +119,7 @@ static qn_status add_may(all_run *a, qn_plan_list should)
             qn_word *w;
             QN_TRY(qn_word_open(a->r->m, should.p[i], f, 0, &w));
             if (w == NULL) continue;
-            double bound = qn_word_bound_all(w);
-            if (bound > best) best = bound;
+            if (w->bound_all > best) best = w->bound_all;
             a->may_fields[a->may_count] = i;
             a->may[a->may_count++] = w;
         }
@@ -140,7 +147,7 @@ static double phrase_bound(const all_phrase *ph, uint32_t base, uint32_t limit)
 {
     qn_postings_bound least = {UINT32_MAX, 0};
     for (size_t i = 0; i < ph->match.n; i++) {
-        qn_postings_bound b = qn_word_bound_pair(ph->match.places[i].word, base, limit);
+        qn_postings_bound b = qn_word_bound_pair(ph->words[i], base, limit);
         if (b.freq < least.freq) least.freq = b.freq;
         if (b.norm > least.norm) least.norm = b.norm;
     }
@@ -152,15 +159,13 @@ static double phrase_bound(const all_phrase *ph, uint32_t base, uint32_t limit)
 static void find_bounds(all_run *a, uint32_t base, uint32_t limit)
 {
     double sum = a->may_bound;
-    for (size_t i = 0; i < a->phrase_count; i++) {
-        a->phrases[i].bound = phrase_bound(&a->phrases[i], base, limit);
-        sum += a->phrases[i].bound;
-    }
+    for (size_t i = 0; i < a->phrase_count; i++)
+        sum += phrase_bound(&a->phrases[i], base, limit);
     a->left[a->list_count] = sum;
     for (size_t i = a->list_count; i > 0; i--) {
         all_list *l = &a->lists[i - 1];
         if (l->scored) {
-            l->bound = qn_word_bound(l->word, base, limit, l->bound_all);
+            l->bound = qn_word_bound(l->word, base, limit, l->word->bound_all);
             sum += l->bound;
         }
         a->left[i - 1] = sum;
@@ -194,7 +199,7 @@ static qn_status add_optional(all_run *a, uint32_t doc, float *score, bool *any)
 static qn_status hand_over(all_run *a, uint32_t doc, double sum)
 {
     float score = (float)sum;
-    if (a->may_count > 0) {
+    if (a->may_count > 0 || a->may_one) {
         bool any = false;
         QN_TRY(add_optional(a, doc, &score, &any));
         if (a->may_one && !any) return QN_OK;
@@ -206,7 +211,47 @@ static qn_status hand_over(all_run *a, uint32_t doc, double sum)
     return qn_collector_add(a->r->c, doc, score);
 }
 
-/* ---- words only: a block at a time --------------------------------------------------------- */
+/* ---- phrases ------------------------------------------------------------------------------- */
+
+/* All words stand on `doc`, which has `norm`: adds the phrases' scores unless one of them
+ * does not stand there. */
+static qn_status add_phrases(all_run *a, uint32_t doc, uint8_t norm, double *sum,
+                             bool *stands)
+{
+    qn_error *err = a->r->m->err;
+    *stands = true;
+    for (size_t i = 0; i < a->phrase_count && *stands; i++) {
+        all_phrase *ph = &a->phrases[i];
+        uint32_t freq;
+        QN_TRY(qn_phrase_freq(&ph->match, doc, &freq, err));
+        *stands = freq > 0;
+        *sum += (double)qn_bm25_score(&ph->bm25, (float)freq, norm);
+    }
+    return QN_OK;
+}
+
+static qn_status take_phrases(all_run *a)
+{
+    const qn_word *any = a->phrases[0].words[0];
+    for (size_t i = 0; i < a->n; i++) {
+        uint32_t doc = a->docs[i];
+        uint8_t norm = qn_postings_norm_of(&any->p, doc);
+        if (a->phrase_count == 1) {
+            double most =
+                a->sums[i] + a->may_bound +
+                (double)qn_bm25_score(&a->phrases[0].bm25, (float)a->least[i], norm);
+            if (qn_run_hopeless(a->r, most)) continue;
+        }
+        bool stands;
+        double sum = a->sums[i];
+        QN_TRY(add_phrases(a, doc, norm, &sum, &stands));
+        if (stands) QN_TRY(hand_over(a, doc, sum));
+    }
+    a->n = 0;
+    return QN_OK;
+}
+
+/* ---- candidates ------------------------------------------------------------------------------ */
 
 static void drop_hopeless(all_run *a, double left)
 {
@@ -214,16 +259,22 @@ static void drop_hopeless(all_run *a, double left)
     for (size_t i = 0; i < a->n; i++) {
         a->docs[kept] = a->docs[i];
         a->sums[kept] = a->sums[i];
+        a->least[kept] = a->least[i];
         kept += !qn_run_hopeless(a->r, a->sums[i] + left);
     }
     a->n = kept;
 }
 
-/* Keeps the candidates that list `i` has, and adds its scores. */
+/* Keeps the candidates that list `i` has. */
 static qn_status look_up(all_run *a, size_t i)
 {
-    qn_word_batch batch = {a->docs, a->sums, NULL, a->n};
-    QN_TRY(qn_word_look_up(a->lists[i].word, &batch, true, a->left[i + 1], a->r->floor,
+    const all_list *l = &a->lists[i];
+    bool one_phrase = a->phrase_count == 1;
+    qn_word_batch batch = {a->docs, a->sums, one_phrase ? a->least : NULL, a->n};
+    qn_word_how how = l->scored                     ? QN_WORD_MUST
+                      : a->r->pruning && one_phrase ? QN_WORD_LEAST
+                                                    : QN_WORD_HAS;
+    QN_TRY(qn_word_look_up(l->word, &batch, how, a->left[i + 1], a->r->floor,
                            a->r->m->err));
     a->n = batch.n;
     return QN_OK;
@@ -239,6 +290,7 @@ static qn_status drop_unaccepted(all_run *a)
     for (size_t i = 0; i < a->n; i++) {
         a->docs[kept] = a->docs[i];
         a->sums[kept] = a->sums[i];
+        a->least[kept] = a->least[i];
         kept += keep[i];
     }
     a->n = kept;
@@ -246,109 +298,57 @@ static qn_status drop_unaccepted(all_run *a)
 }
 
 /* The candidates through lists [from, ..). */
-static qn_status match_words(all_run *a, size_t from)
+static qn_status match_lists(all_run *a, size_t from)
 {
     for (size_t i = from; i < a->list_count && a->n > 0; i++) QN_TRY(look_up(a, i));
     QN_TRY(drop_unaccepted(a));
+    if (a->phrase_count > 0) return take_phrases(a);
     for (size_t i = 0; i < a->n; i++) QN_TRY(hand_over(a, a->docs[i], a->sums[i]));
     a->n = 0;
     return QN_OK;
 }
 
-/* ---- with phrases: a document at a time ------------------------------------------------------ */
-
-/* All words stand on one document: its score, or that it is of no use. */
-static qn_status score_phrases(all_run *a, double *sum, bool *useful)
-{
-    double total = *sum;
-    uint8_t norms[LISTS_MAX];
-    for (size_t i = 0; i < a->phrase_count; i++) {
-        const all_phrase *ph = &a->phrases[i];
-        uint32_t freq = UINT32_MAX;
-        for (size_t k = 0; k < ph->match.n; k++) {
-            qn_phrase_place *place = &ph->match.places[k];
-            QN_TRY(qn_postings_freq(&place->word->p, &place->freq, a->r->m->err));
-            if (place->freq < freq) freq = place->freq;
-        }
-        norms[i] = qn_postings_norm(&ph->match.places[0].word->p);
-        total += (double)qn_bm25_score(&ph->bm25, (float)freq, norms[i]);
-    }
-    *useful = !qn_run_hopeless(a->r, total + a->may_bound);
-    for (size_t i = 0; i < a->phrase_count && *useful; i++) {
-        all_phrase *ph = &a->phrases[i];
-        uint32_t freq;
-        QN_TRY(qn_phrase_freq(&ph->match, &freq, a->r->m->err));
-        *useful = freq > 0;
-        *sum += (double)qn_bm25_score(&ph->bm25, (float)freq, norms[i]);
-    }
-    return QN_OK;
-}
-
-/* `doc` in lists [from, ..): else *next is the first document that may still be. */
-static qn_status stands(all_run *a, size_t from, uint32_t doc, bool *yes,
-                        uint32_t *next)
-{
-    *yes = false;
-    for (size_t i = from; i < a->list_count; i++) {
-        qn_word *w = a->lists[i].word;
-        QN_TRY(qn_word_seek(w, doc, a->r->m->err));
-        if (w->p.doc == doc) continue;
-        *next = w->p.doc;
-        return QN_OK;
-    }
-    *yes = true;
-    return QN_OK;
-}
-
-static qn_status take_phrases(all_run *a, uint32_t doc)
-{
-    bool useful = true;
-    double sum = 0;
-    if (!qn_accept_all(&a->r->accept))
-        QN_TRY(qn_accept_test(&a->r->accept, &doc, 1, false, &useful, a->r->m->err));
-    if (!useful) return QN_OK;
-    for (size_t i = 0; i < a->list_count; i++) {
-        float score = 0;
-        if (a->lists[i].scored)
-            QN_TRY(qn_word_score(a->lists[i].word, &score, a->r->m->err));
-        sum += (double)score;
-    }
-    QN_TRY(score_phrases(a, &sum, &useful));
-    return useful ? hand_over(a, doc, sum) : QN_OK;
-}
-
-/* The lead's documents in [base, limit); leaves it on the last one it looked at. */
-static qn_status walk_phrases(all_run *a, uint32_t base, uint32_t limit)
-{
-    qn_word *lead = a->lists[0].word;
-    QN_TRY(qn_word_seek(lead, base, a->r->m->err));
-    while (lead->p.doc < limit) {
-        uint32_t doc = lead->p.doc, next = doc + 1;
-        bool yes;
-        QN_TRY(stands(a, 1, doc, &yes, &next));
-        if (yes) QN_TRY(take_phrases(a, doc));
-        if (next >= limit) break;
-        QN_TRY(qn_word_seek(lead, next, a->r->m->err));
-    }
-    return QN_OK;
-}
-
 /* ---- the segment ------------------------------------------------------------------------------- */
 
-static qn_status walk_words(all_run *a, uint32_t base, uint32_t limit)
+/* The lead's next documents below `limit` become the candidates. */
+static qn_status take_lead(all_run *a, uint32_t limit, size_t *taken)
+{
+    const all_list *l = &a->lists[0];
+    const uint32_t *docs, *freqs;
+    qn_error *err = a->r->m->err;
+    size_t n;
+    if (l->scored) {
+        QN_TRY(qn_word_run(l->word, limit, &docs, a->scores, &n, err));
+        for (size_t i = 0; i < n; i++) a->sums[i] = (double)a->scores[i];
+    } else {
+        qn_postings_rest_docs(&l->word->p, &docs, &n);
+        n = qn_word_below(docs, n, limit);
+        memset(a->sums, 0, n * sizeof *a->sums);
+        if (a->r->pruning && a->phrase_count == 1) {
+            QN_TRY(qn_postings_freqs(&l->word->p, &freqs, err));
+            memcpy(a->least, freqs, n * sizeof *freqs);
+        }
+    }
+    if (l->scored || !a->r->pruning)
+        for (size_t i = 0; i < n; i++) a->least[i] = UINT32_MAX;
+    memcpy(a->docs, docs, n * sizeof *docs);
+    a->n = *taken = n;
+    if (a->r->pruning && l->scored) drop_hopeless(a, a->left[1]);
+    return QN_OK;
+}
+
+static qn_status walk_lead(all_run *a, uint32_t base, uint32_t limit)
 {
     qn_word *lead = a->lists[0].word;
     QN_TRY(qn_word_seek(lead, base, a->r->m->err));
     while (lead->p.doc < limit) {
-        const uint32_t *docs;
         size_t n;
-        QN_TRY(qn_word_run(lead, limit, &docs, a->scores, &n, a->r->m->err));
+        QN_TRY(take_lead(a, limit, &n));
+        const uint32_t *docs;
+        size_t rest;
+        qn_postings_rest_docs(&lead->p, &docs, &rest);
         bool last = docs[n - 1] + 1 == limit;
-        memcpy(a->docs, docs, n * sizeof *docs);
-        for (size_t i = 0; i < n; i++) a->sums[i] = (double)a->scores[i];
-        a->n = n;
-        if (a->r->pruning) drop_hopeless(a, a->left[1]);
-        QN_TRY(match_words(a, 1));
+        QN_TRY(match_lists(a, 1));
         if (last) break;
         QN_TRY(qn_word_pass(lead, n, a->r->m->err));
     }
@@ -371,6 +371,10 @@ static qn_status walk(all_run *a)
     for (uint32_t base = 0; !*a->r->timed_out;) {
         QN_TRY(qn_run_look(a->r));
         base = next_base(a, base);
+        if (a->r->accept.lead != NULL && base < count) {
+            QN_TRY(qn_iter_reach(a->r->accept.lead, base, a->r->m->err));
+            base = a->r->accept.lead->doc;
+        }
         if (base >= count) break;
         qn_word_look(lead, base);
         uint32_t limit = lead->block_last < count ? lead->block_last + 1 : count;
@@ -381,8 +385,7 @@ static qn_status walk(all_run *a)
                 continue;
             }
         }
-        QN_TRY(a->phrase_count > 0 ? walk_phrases(a, base, limit)
-                                   : walk_words(a, base, limit));
+        QN_TRY(walk_lead(a, base, limit));
         base = limit;
     }
     return QN_OK;
@@ -391,25 +394,17 @@ static qn_status walk(all_run *a)
 /* A filter with fewer documents than any list. */
 static qn_status walk_filter(all_run *a, qn_iter *lead)
 {
-    qn_error *err = a->r->m->err;
     find_bounds(a, 0, a->r->m->view->doc_count);
     while (lead->doc != QN_DOC_END && !*a->r->timed_out) {
         QN_TRY(qn_run_look(a->r));
         if (qn_run_hopeless(a->r, a->left[0])) break;
-        if (a->phrase_count > 0) {
-            uint32_t doc = lead->doc, next = doc + 1;
-            bool yes;
-            QN_TRY(stands(a, 0, doc, &yes, &next));
-            if (yes) QN_TRY(take_phrases(a, doc));
-            QN_TRY(qn_iter_reach(lead, next, err));
-            continue;
-        }
         while (a->n < BLOCK && lead->doc != QN_DOC_END) {
             a->docs[a->n] = lead->doc;
+            a->least[a->n] = UINT32_MAX;
             a->sums[a->n++] = 0;
-            QN_TRY(lead->kind->next(lead, err));
+            QN_TRY(lead->kind->next(lead, a->r->m->err));
         }
-        QN_TRY(match_words(a, 0));
+        QN_TRY(match_lists(a, 0));
     }
     return QN_OK;
 }

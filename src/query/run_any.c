@@ -62,7 +62,7 @@ typedef struct any_run {
     bool outer_pruning;
     uint32_t docs[BATCH]; /* the candidates */
     bool only_hits;       /* candidates come from a filter: a word must match */
-    bool hits[BATCH];     /* does one? */
+    uint32_t hits[BATCH]; /* does one? */
     size_t n;
     float *best;    /* several fields: a window of their greatest scores */
     uint64_t *seen; /* and where they are */
@@ -296,7 +296,7 @@ static size_t essential_count(const any_run *a, any_clause **one, any_part **of)
 
 /* ---- candidates -------------------------------------------------------------------- */
 
-static qn_status add_to(const any_clause *c, uint32_t doc, double *sum, bool *hit,
+static qn_status add_to(const any_clause *c, uint32_t doc, double *sum, uint32_t *hit,
                         qn_error *err)
 {
     float best = 0;
@@ -307,7 +307,7 @@ static qn_status add_to(const any_clause *c, uint32_t doc, double *sum, bool *hi
         float score;
         QN_TRY(qn_word_score(w, &score, err));
         if (score > best) best = score;
-        *hit = true;
+        *hit = 1;
     }
     *sum += (double)best;
     return QN_OK;
@@ -320,7 +320,7 @@ static qn_status look_up(any_run *a, any_part *part, size_t clause)
     double rest = part->reach[clause];
     qn_word_batch batch = {a->docs, part->sums, a->only_hits ? a->hits : NULL, a->n};
     if (c->n == 1) {
-        QN_TRY(qn_word_look_up(c->words[0], &batch, false, rest, a->r->floor,
+        QN_TRY(qn_word_look_up(c->words[0], &batch, QN_WORD_MAY, rest, a->r->floor,
                                a->r->m->err));
         a->n = batch.n;
         return QN_OK;
@@ -387,7 +387,7 @@ static qn_status finish_batch(any_run *a, bool bits_said)
     for (size_t i = 0; i < a->n; i++) {
         float score = (float)a->parts[0].sums[i];
         if (a->part_count > 1) QN_TRY(complete_parts(a, i, &score));
-        if (a->only_hits && !a->hits[i]) continue;
+        if (a->only_hits && a->hits[i] == 0) continue;
         if (score <= a->r->cut)
             a->r->c->total++;
         else
@@ -696,10 +696,8 @@ static qn_status walk(any_run *a)
 static double clause_bound_all(const any_clause *c)
 {
     double bound = 0;
-    for (size_t f = 0; f < c->n; f++) {
-        double one = qn_word_bound_all(c->words[f]);
-        if (one > bound) bound = one;
-    }
+    for (size_t f = 0; f < c->n; f++)
+        if (c->words[f]->bound_all > bound) bound = c->words[f]->bound_all;
     return bound;
 }
 
@@ -726,7 +724,7 @@ static qn_status walk_filter(any_run *a, qn_iter *lead)
         part->essential = part->n;
         while (a->n < BATCH && lead->doc != QN_DOC_END) {
             a->docs[a->n] = lead->doc;
-            a->hits[a->n] = false;
+            a->hits[a->n] = 0;
             part->sums[a->n++] = 0;
             QN_TRY(lead->kind->next(lead, a->r->m->err));
         }

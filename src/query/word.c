@@ -23,6 +23,9 @@ qn_status qn_word_open(qn_iter_maker *m, const qn_plan *plan, size_t field,
                                     m->scratch, &w->p, m->err));
     w->bm25 = f->bm25;
     w->block_from = w->super_from = 1; /* empty: nothing looked at yet */
+    qn_postings_range all;
+    qn_postings_list_range(&w->p, &all);
+    w->bound_all = (double)qn_postings_range_score(&all, &w->bm25);
     *out = w;
     return QN_OK;
 }
@@ -52,15 +55,13 @@ void qn_word_look_super(qn_word *w, uint32_t doc)
     w->super = (double)qn_postings_range_score(&r, &w->bm25);
 }
 
-double qn_word_bound_all(qn_word *w)
-{
-    return (double)qn_postings_bound_between(&w->p, 0, QN_DOC_END, &w->bm25);
-}
-
 double qn_word_bound(qn_word *w, uint32_t base, uint32_t limit, double otherwise)
 {
     uint32_t at = w->p.doc > base ? w->p.doc : base;
     double bound = 0;
+    if (at >= limit) return 0;
+    qn_word_look_far(w, at);
+    if (w->super_last >= limit - 1 && w->super < otherwise) otherwise = w->super;
     for (int i = 0; at < limit; i++) {
         if (i == BLOCKS_MAX) return otherwise;
         qn_word_look(w, at);
@@ -132,8 +133,8 @@ static bool find_all(const qn_word *w, const uint32_t *docs, size_t n, uint8_t *
     return any != 0;
 }
 
-static qn_status add_found(qn_word *w, const uint32_t *docs, double *sums, bool *hits,
-                           size_t n, const uint8_t *places, qn_error *err)
+static qn_status add_scores(qn_word *w, const qn_word_batch *b, size_t from, size_t n,
+                            const uint8_t *places, uint32_t *hits, qn_error *err)
 {
     uint32_t freqs[QN_WORD_BATCH];
     uint8_t norms[QN_WORD_BATCH];
@@ -143,11 +144,24 @@ static qn_status add_found(qn_word *w, const uint32_t *docs, double *sums, bool 
     for (size_t i = 0; i < n; i++) {
         bool match = places[i] != NO_MATCH;
         freqs[i] = match ? all[places[i]] : 0; /* 0 scores nought */
-        norms[i] = match ? qn_postings_norm_of(&w->p, docs[i]) : 1;
-        if (hits != NULL) hits[i] = hits[i] || match;
+        norms[i] = match ? qn_postings_norm_of(&w->p, b->docs[from + i]) : 1;
+        if (hits != NULL) hits[from + i] |= match;
     }
     qn_bm25_scores(w->p.kernels, &w->bm25, freqs, norms, n, scores);
-    for (size_t i = 0; i < n; i++) sums[i] += (double)scores[i];
+    for (size_t i = 0; i < n; i++) b->sums[from + i] += (double)scores[i];
+    return QN_OK;
+}
+
+static qn_status take_least(qn_word *w, const qn_word_batch *b, size_t from, size_t n,
+                            const uint8_t *places, qn_error *err)
+{
+    const uint32_t *all;
+    QN_TRY(qn_postings_freqs(&w->p, &all, err));
+    for (size_t i = 0; i < n; i++) {
+        if (places[i] == NO_MATCH) continue;
+        uint32_t freq = all[places[i]];
+        if (freq < b->marks[from + i]) b->marks[from + i] = freq;
+    }
     return QN_OK;
 }
 
@@ -160,7 +174,7 @@ static size_t keep_hopeful(qn_word_batch *b, size_t from, size_t n, size_t to,
         double sum = b->sums[i];
         b->docs[kept] = b->docs[i];
         b->sums[kept] = sum;
-        if (b->hits != NULL) b->hits[kept] = b->hits[i];
+        if (b->marks != NULL) b->marks[kept] = b->marks[i];
         kept += (sum + rest) * QN_SUM_SLACK > (double)floor;
     }
     return kept - to;
@@ -172,10 +186,17 @@ static size_t keep_found(qn_word_batch *b, size_t from, size_t n, const uint8_t 
     for (size_t i = 0; i < n; i++) {
         b->docs[kept] = b->docs[from + i];
         b->sums[kept] = b->sums[from + i];
-        if (b->hits != NULL) b->hits[kept] = b->hits[from + i];
+        if (b->marks != NULL) b->marks[kept] = b->marks[from + i];
         kept += places[i] != NO_MATCH;
     }
     return kept - from;
+}
+
+static size_t up_to(const qn_word_batch *b, size_t from, uint32_t last)
+{
+    size_t end = from;
+    while (end < b->n && b->docs[end] <= last) end++;
+    return end - from;
 }
 
 /* The list has to go on for candidate `i`. Those up to the end of the block that would
@@ -184,36 +205,59 @@ static size_t keep_found(qn_word_batch *b, size_t from, size_t n, const uint8_t 
 static qn_status enter_for(qn_word *w, qn_word_batch *b, size_t i, size_t *n,
                            size_t *kept, double rest, float floor, qn_error *err)
 {
-    size_t end = i;
     qn_word_look(w, b->docs[i]);
-    while (end < b->n && b->docs[end] <= w->block_last) end++;
-    *n = end - i;
+    *n = up_to(b, i, w->block_last);
     *kept = keep_hopeful(b, i, *n, i, w->block + rest, floor);
     return *kept > 0 ? qn_postings_seek(&w->p, b->docs[i], err) : QN_OK;
 }
 
-qn_status qn_word_look_up(qn_word *w, qn_word_batch *b, bool must, double rest,
-                          float floor, qn_error *err)
+/* The same where bounds are of no use. */
+static qn_status enter_at_once(qn_word *w, const qn_word_batch *b, size_t i, size_t *n,
+                               size_t *kept, qn_error *err)
+{
+    const uint32_t *list;
+    size_t count;
+    QN_TRY(qn_postings_seek(&w->p, b->docs[i], err));
+    qn_postings_rest_docs(&w->p, &list, &count);
+    *n = *kept = count == 0 ? b->n - i : up_to(b, i, list[count - 1]);
+    return QN_OK;
+}
+
+/* Candidates [i, i + *n) are in the decoded block if anywhere; *n of those that do not
+ * fit the word are dropped. */
+static qn_status match(qn_word *w, qn_word_batch *b, size_t i, size_t *n,
+                       qn_word_how how, qn_error *err)
 {
     uint8_t places[QN_WORD_BATCH];
+    if (w->p.doc == QN_DOC_END || !find_all(w, b->docs + i, *n, places)) {
+        if (how != QN_WORD_MAY) *n = 0;
+        return QN_OK;
+    }
+    if (how == QN_WORD_MAY || how == QN_WORD_MUST)
+        QN_TRY(
+            add_scores(w, b, i, *n, places, how == QN_WORD_MAY ? b->marks : NULL, err));
+    if (how == QN_WORD_LEAST) QN_TRY(take_least(w, b, i, *n, places, err));
+    if (how != QN_WORD_MAY) *n = keep_found(b, i, *n, places);
+    return QN_OK;
+}
+
+qn_status qn_word_look_up(qn_word *w, qn_word_batch *b, qn_word_how how, double rest,
+                          float floor, qn_error *err)
+{
     size_t kept = 0;
+    bool bounds = floor > 0 && (how == QN_WORD_MAY || how == QN_WORD_MUST);
     for (size_t i = 0, n; i < b->n; i += n) {
         const uint32_t *list;
         size_t count, found;
         qn_postings_rest_docs(&w->p, &list, &count);
-        if (count == 0 || list[count - 1] < b->docs[i]) {
+        if (count > 0 && b->docs[i] <= list[count - 1])
+            found = n = up_to(b, i, list[count - 1]);
+        else if (bounds)
             QN_TRY(enter_for(w, b, i, &n, &found, rest, floor, err));
-            if (found == 0) continue;
-            qn_postings_rest_docs(&w->p, &list, &count);
-        } else {
-            for (n = 1; i + n < b->n && b->docs[i + n] <= list[count - 1];) n++;
-            found = n;
-        }
-        bool any = count > 0 && find_all(w, b->docs + i, found, places);
-        if (any)
-            QN_TRY(add_found(w, b->docs + i, b->sums + i,
-                             b->hits == NULL ? NULL : b->hits + i, found, places, err));
-        if (must) found = any ? keep_found(b, i, found, places) : 0;
+        else
+            QN_TRY(enter_at_once(w, b, i, &n, &found, err));
+        if (found == 0) continue;
+        QN_TRY(match(w, b, i, &found, how, err));
         kept += keep_hopeful(b, i, found, kept, rest, floor);
     }
     b->n = kept;

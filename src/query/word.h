@@ -15,6 +15,7 @@
 typedef struct qn_word {
     qn_postings p; /* lazy: frequencies by the functions below */
     qn_bm25_term bm25;
+    double bound_all; /* no document of the list scores more */
 
     /* Made by qn_word_look() and qn_word_look_far(). */
     uint32_t block_from, block_last;
@@ -49,9 +50,6 @@ double qn_word_bound(qn_word *w, uint32_t base, uint32_t limit, double otherwise
 /* The same as a frequency and a length. */
 qn_postings_bound qn_word_bound_pair(qn_word *w, uint32_t base, uint32_t limit);
 
-/* No document of the list scores more. */
-double qn_word_bound_all(qn_word *w);
-
 /* k documents of the list that pass the bits of `accept` score as much as this or
  * more; -inf when that many are not known. Reads the list's best documents, or the list
  * itself when it is short and may do better than `than`. */
@@ -63,14 +61,23 @@ QN_MUST_CHECK qn_status qn_word_seed(qn_iter_maker *m, qn_word *w, const qn_term
 typedef struct qn_word_batch {
     uint32_t *docs;
     double *sums;
-    QN_NULLABLE bool *hits; /* set where the word is found */
-    size_t n;               /* at most QN_WORD_BATCH */
+    QN_NULLABLE uint32_t *marks; /* see qn_word_how */
+    size_t n;                    /* at most QN_WORD_BATCH */
 } qn_word_batch;
 enum { QN_WORD_BATCH = 256 };
 
-/* Adds the word's scores. Drops candidates that the word does not hold (`must`), and
- * those whose sum, with `rest` that is still to come, stays at or under the floor. */
-QN_MUST_CHECK qn_status qn_word_look_up(qn_word *w, qn_word_batch *b, bool must,
+/* What is done with candidates that the word holds. The others stay with QN_WORD_MAY
+ * and are dropped else. */
+typedef enum qn_word_how {
+    QN_WORD_MAY,   /* its score is added, the mark becomes 1 */
+    QN_WORD_MUST,  /* its score is added */
+    QN_WORD_LEAST, /* the mark becomes the frequency if that is less */
+    QN_WORD_HAS,   /* nothing */
+} qn_word_how;
+
+/* Drops, besides, candidates whose sum, with `rest` that is still to come, stays at or
+ * under the floor. */
+QN_MUST_CHECK qn_status qn_word_look_up(qn_word *w, qn_word_batch *b, qn_word_how how,
                                         double rest, float floor, qn_error *err);
 
 /* Sums of bounds are compared with scores that are rounded sums of floats; this covers
