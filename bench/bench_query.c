@@ -16,6 +16,7 @@
 #include "io/file.h"
 #include "io/json.h"
 #include "query/exec.h"
+#include "query/filter_cache.h"
 #include "query/request.h"
 #include "text/analyzer.h"
 
@@ -32,6 +33,7 @@ typedef struct bench {
     qn_segment *segment;
     qn_segment_view view;
     qn_snapshot_view snapshot;
+    qn_filter_cache *filters;
     const char *op;
     size_t k, rounds;
     int64_t total_limit, drop, slop;
@@ -126,11 +128,14 @@ static void open_segment(const char *path, const char *corpus)
     must(qn_blockfile_open(qn_alloc_heap(), path, QN_SEGMENT_MAGIC, QN_SEGMENT_VERSION,
                            &file, &err));
     must(qn_segment_open(qn_alloc_heap(), file, &b.segment, &err));
-    b.view = (qn_segment_view){.segment = b.segment,
-                               .doc_count = qn_segment_doc_count(b.segment)};
+    must(qn_filter_cache_create(qn_alloc_heap(), 1 << 26, QN_FILTER_DOCS_MIN,
+                                &b.filters, &err));
+    b.view = (qn_segment_view){
+        .segment = b.segment, .uid = 1, .doc_count = qn_segment_doc_count(b.segment)};
     b.snapshot = (qn_snapshot_view){.schema = &b.schema,
                                     .segments = &b.view,
                                     .segment_count = 1,
+                                    .filters = b.filters,
                                     .doc_count = b.view.doc_count};
 }
 
@@ -324,6 +329,7 @@ int main(int argc, char **argv)
     split_queries(qn_buf_slice(&text));
     run_all();
     qn_buf_deinit(&text);
+    qn_filter_cache_destroy(b.filters);
     qn_segment_close(b.segment);
     qn_analyzers_destroy(b.analyzers);
     return 0;

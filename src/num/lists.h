@@ -43,6 +43,14 @@ typedef struct qn_lists {
      * `inverse` has 256 numbers; frequencies below 2^31. */
     void (*bm25)(float weight, const float *inverse, const uint32_t *freqs,
                  const uint8_t *norms, size_t n, float *out);
+    /* places[i] becomes the place of wanted[i] among `count` (1..128) ascending numbers,
+     * QN_LIST_BLOCK where it is not among them; returns how many are. `list` has
+     * QN_LIST_SPARE readable numbers behind. */
+    size_t (*find)(const uint32_t *list, size_t count, const uint32_t *wanted, size_t n,
+                   uint8_t *places);
+    /* Of 64 numbers those that are marked in `among` and greater than `least`; *others
+     * grows by how many of the marked ones are not. */
+    uint64_t (*above)(const double *x, uint64_t among, double least, size_t *others);
 } qn_lists;
 
 extern const qn_lists qn_num__lists_scalar, qn_num__lists_avx2, qn_num__lists_avx512,

@@ -3,5 +3,5 @@
 #include "num/lists_body.h"
 #include "num/lists_plain.h"
 
-const qn_lists qn_num__lists_avx2 = {unpack,  set_bits,   elias_fano,
-                                     add_one, pick_bytes, bm25};
+const qn_lists qn_num__lists_avx2 = {unpack,     set_bits, elias_fano, add_one,
+                                     pick_bytes, bm25,     find,       above};

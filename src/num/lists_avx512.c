@@ -131,5 +131,44 @@ static void bm25(float weight, const float *inverse, const uint32_t *freqs,
     if (i < n) score64(w, inverse, freqs + i, norms + i, n - i, out + i);
 }
 
-const qn_lists qn_num__lists_avx512 = {unpack,  set_bits,   elias_fano,
-                                       add_one, pick_bytes, bm25};
+/* ---- candidates --------------------------------------------------------------------- */
+
+/* Which sixteen: by their last ones, all at once. Then the sixteen. */
+static size_t find(const uint32_t *list, size_t count, const uint32_t *wanted, size_t n,
+                   uint8_t *places)
+{
+    const __m256i eighth = _mm256_setr_epi32(15, 31, 47, 63, 79, 95, 111, 127);
+    const __mmask8 whole = (__mmask8)((1u << (count / 16)) - 1);
+    const __m256i lasts =
+        _mm256_mmask_i32gather_epi32(_mm256_set1_epi32(-1), whole, eighth, list, 4);
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        __m256i low = _mm256_set1_epi32((int)wanted[i]);
+        size_t at = 16 * (size_t)__builtin_popcount(
+                             (unsigned)_mm256_cmplt_epu32_mask(lasts, low));
+        __m512i near16 = _mm512_loadu_si512(list + (at < 112 ? at : 112));
+        at = at < 112 ? at : 112;
+        unsigned same = (unsigned)_mm512_cmpeq_epu32_mask(
+            near16, _mm512_set1_epi32((int)wanted[i]));
+        at += (size_t)__builtin_ctz(same | 1u << 16);
+        bool is = same != 0 && at < count;
+        places[i] = (uint8_t)(is ? at : QN_LIST_BLOCK);
+        found += is;
+    }
+    return found;
+}
+
+static uint64_t above(const double *x, uint64_t among, double least, size_t *others)
+{
+    const __m512d bar = _mm512_set1_pd(least);
+    uint64_t mask = 0;
+    for (size_t i = 0; i < 64; i += 8)
+        mask |= (uint64_t)_mm512_cmp_pd_mask(_mm512_loadu_pd(x + i), bar, _CMP_GT_OQ)
+                << i;
+    mask &= among;
+    *others += (size_t)__builtin_popcountll(among & ~mask);
+    return mask;
+}
+
+const qn_lists qn_num__lists_avx512 = {unpack,     set_bits, elias_fano, add_one,
+                                       pick_bytes, bm25,     find,       above};

@@ -56,3 +56,35 @@ static void bm25(float weight, const float *inverse, const uint32_t *freqs,
     for (; i < n; i++)
         out[i] = weight - weight / (1.0f + (float)freqs[i] * inverse[norms[i]]);
 }
+
+/* Halving, without a branch on what is compared. */
+static size_t find(const uint32_t *list, size_t count, const uint32_t *wanted, size_t n,
+                   uint8_t *places)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = 0;
+        for (size_t left = count; left > 1;) {
+            size_t half = left / 2;
+            at += (size_t)(list[at + half - 1] < wanted[i]) * half;
+            left -= half;
+        }
+        size_t is = list[at] == wanted[i];
+        places[i] = (uint8_t)(is * at + (1 - is) * QN_LIST_BLOCK);
+        found += is;
+    }
+    return found;
+}
+
+static uint64_t above(const double *x, uint64_t among, double least, size_t *others)
+{
+    uint64_t mask = 0;
+    for (size_t i = 0; i < 64; i += 8) {
+        uint64_t byte = 0;
+        for (size_t k = 0; k < 8; k++) byte |= (uint64_t)(x[i + k] > least) << k;
+        mask |= byte << i;
+    }
+    mask &= among;
+    *others += (size_t)__builtin_popcountll(among & ~mask);
+    return mask;
+}

@@ -70,5 +70,31 @@ static void bm25(float weight, const float *inverse, const uint32_t *freqs,
         out[i] = weight - weight / (1.0f + (float)freqs[i] * inverse[norms[i]]);
 }
 
-const qn_lists qn_num__lists_scalar = {unpack,  set_bits,   elias_fano,
-                                       add_one, pick_bytes, bm25};
+static size_t find(const uint32_t *list, size_t count, const uint32_t *wanted, size_t n,
+                   uint8_t *places)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = 0;
+        while (at < count && list[at] != wanted[i]) at++;
+        places[i] = (uint8_t)(at < count ? at : QN_LIST_BLOCK);
+        found += at < count;
+    }
+    return found;
+}
+
+static uint64_t above(const double *x, uint64_t among, double least, size_t *others)
+{
+    uint64_t mask = 0;
+    for (size_t i = 0; i < 64; i++) {
+        if ((among >> i & 1) == 0) continue;
+        if (x[i] > least)
+            mask |= (uint64_t)1 << i;
+        else
+            ++*others;
+    }
+    return mask;
+}
+
+const qn_lists qn_num__lists_scalar = {unpack,     set_bits, elias_fano, add_one,
+                                       pick_bytes, bm25,     find,       above};

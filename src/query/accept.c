@@ -75,11 +75,6 @@ qn_iter *qn_accept_lead(qn_accept *a, uint64_t cost)
     return lead;
 }
 
-static bool bits_pass(const qn_accept *a, uint32_t doc)
-{
-    return ((qn_accept_word(a, doc / 64) >> (doc % 64)) & 1) != 0;
-}
-
 static qn_status ask(qn_accept *a, uint32_t doc, bool *keep, qn_error *err)
 {
     for (size_t i = 0; i < a->filter_count && *keep; i++) {
@@ -98,7 +93,7 @@ qn_status qn_accept_test(qn_accept *a, const uint32_t *docs, size_t n, bool bits
 {
     bool asks = qn_accept_asks(a);
     for (size_t i = 0; i < n; i++) {
-        keep[i] = !a->none && (bits_said || bits_pass(a, docs[i]));
+        keep[i] = !a->none && (bits_said || qn_accept_bit(a, docs[i]));
         if (asks && keep[i]) QN_TRY(ask(a, docs[i], &keep[i], err));
     }
     return QN_OK;

@@ -58,6 +58,11 @@ static inline uint64_t qn_accept_word(const qn_accept *a, size_t word)
     return w;
 }
 
+static inline bool qn_accept_bit(const qn_accept *a, uint32_t doc)
+{
+    return a->bits_count == 0 || ((qn_accept_word(a, doc / 64) >> (doc % 64)) & 1) != 0;
+}
+
 /* keep[i]: does docs[i] pass? Documents ascend, also from call to call; with `bits_said`
  * the bits have been looked at already. */
 QN_MUST_CHECK qn_status qn_accept_test(qn_accept *a, const uint32_t *docs, size_t n,

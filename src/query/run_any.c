@@ -14,6 +14,8 @@
  *
  * Parts: one for a union; for DISMAX one for each child. With a tie breaker of nought a
  * part that cannot pass the floor need not be known. */
+#include "num/kernels.h"
+#include "num/lists.h"
 #include "query/run.h"
 
 #include <math.h>
@@ -53,6 +55,7 @@ typedef struct any_part {
 
 typedef struct any_run {
     qn_run *r;
+    const qn_lists *lists; /* kernels */
     any_part *parts;
     size_t part_count;
     float tie;
@@ -411,8 +414,10 @@ static qn_status take_run(any_run *a, any_part *part, const uint32_t *docs,
 {
     double rest = part->reach[part->essential];
     size_t kept = 0;
-    bool all = qn_accept_all(&a->r->accept);
-    float least = useless_score(a, all);
+    const qn_accept *accept = &a->r->accept;
+    bool all = qn_accept_all(accept), asks = qn_accept_asks(accept);
+    size_t useless = 0;
+    float least = useless_score(a, !asks);
     if (rest > 0) { /* rounded down, with room for the rounding of sums */
         double left = ((double)least - rest) * (1.0 - 1e-6);
         least = left > 0 ? (float)left : -HUGE_VALF;
@@ -420,14 +425,16 @@ static qn_status take_run(any_run *a, any_part *part, const uint32_t *docs,
     for (size_t i = 0; i < n; i++) {
         a->docs[kept] = docs[i];
         part->sums[kept] = (double)scores[i];
-        kept += scores[i] > least;
+        bool passes = all || qn_accept_bit(accept, docs[i]);
+        kept += passes && scores[i] > least;
+        useless += passes && !(scores[i] > least);
     }
-    if (all && a->r->counting) a->r->c->total += n - kept;
+    if (a->r->counting && !asks) a->r->c->total += useless;
     if (kept == 0) return QN_OK;
     for (size_t p = 0; p < a->part_count; p++)
         if (&a->parts[p] != part) memset(a->parts[p].sums, 0, kept * sizeof(double));
     a->n = kept;
-    return finish_batch(a, false);
+    return finish_batch(a, true);
 }
 
 /* All documents of the word in [base, limit). Leaves the list on the last of them, so
@@ -451,14 +458,41 @@ static qn_status run_word(any_run *a, any_part *part, qn_word *w, uint32_t base,
 
 /* ---- several essential words --------------------------------------------------------------- */
 
+/* The documents' bits, a store a word of them. */
+static void mark_dense(any_window *w, const uint32_t *docs, size_t n)
+{
+    uint32_t word = (docs[0] - w->base) / 64;
+    uint64_t bits = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t at = docs[i] - w->base;
+        if (at / 64 != word) {
+            w->seen[word] |= bits;
+            word = at / 64;
+            bits = 0;
+        }
+        bits |= (uint64_t)1 << (at % 64);
+    }
+    w->seen[word] |= bits;
+}
+
 static void add_scores(any_window *w, const uint32_t *docs, const float *scores,
                        size_t n)
 {
+    enum { DENSE = 16 }; /* documents to one of the list */
+    if (n == 0) return;
+    uint32_t first = (docs[0] - w->base) / 64, last = (docs[n - 1] - w->base) / 64;
+    w->some |= UINT64_MAX >> (63 - (last - first)) << first;
+    double *sums = w->sums;
+    const uint32_t base = w->base;
+    if (docs[n - 1] - docs[0] < DENSE * n) {
+        for (size_t i = 0; i < n; i++) sums[docs[i] - base] += (double)scores[i];
+        mark_dense(w, docs, n);
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
-        uint32_t at = docs[i] - w->base;
-        w->sums[at] += (double)scores[i];
+        uint32_t at = docs[i] - base;
+        sums[at] += (double)scores[i];
         w->seen[at / 64] |= (uint64_t)1 << (at % 64);
-        w->some |= (uint64_t)1 << (at / 64);
     }
 }
 
@@ -563,21 +597,49 @@ static uint64_t take_seen(any_run *a, size_t word)
     return seen;
 }
 
+/* One part: the word's sums are compared together when there are many. */
+static void take_word_alone(any_run *a, size_t word, uint64_t left, uint64_t pass,
+                            float least, size_t *useless)
+{
+    enum { MANY = 8 };
+    any_part *part = &a->parts[0];
+    double *sums = part->w->sums + word * 64;
+    double need =
+        (double)least / QN_SUM_SLACK * (1.0 - 1e-12) - part->reach[part->essential];
+    uint64_t some = left;
+    for (int i = 0; i < MANY; i++) some &= some - 1;
+    if (some == 0) {
+        for (; left != 0; left &= left - 1) {
+            uint32_t bit = (uint32_t)__builtin_ctzll(left);
+            take_sum(a, part, (uint32_t)word * 64 + bit, (pass >> bit) & 1, need,
+                     useless);
+        }
+        return;
+    }
+    uint64_t good = a->lists->above(sums, left & pass, need, useless);
+    for (; good != 0; good &= good - 1) {
+        uint32_t bit = (uint32_t)__builtin_ctzll(good);
+        a->docs[a->n] = part->w->base + (uint32_t)word * 64 + bit;
+        part->sums[a->n++] = sums[bit];
+    }
+    memset(sums, 0, 64 * sizeof *sums);
+}
+
 static void take_word(any_run *a, size_t word, float least, size_t *useless)
 {
     const qn_accept *accept = &a->r->accept;
-    any_part *part = &a->parts[0];
     uint64_t left = take_seen(a, word), pass = UINT64_MAX;
-    double need =
-        (double)least / QN_SUM_SLACK * (1.0 - 1e-12) - part->reach[part->essential];
+    if (left == 0) return;
     if (accept->bits_count > 0)
-        pass = qn_accept_word(accept, part->w->base / 64 + word);
+        pass = qn_accept_word(accept, a->parts[0].w->base / 64 + word);
+    if (a->part_count == 1) {
+        take_word_alone(a, word, left, pass, least, useless);
+        return;
+    }
     for (; left != 0; left &= left - 1) {
-        uint32_t bit = (uint32_t)__builtin_ctzll(left), at = (uint32_t)word * 64 + bit;
-        if (a->part_count == 1)
-            take_sum(a, part, at, (pass >> bit) & 1, need, useless);
-        else
-            take_sums(a, at, ((pass >> bit) & 1) != 0, least, useless);
+        uint32_t bit = (uint32_t)__builtin_ctzll(left);
+        take_sums(a, (uint32_t)word * 64 + bit, ((pass >> bit) & 1) != 0, least,
+                  useless);
     }
 }
 
@@ -733,6 +795,75 @@ static qn_status walk_filter(any_run *a, qn_iter *lead)
     return QN_OK;
 }
 
+/* ---- one word from its best documents ---------------------------------------------------------- */
+
+typedef struct best_entry {
+    float score;
+    uint32_t doc;
+} best_entry;
+
+static bool comes_before(best_entry a, best_entry b)
+{
+    return a.score > b.score || (a.score == b.score && a.doc < b.doc);
+}
+
+/* The entries that pass, the best first under today's statistics. They stand nearly so. */
+static size_t sort_entries(const any_run *a, const qn_word *w,
+                           const qn_postings_top *top, best_entry *out)
+{
+    const qn_accept *accept = &a->r->accept;
+    size_t n = 0;
+    for (size_t i = 0; i < top->n; i++) {
+        const qn_postings_entry *e = &top->entries[i];
+        if (!qn_accept_bit(accept, e->doc)) continue;
+        best_entry one = {qn_bm25_score(&w->bm25, (float)e->freq, e->norm), e->doc};
+        size_t k = n++;
+        for (; k > 0 && comes_before(one, out[k - 1]); k--) out[k] = out[k - 1];
+        out[k] = one;
+    }
+    return n;
+}
+
+/* Are the k best entries the k best of the list? */
+static bool are_best(const qn_word *w, const qn_postings_top *top, best_entry kth)
+{
+    for (size_t i = 0; i < top->left_out_n; i++) {
+        const qn_postings_entry *e = &top->left_out[i];
+        best_entry most = {qn_bm25_score(&w->bm25, (float)e->freq, e->norm), e->doc};
+        if (!comes_before(kth, most)) return false;
+    }
+    return true;
+}
+
+/* A single word whose k best documents are stored: nothing else need be read, if how many
+ * match is known as well. */
+static qn_status take_best(any_run *a, bool *done)
+{
+    qn_run *r = a->r;
+    const qn_exec_options *o = r->c->options;
+    const any_part *part = &a->parts[0];
+    *done = false;
+    if (a->part_count != 1 || part->n != 1 || part->outer[0]->n != 1) return QN_OK;
+    if (o->top_n == 0 || o->filter != NULL || o->has_min_score ||
+        qn_accept_asks(&r->accept))
+        return QN_OK;
+    const qn_word *w = part->outer[0]->words[0];
+    qn_postings_top top;
+    QN_TRY(qn_postings_best(&w->p, r->m->scratch, &top, r->m->err));
+    if (top.n < o->top_n) return QN_OK;
+    best_entry *best = qn_arena_array(r->m->scratch, top.n, sizeof *best);
+    if (best == NULL) return no_memory(a);
+    size_t n = sort_entries(a, w, &top, best), k = o->top_n;
+    bool counted = qn_accept_all(&r->accept) ||
+                   (o->total_limit > 0 && r->before + k >= (uint64_t)o->total_limit);
+    if (n < k || !counted || !are_best(w, &top, best[k - 1])) return QN_OK;
+    if (!qn_accept_all(&r->accept)) *r->exact = false;
+    for (size_t i = 0; i < k; i++)
+        QN_TRY(qn_collector_add(r->c, best[i].doc, best[i].score));
+    *done = true;
+    return QN_OK;
+}
+
 qn_status qn_run_any(qn_run *r)
 {
     any_run *a = qn_arena_new(r->m->scratch, sizeof *a);
@@ -741,9 +872,13 @@ qn_status qn_run_any(qn_run *r)
     a->doc_count = r->m->view->doc_count;
     QN_TRY(make_parts(a, r->shape->scored));
     if (a->part_count == 0) return QN_OK;
+    a->lists = a->parts[0].outer[0]->words[0]->p.kernels->lists;
     uint64_t cost = 0;
     for (size_t p = 0; p < a->part_count; p++)
         for (size_t k = 0; k < a->parts[p].n; k++) cost += a->parts[p].outer[k]->cost;
+    bool done;
+    QN_TRY(take_best(a, &done));
+    if (done) return QN_OK;
     qn_iter *lead =
         a->part_count == 1 ? qn_accept_lead(&r->accept, cost / LEAD_GAIN) : NULL;
     return lead != NULL ? walk_filter(a, lead) : walk(a);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "query/word.h"
 
+#include "num/kernels.h"
+#include "num/lists.h"
+
 #include <math.h>
 
 enum {
@@ -111,26 +114,13 @@ qn_status qn_word_pass(qn_word *w, size_t n, qn_error *err)
 
 /* ---- looking candidates up --------------------------------------------------------- */
 
-/* Finds n candidates in the decoded block, without a branch that depends on the answer:
- * places[i] is where, or NO_MATCH. */
+/* Finds n candidates in the decoded block: places[i] is where, or NO_MATCH. */
 static bool find_all(const qn_word *w, const uint32_t *docs, size_t n, uint8_t *places)
 {
     const uint32_t *list;
     size_t count;
-    uint32_t any = 0;
     qn_postings_rest_docs(&w->p, &list, &count);
-    for (size_t i = 0; i < n; i++) {
-        size_t at = 0, left = count;
-        while (left > 1) {
-            size_t half = left / 2;
-            at += (size_t)(list[at + half - 1] < docs[i]) * half;
-            left -= half;
-        }
-        uint32_t match = list[at] == docs[i];
-        places[i] = (uint8_t)(match != 0 ? at : NO_MATCH);
-        any |= match;
-    }
-    return any != 0;
+    return w->p.kernels->lists->find(list, count, docs, n, places) > 0;
 }
 
 static qn_status add_scores(qn_word *w, const qn_word_batch *b, size_t from, size_t n,
@@ -266,11 +256,6 @@ qn_status qn_word_look_up(qn_word *w, qn_word_batch *b, qn_word_how how, double 
 
 /* ---- seeds -------------------------------------------------------------------------- */
 
-static bool passes(const qn_accept *a, uint32_t doc)
-{
-    return a->bits_count == 0 || ((qn_accept_word(a, doc / 64) >> (doc % 64)) & 1) != 0;
-}
-
 /* The least score of the first k that pass. They stand nearly in order, so that this is
  * nearly the k-th best. */
 static void seed_by_best(const qn_word *w, const qn_postings_top *top, size_t k,
@@ -280,7 +265,7 @@ static void seed_by_best(const qn_word *w, const qn_postings_top *top, size_t k,
     size_t n = 0;
     for (size_t i = 0; i < top->n && n < k; i++) {
         const qn_postings_entry *e = &top->entries[i];
-        if (!passes(accept, e->doc)) continue;
+        if (!qn_accept_bit(accept, e->doc)) continue;
         float score = qn_bm25_score(&w->bm25, (float)e->freq, e->norm);
         if (score < least) least = score;
         n++;
@@ -295,7 +280,7 @@ static void count_scores(const float *scores, const uint32_t *docs, size_t n,
     for (size_t i = 0; i < n; i++) {
         uint32_t bin = (uint32_t)(scores[i] * unit);
         if (bin >= BINS) bin = BINS - 1;
-        bins[bin] += passes(accept, docs[i]);
+        bins[bin] += qn_accept_bit(accept, docs[i]);
     }
 }
 
