@@ -7,13 +7,43 @@ static void add_bits(qn_accept *a, const uint64_t *words, bool needed)
     a->bits[a->bits_count++].flip = needed ? 0 : UINT64_MAX;
 }
 
-/* The filter's bits when the cache has them, else an iterator. */
+/* A word that is not very rare is made into bits: cheaper than asking its list for one
+ * document after another. *words is NULL when it is not. */
+static qn_status word_bits(qn_iter_maker *m, const qn_plan *plan, uint64_t **words)
+{
+    enum { FROM = 128 };
+    *words = NULL;
+    if (plan->query->kind != QN_QUERY_TERM || plan->query->term_count != 1 ||
+        plan->field_count != 1)
+        return QN_OK;
+    const qn_term *term = qn_plan_term(plan, 0, 0, m->segment);
+    if (term->doc_freq < FROM) return QN_OK;
+    qn_postings *p = qn_arena_new(m->scratch, sizeof *p);
+    *words = qn_arena_array(m->scratch, qn_bitset_words(m->view->doc_count) + 1,
+                            sizeof **words);
+    if (p == NULL || *words == NULL)
+        return qn_fail(m->err, QN_ENOMEM, "query iterator");
+    QN_TRY(qn_segment_postings_open(m->view->segment, term, QN_POSTINGS_LAZY, NULL, p,
+                                    m->err));
+    return qn_postings_or_bits(p, 0, m->view->doc_count, *words, m->err);
+}
+
+/* The filter's bits when the cache has them or they are soon made, else an iterator. */
 static qn_status open_one(qn_iter_maker *m, qn_accept *a, const qn_plan *plan,
                           bool needed)
 {
     qn_filter_bits bits = {0};
     qn_iter *one = NULL;
-    if (a->bits_count < QN_ACCEPT_BITS_MAX) QN_TRY(qn_filter_find(m, plan, &bits));
+    if (a->bits_count < QN_ACCEPT_BITS_MAX) {
+        uint64_t *words;
+        QN_TRY(qn_filter_find(m, plan, &bits));
+        if (bits.words == NULL) {
+            QN_TRY(word_bits(m, plan, &words));
+            bits.words = words;
+            if (words != NULL)
+                bits.count = qn_plan_term(plan, 0, 0, m->segment)->doc_freq;
+        }
+    }
     if (bits.words != NULL) {
         add_bits(a, bits.words, needed);
         if (needed)

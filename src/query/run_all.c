@@ -46,7 +46,7 @@ typedef struct all_run {
     double sums[BLOCK];
     uint32_t least[BLOCK]; /* of one phrase: its words' least frequency */
     size_t n;
-    float scores[BLOCK];
+    qn_word_docs run;
 } all_run;
 
 static qn_status no_memory(const all_run *a)
@@ -310,29 +310,27 @@ static qn_status match_lists(all_run *a, size_t from)
 
 /* ---- the segment ------------------------------------------------------------------------------- */
 
-/* The lead's next documents below `limit` become the candidates. */
-static qn_status take_lead(all_run *a, uint32_t limit, size_t *taken)
+/* The lead's next documents below `limit` that pass the bits become the candidates. */
+static qn_status take_lead(all_run *a, uint32_t limit)
 {
     const all_list *l = &a->lists[0];
-    const uint32_t *docs, *freqs;
+    qn_word_docs *run = &a->run;
     qn_error *err = a->r->m->err;
-    size_t n;
+    bool least = a->r->pruning && a->phrase_count == 1 && !l->scored;
     if (l->scored) {
-        QN_TRY(qn_word_run(l->word, limit, &docs, a->scores, &n, err));
-        for (size_t i = 0; i < n; i++) a->sums[i] = (double)a->scores[i];
+        QN_TRY(qn_word_run(l->word, limit, &a->r->accept, run, err));
+        for (size_t i = 0; i < run->n; i++) a->sums[i] = (double)run->scores[i];
     } else {
-        qn_postings_rest_docs(&l->word->p, &docs, &n);
-        n = qn_word_below(docs, n, limit);
-        memset(a->sums, 0, n * sizeof *a->sums);
-        if (a->r->pruning && a->phrase_count == 1) {
-            QN_TRY(qn_postings_freqs(&l->word->p, &freqs, err));
-            memcpy(a->least, freqs, n * sizeof *freqs);
-        }
+        qn_postings_rest_docs(&l->word->p, &run->docs, &run->n);
+        run->n = run->taken = qn_word_below(run->docs, run->n, limit);
+        run->last = run->docs[run->n - 1] + 1 == limit;
+        memset(a->sums, 0, run->n * sizeof *a->sums);
     }
-    if (l->scored || !a->r->pruning)
-        for (size_t i = 0; i < n; i++) a->least[i] = UINT32_MAX;
-    memcpy(a->docs, docs, n * sizeof *docs);
-    a->n = *taken = n;
+    const uint32_t *freqs = NULL;
+    if (least) QN_TRY(qn_postings_freqs(&l->word->p, &freqs, err));
+    for (size_t i = 0; i < run->n; i++) a->least[i] = least ? freqs[i] : UINT32_MAX;
+    memcpy(a->docs, run->docs, run->n * sizeof *a->docs);
+    a->n = run->n;
     if (a->r->pruning && l->scored) drop_hopeless(a, a->left[1]);
     return QN_OK;
 }
@@ -342,15 +340,10 @@ static qn_status walk_lead(all_run *a, uint32_t base, uint32_t limit)
     qn_word *lead = a->lists[0].word;
     QN_TRY(qn_word_seek(lead, base, a->r->m->err));
     while (lead->p.doc < limit) {
-        size_t n;
-        QN_TRY(take_lead(a, limit, &n));
-        const uint32_t *docs;
-        size_t rest;
-        qn_postings_rest_docs(&lead->p, &docs, &rest);
-        bool last = docs[n - 1] + 1 == limit;
+        QN_TRY(take_lead(a, limit));
         QN_TRY(match_lists(a, 1));
-        if (last) break;
-        QN_TRY(qn_word_pass(lead, n, a->r->m->err));
+        if (a->run.last) break;
+        QN_TRY(qn_word_pass(lead, a->run.taken, a->r->m->err));
     }
     return QN_OK;
 }

@@ -67,6 +67,7 @@ typedef struct any_run {
     bool only_hits;       /* candidates come from a filter: a word must match */
     uint32_t hits[BATCH]; /* does one? */
     size_t n;
+    qn_word_docs run;
     float *best;    /* several fields: a window of their greatest scores */
     uint64_t *seen; /* and where they are */
 } any_run;
@@ -414,9 +415,7 @@ static qn_status take_run(any_run *a, any_part *part, const uint32_t *docs,
 {
     double rest = part->reach[part->essential];
     size_t kept = 0;
-    const qn_accept *accept = &a->r->accept;
-    bool all = qn_accept_all(accept), asks = qn_accept_asks(accept);
-    size_t useless = 0;
+    bool asks = qn_accept_asks(&a->r->accept);
     float least = useless_score(a, !asks);
     if (rest > 0) { /* rounded down, with room for the rounding of sums */
         double left = ((double)least - rest) * (1.0 - 1e-6);
@@ -425,11 +424,9 @@ static qn_status take_run(any_run *a, any_part *part, const uint32_t *docs,
     for (size_t i = 0; i < n; i++) {
         a->docs[kept] = docs[i];
         part->sums[kept] = (double)scores[i];
-        bool passes = all || qn_accept_bit(accept, docs[i]);
-        kept += passes && scores[i] > least;
-        useless += passes && !(scores[i] > least);
+        kept += scores[i] > least;
     }
-    if (a->r->counting && !asks) a->r->c->total += useless;
+    if (a->r->counting && !asks) a->r->c->total += n - kept;
     if (kept == 0) return QN_OK;
     for (size_t p = 0; p < a->part_count; p++)
         if (&a->parts[p] != part) memset(a->parts[p].sums, 0, kept * sizeof(double));
@@ -444,14 +441,11 @@ static qn_status run_word(any_run *a, any_part *part, qn_word *w, uint32_t base,
 {
     QN_TRY(qn_word_seek(w, base, a->r->m->err));
     while (w->p.doc < limit) {
-        const uint32_t *docs;
-        float scores[QN_POSTINGS_BLOCK];
-        size_t n;
-        QN_TRY(qn_word_run(w, limit, &docs, scores, &n, a->r->m->err));
-        bool last = docs[n - 1] + 1 == limit;
-        QN_TRY(take_run(a, part, docs, scores, n));
-        if (last) break;
-        QN_TRY(qn_word_pass(w, n, a->r->m->err));
+        qn_word_docs *run = &a->run;
+        QN_TRY(qn_word_run(w, limit, &a->r->accept, run, a->r->m->err));
+        QN_TRY(take_run(a, part, run->docs, run->scores, run->n));
+        if (run->last) break;
+        QN_TRY(qn_word_pass(w, run->taken, a->r->m->err));
     }
     return QN_OK;
 }
@@ -478,7 +472,7 @@ static void mark_dense(any_window *w, const uint32_t *docs, size_t n)
 static void add_scores(any_window *w, const uint32_t *docs, const float *scores,
                        size_t n)
 {
-    enum { DENSE = 16 }; /* documents to one of the list */
+    enum { DENSE = 3 }; /* documents to one of the list */
     if (n == 0) return;
     uint32_t first = (docs[0] - w->base) / 64, last = (docs[n - 1] - w->base) / 64;
     w->some |= UINT64_MAX >> (63 - (last - first)) << first;
@@ -512,16 +506,14 @@ static qn_status fill_word(any_run *a, qn_word *word, any_window *w, uint32_t ba
     qn_error *err = a->r->m->err;
     QN_TRY(qn_word_seek(word, base, err));
     while (word->p.doc < w->limit) {
-        const uint32_t *docs;
-        float scores[QN_POSTINGS_BLOCK];
-        size_t n;
-        QN_TRY(qn_word_run(word, w->limit, &docs, scores, &n, err));
+        qn_word_docs *run = &a->run;
+        QN_TRY(qn_word_run(word, w->limit, &a->r->accept, run, err));
         if (best)
-            add_best(a, w, docs, scores, n);
+            add_best(a, w, run->docs, run->scores, run->n);
         else
-            add_scores(w, docs, scores, n);
-        if (docs[n - 1] + 1 == w->limit) break;
-        QN_TRY(qn_word_pass(word, n, err));
+            add_scores(w, run->docs, run->scores, run->n);
+        if (run->last) break;
+        QN_TRY(qn_word_pass(word, run->taken, err));
     }
     return QN_OK;
 }
@@ -554,8 +546,7 @@ static qn_status fill_fields(any_run *a, const any_clause *c, any_window *w,
 
 /* Takes document `at` of the window out of it, and to the candidates unless it is of no
  * use; *useless counts. */
-static void take_sums(any_run *a, uint32_t at, bool accepted, float least,
-                      size_t *useless)
+static void take_sums(any_run *a, uint32_t at, float least, size_t *useless)
 {
     bool hopeful = false;
     double together = 0;
@@ -570,21 +561,21 @@ static void take_sums(any_run *a, uint32_t at, bool accepted, float least,
     }
     if (a->tie > 0.0f) hopeful = together * QN_SUM_SLACK > (double)least;
     a->docs[a->n] = a->parts[0].w->base + at;
-    a->n += accepted && hopeful;
-    *useless += accepted && !hopeful;
+    a->n += hopeful;
+    *useless += !hopeful;
 }
 
 /* The same of one part, without a branch that depends on the sum. */
-static void take_sum(any_run *a, any_part *part, uint32_t at, uint64_t accepted,
-                     double need, size_t *useless)
+static void take_sum(any_run *a, any_part *part, uint32_t at, double need,
+                     size_t *useless)
 {
     double sum = part->w->sums[at];
     part->w->sums[at] = 0;
     part->sums[a->n] = sum;
     a->docs[a->n] = part->w->base + at;
-    uint64_t hopeful = sum > need;
-    a->n += accepted & hopeful;
-    *useless += accepted & ~hopeful;
+    size_t hopeful = sum > need;
+    a->n += hopeful;
+    *useless += 1 - hopeful;
 }
 
 static uint64_t take_seen(any_run *a, size_t word)
@@ -598,10 +589,10 @@ static uint64_t take_seen(any_run *a, size_t word)
 }
 
 /* One part: the word's sums are compared together when there are many. */
-static void take_word_alone(any_run *a, size_t word, uint64_t left, uint64_t pass,
-                            float least, size_t *useless)
+static void take_word_alone(any_run *a, size_t word, uint64_t left, float least,
+                            size_t *useless)
 {
-    enum { MANY = 8 };
+    enum { MANY = 2 };
     any_part *part = &a->parts[0];
     double *sums = part->w->sums + word * 64;
     double need =
@@ -611,12 +602,11 @@ static void take_word_alone(any_run *a, size_t word, uint64_t left, uint64_t pas
     if (some == 0) {
         for (; left != 0; left &= left - 1) {
             uint32_t bit = (uint32_t)__builtin_ctzll(left);
-            take_sum(a, part, (uint32_t)word * 64 + bit, (pass >> bit) & 1, need,
-                     useless);
+            take_sum(a, part, (uint32_t)word * 64 + bit, need, useless);
         }
         return;
     }
-    uint64_t good = a->lists->above(sums, left & pass, need, useless);
+    uint64_t good = a->lists->above(sums, left, need, useless);
     for (; good != 0; good &= good - 1) {
         uint32_t bit = (uint32_t)__builtin_ctzll(good);
         a->docs[a->n] = part->w->base + (uint32_t)word * 64 + bit;
@@ -627,19 +617,15 @@ static void take_word_alone(any_run *a, size_t word, uint64_t left, uint64_t pas
 
 static void take_word(any_run *a, size_t word, float least, size_t *useless)
 {
-    const qn_accept *accept = &a->r->accept;
-    uint64_t left = take_seen(a, word), pass = UINT64_MAX;
+    uint64_t left = take_seen(a, word);
     if (left == 0) return;
-    if (accept->bits_count > 0)
-        pass = qn_accept_word(accept, a->parts[0].w->base / 64 + word);
     if (a->part_count == 1) {
-        take_word_alone(a, word, left, pass, least, useless);
+        take_word_alone(a, word, left, least, useless);
         return;
     }
     for (; left != 0; left &= left - 1) {
         uint32_t bit = (uint32_t)__builtin_ctzll(left);
-        take_sums(a, (uint32_t)word * 64 + bit, ((pass >> bit) & 1) != 0, least,
-                  useless);
+        take_sums(a, (uint32_t)word * 64 + bit, least, useless);
     }
 }
 

@@ -92,24 +92,57 @@ qn_postings_bound qn_word_bound_pair(qn_word *w, uint32_t base, uint32_t limit)
 
 /* ---- runs --------------------------------------------------------------------------- */
 
-qn_status qn_word_run(qn_word *w, uint32_t limit, const uint32_t **docs, float *scores,
-                      size_t *n, qn_error *err)
+/* Only frequencies and lengths of what passes are looked at. */
+static qn_status run_passing(qn_word *w, const qn_accept *accept, qn_word_docs *out,
+                             qn_error *err)
 {
-    const uint32_t *freqs;
-    const uint8_t *norms;
-    QN_TRY(qn_postings_rest3(&w->p, docs, &freqs, &norms, n, err));
-    *n = qn_word_below(*docs, *n, limit);
-    qn_bm25_scores(w->p.kernels, &w->bm25, freqs, norms, *n, scores);
+    uint8_t places[QN_POSTINGS_BLOCK], norms[QN_POSTINGS_BLOCK];
+    uint32_t freqs[QN_POSTINGS_BLOCK];
+    const uint32_t *docs = out->docs, *all;
+    size_t n = 0;
+    const uint64_t *words = accept->bits[0].words, flip = accept->bits[0].flip;
+    bool one = accept->bits_count == 1;
+    for (size_t i = 0; i < out->taken; i++) {
+        uint32_t doc = docs[i];
+        uint64_t word = one ? words[doc / 64] ^ flip : qn_accept_word(accept, doc / 64);
+        places[n] = (uint8_t)i;
+        out->passed[n] = doc;
+        n += (word >> (doc % 64)) & 1;
+    }
+    out->docs = out->passed;
+    out->n = n;
+    if (n == 0) return QN_OK;
+    QN_TRY(qn_postings_freqs(&w->p, &all, err));
+    for (size_t i = 0; i < n; i++) {
+        freqs[i] = all[places[i]];
+        norms[i] = qn_postings_norm_of(&w->p, out->passed[i]);
+    }
+    qn_bm25_scores(w->p.kernels, &w->bm25, freqs, norms, n, out->scores);
     return QN_OK;
 }
 
-qn_status qn_word_pass(qn_word *w, size_t n, qn_error *err)
+qn_status qn_word_run(qn_word *w, uint32_t limit, const qn_accept *accept,
+                      qn_word_docs *out, qn_error *err)
+{
+    const uint32_t *freqs;
+    const uint8_t *norms;
+    qn_postings_rest_docs(&w->p, &out->docs, &out->n);
+    out->n = out->taken = qn_word_below(out->docs, out->n, limit);
+    out->last = out->docs[out->taken - 1] + 1 == limit;
+    if (accept->bits_count > 0) return run_passing(w, accept, out, err);
+    size_t rest;
+    QN_TRY(qn_postings_rest3(&w->p, &out->docs, &freqs, &norms, &rest, err));
+    qn_bm25_scores(w->p.kernels, &w->bm25, freqs, norms, out->n, out->scores);
+    return QN_OK;
+}
+
+qn_status qn_word_pass(qn_word *w, size_t taken, qn_error *err)
 {
     const uint32_t *docs;
     size_t rest;
     qn_postings_rest_docs(&w->p, &docs, &rest);
-    return n < rest ? qn_postings_seek(&w->p, docs[n], err)
-                    : qn_postings_next_block(&w->p, err);
+    return taken < rest ? qn_postings_seek(&w->p, docs[taken], err)
+                        : qn_postings_next_block(&w->p, err);
 }
 
 /* ---- looking candidates up --------------------------------------------------------- */

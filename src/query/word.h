@@ -113,10 +113,19 @@ static inline size_t qn_word_below(const uint32_t *docs, size_t n, uint32_t limi
     return low;
 }
 
-/* The decoded documents from the current one on that are below `limit` (at least the
- * current one is), and their scores. Taken up after them by qn_word_pass(w, n). */
-QN_MUST_CHECK qn_status qn_word_run(qn_word *w, uint32_t limit, const uint32_t **docs,
-                                    float *scores, size_t *n, qn_error *err);
-QN_MUST_CHECK qn_status qn_word_pass(qn_word *w, size_t n, qn_error *err);
+/* The decoded documents from the current one on (which is below `limit`) that are below
+ * `limit` and pass the bits of `accept`, with their scores. */
+typedef struct qn_word_docs {
+    const uint32_t *docs; /* `passed`, or the list's own */
+    size_t n;
+    size_t taken; /* of the list, passed or not: for qn_word_pass() */
+    bool last;    /* the last one taken stands right before `limit` */
+    float scores[QN_POSTINGS_BLOCK];
+    uint32_t passed[QN_POSTINGS_BLOCK];
+} qn_word_docs;
+QN_MUST_CHECK qn_status qn_word_run(qn_word *w, uint32_t limit, const qn_accept *accept,
+                                    qn_word_docs *out, qn_error *err);
+/* Takes the list up behind what was taken. */
+QN_MUST_CHECK qn_status qn_word_pass(qn_word *w, size_t taken, qn_error *err);
 
 #endif
