@@ -303,11 +303,38 @@ static void load_keys(const qn_packed *p, const uint32_t *places, size_t n,
     }
 }
 
+/* The same where places are ranks: those before a word are counted once for as long as
+ * documents stay in it. */
+static void find_ranks(const qn_column *c, const uint32_t *docs, size_t n,
+                       uint32_t *places, uint64_t *missing)
+{
+    uint32_t word = UINT32_MAX;
+    uint64_t before = 0, bits = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (docs[i] / 64 != word) {
+            bool next = docs[i] / 64 == word + 1 && docs[i] / 64 % 8 != 0;
+            word = docs[i] / 64;
+            before = next ? before + (uint64_t)__builtin_popcountll(bits)
+                          : rank_of(c, word * 64);
+            bits = qn_load64(c->present + (size_t)word * 8);
+        }
+        uint64_t bit = (uint64_t)1 << (docs[i] % 64);
+        bool there = (bits & bit) != 0;
+        uint64_t rank = before + (uint64_t)__builtin_popcountll(bits & (bit - 1));
+        places[i] = there ? (uint32_t)rank : 0;
+        missing[i / 64] |= (uint64_t)!there << (i % 64);
+    }
+}
+
 /* Places of first values and which documents have none; their place is 0. */
 static void find_places(const qn_column *c, const uint32_t *docs, size_t n,
                         uint32_t *places, uint64_t *missing)
 {
     memset(missing, 0, qn_bitset_words(n) * sizeof *missing);
+    if (c->ranked) {
+        find_ranks(c, docs, n, places, missing);
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         uint64_t begin = 0, limit = 0;
         qn_column_range(c, docs[i], &begin, &limit);

@@ -53,6 +53,7 @@ typedef struct qn_column {
                  * points; NaN is left out */
 
     /* Private to column.c. */
+    const struct qn_kernels *kernels;
     bool ranked; /* values stand by rank among the present, not by document */
     const uint8_t *present; /* bit set by document, NULL: all there */
     const uint8_t *ranks;   /* ranked: u32, present documents before each 512 */

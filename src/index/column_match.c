@@ -3,23 +3,12 @@
  * looked into. */
 #include "index/column_pack.h"
 #include "index/segment_internal.h"
+#include "num/kernels.h"
 
-/* Bits of the first n values of a block whose raw numbers lie in [low, low + span]. */
-static void match_raw(const packed_block *b, size_t n, uint64_t low, uint64_t span,
-                      uint64_t *out)
-{
-    for (size_t at = 0; at < n; at += 64) {
-        size_t end = n - at < 64 ? n - at : 64;
-        uint64_t word = 0;
-        for (size_t i = 0; i < end; i++)
-            word |= (uint64_t)(qn_packed__raw(b, at + i) - low <= span) << i;
-        out[at / 64] = word;
-    }
-}
-
-/* The same in keys, for values [0, n) of block `block`; false when there is none. */
-static bool match_block(const qn_packed *p, uint64_t block, size_t n, int64_t low,
-                        int64_t high, uint64_t *out)
+/* Bits of the first n values of a block with keys in [low, high]; false when there are
+ * none. */
+static bool match_block(const qn_kernels *k, const qn_packed *p, uint64_t block,
+                        size_t n, int64_t low, int64_t high, uint64_t *out)
 {
     int64_t min = qn_packed__min(p, block), max = qn_packed__max(p, block);
     if (low > max || high < min || min > max) return false;
@@ -35,7 +24,7 @@ static bool match_block(const qn_packed *p, uint64_t block, size_t n, int64_t lo
         from = above / p->unit + (above % p->unit != 0);
     }
     if (high < base || from > to) return false;
-    match_raw(&b, n, from, to - from, out);
+    k->match_packed(b.data, b.bits, n, from, to - from, out);
     return true;
 }
 
@@ -51,7 +40,8 @@ static void match_dense(const qn_column *c, key_range r, uint32_t begin, uint32_
     for (uint32_t at = begin; at < limit; at += QN_COLUMN_BLOCK) {
         uint64_t hits[QN_COLUMN_BLOCK / 64];
         size_t n = limit - at < QN_COLUMN_BLOCK ? limit - at : QN_COLUMN_BLOCK;
-        if (!match_block(&c->values, at / QN_COLUMN_BLOCK, n, r.low, r.high, hits))
+        if (!match_block(c->kernels, &c->values, at / QN_COLUMN_BLOCK, n, r.low, r.high,
+                         hits))
             continue;
         for (size_t word = 0; word < qn_bitset_words(n); word++) {
             uint64_t left = hits[word];
@@ -67,6 +57,7 @@ static void match_dense(const qn_column *c, key_range r, uint32_t begin, uint32_
 
 /* A reader of hits at ascending places: blocks are matched as they are reached. */
 typedef struct hit_reader {
+    const qn_kernels *kernels;
     const qn_packed *p;
     key_range range;
     uint64_t block; /* the one in `hits` */
@@ -79,8 +70,9 @@ static bool hit_at(hit_reader *h, uint64_t place)
     if (place / PACK_BLOCK != h->block) {
         h->block = place / PACK_BLOCK;
         uint64_t left = h->p->count - h->block * PACK_BLOCK;
-        h->any = match_block(h->p, h->block, left < PACK_BLOCK ? left : PACK_BLOCK,
-                             h->range.low, h->range.high, h->hits);
+        h->any = match_block(h->kernels, h->p, h->block,
+                             left < PACK_BLOCK ? left : PACK_BLOCK, h->range.low,
+                             h->range.high, h->hits);
     }
     return h->any && qn_bitset_has(h->hits, place % PACK_BLOCK);
 }
@@ -126,7 +118,8 @@ void qn_column_match(const qn_column *c, int64_t low, int64_t high, uint32_t beg
         match_dense(c, r, begin, limit, bits);
         return;
     }
-    hit_reader h = {.p = &c->values, .range = r, .block = UINT64_MAX};
+    hit_reader h = {
+        .kernels = c->kernels, .p = &c->values, .range = r, .block = UINT64_MAX};
     for (uint32_t at = begin; at < limit; at += QN_COLUMN_BLOCK) {
         uint32_t end = limit - at < QN_COLUMN_BLOCK ? limit : at + QN_COLUMN_BLOCK;
         uint64_t from = qn_column__place(c, at);

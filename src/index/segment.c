@@ -274,6 +274,7 @@ qn_status qn_segment_column(const qn_segment *seg, uint32_t field, qn_column *ou
     /* Two threads may both do the long check the first time: no harm. */
     bool checked = atomic_load_explicit(&f->column_checked, memory_order_acquire);
     QN_TRY(qn_column__init(out, seg->file, field, seg->doc_count, !checked, err));
+    out->kernels = seg->kernels;
     if (!checked) atomic_store_explicit(&f->column_checked, true, memory_order_release);
     return QN_OK;
 }

@@ -67,6 +67,7 @@ static bool has_avx2(void)
      .mul = qn_num__mul_##set,                      \
      .center = qn_num__center_##set,                \
      .tanh = qn_num__tanh_##set,                    \
+     .match_packed = qn_num__match_packed_##set,    \
      .matmul_nt = matmul_nt_##set,                  \
      .matmul_nn = matmul_nn_##set,                  \
      .lists = &qn_num__lists_##set,                 \

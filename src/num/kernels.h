@@ -63,6 +63,12 @@ typedef struct qn_kernels {
     /* x = tanh(x), in place. */
     void (*tanh)(float *x, size_t n);
 
+    /* Numbers of `bits` bits each (0 to 56, or 64), low first, from the first bit of
+     * `data` on, which is whole words of 64 and one word more: bit i of out (whole
+     * words) says whether low <= number i <= low + span. The same bits in every set. */
+    void (*match_packed)(const uint8_t *data, unsigned bits, size_t n, uint64_t low,
+                         uint64_t span, uint64_t *out);
+
     /* C[m][n] = alpha * sum_k A[m][k] * B[n][k]: rows of A against rows of B, with
      * leading dimensions; the small products inside attention. */
     void (*matmul_nt)(size_t M, size_t N, size_t K, float alpha, const float *A,

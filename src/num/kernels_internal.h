@@ -29,6 +29,7 @@
     void qn_num__mul_##set(const float *x, const float *y, float *out, size_t n);           \
     float qn_num__center_##set(float *x, size_t n);                                         \
     void qn_num__tanh_##set(float *x, size_t n);                                            \
+    void qn_num__match_packed_##set(const uint8_t *data, unsigned bits, size_t n, uint64_t low, uint64_t span, uint64_t *out); \
     extern const qn_tiles qn_num__tiles_##set
 /* clang-format on */
 

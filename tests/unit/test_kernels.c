@@ -2,6 +2,7 @@
 /* Every kernel set against `scalar`: int8 to the bit, f32 within a bound derived from
  * the rounding of each step. All lengths 0..131, pointers off by one element when the
  * length is odd, and a guard behind every output. */
+#include "base/alloc.h"
 #include "num_test.h"
 
 #include <stdlib.h>
@@ -308,6 +309,43 @@ static void check_mul_center(const qn_kernels *k)
     }
 }
 
+/* Every width, counts around whole words; memory ends where it is said to. */
+static void check_match_packed(const qn_kernels *k)
+{
+    enum { NUMBERS_MAX = 600 };
+    static const size_t counts[] = {1, 7, 63, 64, 65, 127, 128, 500, 512, 600};
+    qn_rng r = {15};
+    for (unsigned bits = 0; bits <= 64; bits++) {
+        if (bits > 56 && bits < 64) continue;
+        NUM_ROW(k, "match_packed, %u bits", bits);
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+            size_t n = counts[c], words = (n * bits + 63) / 64 + 1;
+            uint64_t *data = qn_new_array(qn_alloc_heap(), words, sizeof *data);
+            uint64_t got[NUMBERS_MAX / 64 + 1], want[NUMBERS_MAX / 64 + 1];
+            uint64_t mask = bits == 0 ? 0 : UINT64_MAX >> (64 - bits);
+            for (size_t i = 0; i + 1 < words; i++) data[i] = qn_rng_next(&r);
+            for (int q = 0; q < 6; q++) {
+                uint64_t low = qn_rng_next(&r) & mask, span = qn_rng_next(&r) & mask;
+                if (q == 0) span = UINT64_MAX;
+                if (q == 1) low = mask + 1;
+                if (q == 2) span = 0;
+                const uint8_t *bytes = (const uint8_t *)data;
+                k->match_packed(bytes, bits, n, low, span, got);
+                num_scalar()->match_packed(bytes, bits, n, low, span, want);
+                T_OK(memcmp(got, want, (n + 63) / 64 * 8) == 0);
+                for (size_t i = 0; i < n; i++) {
+                    uint64_t at = i * bits, v = 0;
+                    for (unsigned b = 0; b < bits; b++)
+                        v |= (data[(at + b) / 64] >> ((at + b) % 64) & 1) << b;
+                    T_OK(((want[i / 64] >> (i % 64)) & 1) ==
+                         (v >= low && v - low <= span));
+                }
+            }
+            qn_delete(qn_alloc_heap(), data);
+        }
+    }
+}
+
 #define EACH_SET(name)                                                                 \
     static void test_##name(void **state)                                              \
     {                                                                                  \
@@ -324,6 +362,7 @@ EACH_SET(gelu_tanh)
 EACH_SET(place)
 EACH_SET(add_axpy)
 EACH_SET(mul_center)
+EACH_SET(match_packed)
 
 static void test_choice(void **state)
 {
@@ -349,7 +388,7 @@ int main(void)
         cmocka_unit_test(test_quantize),   cmocka_unit_test(test_softmax),
         cmocka_unit_test(test_layer_norm), cmocka_unit_test(test_gelu_tanh),
         cmocka_unit_test(test_place),      cmocka_unit_test(test_add_axpy),
-        cmocka_unit_test(test_mul_center),
+        cmocka_unit_test(test_mul_center), cmocka_unit_test(test_match_packed),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }
