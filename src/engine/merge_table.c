@@ -77,6 +77,7 @@ static qn_status take_input(qn_merging *m, size_t i, const qn_table_segment *s,
     qn_alloc *a = m->table->engine->alloc;
     uint32_t docs = s->live->doc_count;
     m->inputs[i] = qn_live_segment_acquire(s->live);
+    m->many_looks |= s->live->ids.lines != NULL;
     m->count = i + 1;
     if (s->deleted.count != 0) {
         size_t words = qn_bitset_words(docs);
@@ -185,6 +186,9 @@ qn_status qn_merging_run(qn_merging *m, uint64_t id, qn_pace *pace, qn_error *er
         st = qn_table__write_segment(m->table, id, put_blocks, &b, pace, &m->output,
                                      err);
     qn_assert(st != QN_OK || m->output->doc_count == m->live_count);
+    /* Where ids are looked for often they will be in this one, too. */
+    if (st == QN_OK && m->many_looks)
+        qn_id_filter_make(&m->output->ids, a, m->output->segment);
     qn_delete(a, b.in);
     qn_delete(a, b.vectors);
     return st;

@@ -25,6 +25,7 @@ typedef struct qn_merging {
     uint64_t **before; /* delete bits of each when it began; NULL: none */
     qn_doc_map *maps;
     uint32_t live_count;
+    bool many_looks;           /* for ids in the inputs */
     qn_live_segment *output;   /* NULL: no document was left */
     qn_delete_bits deleted;    /* of the output */
     bool swapped, keep_output; /* keep: a manifest that failed may name it */

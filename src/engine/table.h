@@ -31,6 +31,7 @@
 
 #include "engine/document.h"
 #include "engine/graves.h"
+#include "engine/id_filter.h"
 #include "engine/oplog.h"
 #include "index/merge.h"
 #include "engine/write_group.h"
@@ -74,6 +75,7 @@ typedef struct qn_live_segment {
     qn_vector_view *vectors;
     size_t vector_count;
     qn_column seq_no, version;
+    qn_id_filter ids;        /* guarded by the table's `write` */
     qn_table_folder *doomed; /* the file is removed from here in the end; NULL: kept */
     qn_alloc *alloc;
 } qn_live_segment;

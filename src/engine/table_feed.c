@@ -34,9 +34,12 @@ qn_status qn_table__find(qn_table *t, qn_slice id, qn_place *out, qn_error *err)
     *out = (qn_place){0};
     if (find_in_memory(t->memory, id, out) || find_in_memory(t->frozen, id, out))
         return QN_OK;
+    uint64_t hash = qn_id_filter_hash(id);
     for (size_t i = t->segments.n; i-- > 0;) {
         const qn_table_segment *s = &t->segments.p[i];
         uint32_t doc = QN_DOC_END;
+        if (!qn_id_filter_maybe(&s->live->ids, s->live->alloc, s->live->segment, hash))
+            continue;
         QN_TRY(qn_segment_find(s->live->segment, id, &doc, err));
         if (doc == QN_DOC_END) continue;
         out->found = !qn_delete_bits_has(&s->deleted, doc);

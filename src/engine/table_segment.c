@@ -133,6 +133,7 @@ void qn_live_segment_release(qn_live_segment *s)
     for (size_t i = 0; i < s->vector_count; i++)
         qn_vindex_close((qn_vindex *)(uintptr_t)s->vectors[i].index);
     qn_delete(s->alloc, s->vectors);
+    qn_id_filter_deinit(&s->ids, s->alloc);
     qn_segment_close(s->segment);
     if (s->doomed != NULL) remove_segment(s->doomed, s->id);
     qn_table_folder_release(s->doomed);

@@ -335,6 +335,50 @@ static void test_merge_images(void **state)
     fixture_end(&f);
 }
 
+/* Never a wrong no, at any time of its making, and hardly a needless maybe after. */
+static void test_id_filter(void **state)
+{
+    (void)state;
+    fixture f;
+    T_ROW("id filter");
+    merge_fixture(&f, 0, true);
+    enum { IDS = 3000 };
+    for (int i = 0; i < IDS; i++) put_number(&f, i, i);
+    T_CALL(quern_flush(f.q, "t", &f.err), &f.err);
+    T_CALL(quern_refresh(f.q, "t", &f.err), &f.err);
+    qn_table *t = NULL;
+    T_CALL(qn_engine_table(f.q, "t", &t, &f.err), &f.err);
+    qn_table_snapshot *s = qn_table_current(t);
+    T_EQ_I(s->view.segment_count, 1);
+    const qn_segment *seg = s->views[0].segment;
+    qn_id_filter filter = {0};
+    int maybe = 0, complete_at = -1;
+    for (int i = 0; i < 2 * IDS; i++) {
+        char id[16];
+        int n = snprintf(id, sizeof id, "%d", i % IDS);
+        T_OK(qn_id_filter_maybe(&filter, qn_alloc_heap(), seg,
+                                qn_id_filter_hash((qn_slice){id, (size_t)n})));
+        if (complete_at < 0 && qn_id_filter_complete(&filter, seg)) complete_at = i;
+    }
+    T_OK(complete_at > 0 && complete_at < IDS);
+    for (int i = 0; i < 20000; i++) {
+        char id[16];
+        int n = snprintf(id, sizeof id, "x%d", i);
+        maybe += qn_id_filter_maybe(&filter, qn_alloc_heap(), seg,
+                                    qn_id_filter_hash((qn_slice){id, (size_t)n}));
+    }
+    T_OK(maybe > 0 && maybe < 400); /* two percent */
+    qn_id_filter_deinit(&filter, qn_alloc_heap());
+    qn_table_snapshot_release(s);
+    qn_table_release(t);
+    /* Through the table: each id is found, replaced and deleted behind its filter. */
+    for (int i = 0; i < IDS; i++) put_number(&f, i, i + 1);
+    for (int i = 0; i < IDS; i += 3) delete_number(&f, i);
+    T_EQ_I(count_of(&f, "t"), IDS - IDS / 3);
+    T_OK(has_value(&f, 1, 2) && has_value(&f, IDS - 1, IDS));
+    fixture_end(&f);
+}
+
 /* ---- everybody at once ------------------------------------------------------------------- */
 
 enum { WRITERS = 2, READERS = 2, DOCS = 240 };
@@ -459,6 +503,7 @@ int main(void)
         cmocka_unit_test(test_merge_stops),
         cmocka_unit_test(test_merge_snapshot),
         cmocka_unit_test(test_merge_images),
+        cmocka_unit_test(test_id_filter),
         cmocka_unit_test(test_merge_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
