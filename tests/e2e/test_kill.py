@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 at a random point, again and again on one data folder, while several writers
-index, update and delete, and another thread flushes and merges; now and then while the
-server is still recovering. A model decides: every document that was acknowledged is there
+index, update and delete, and another thread flushes, merges and makes backups; now and then
+while the server is still recovering. A model decides: every document that was acknowledged is there
 afterwards with what was written last, one that was not is as before or as wanted, searches
 find exactly what is there, and no byte on disk is damaged.
 
@@ -85,18 +85,38 @@ class Writer(threading.Thread):
 
 
 class Keeper(threading.Thread):
-    """Flushes and merges until the server dies."""
+    """Flushes, merges and backs up until the server dies. `copy`: the name of the last whole
+    backup, and the documents that nobody touched while it was made."""
 
-    def __init__(self, server, rng):
+    def __init__(self, server, writers, number, rng):
         super().__init__()
-        self.server, self.rng, self.wrong = server, rng, None
+        self.server, self.writers, self.number, self.rng = server, writers, number, rng
+        self.wrong, self.copy = None, None
+
+    def settled(self):
+        settled = {}
+        for w in self.writers:
+            unsure = w.unsure  # before the truth: an operation in between shows in one of them
+            settled.update((k, v) for k, v in dict(w.truth).items() if k not in unsure)
+        return settled
+
+    def backup(self, count):
+        name, before = f"b{self.number}-{count}", self.settled()
+        status, reply = self.server.request("POST", "/_quern/tables/t/backup", {"name": name})
+        after = self.settled()
+        if status == 200:
+            self.copy = name, {k: v for k, v in before.items() if k in after and after[k] == v}
+        return status, reply
 
     def run(self):
-        while True:
-            verb = self.rng.choice(("_flush", "_flush", "_refresh", "_forcemerge"))
+        for count in range(10**9):
+            verb = self.rng.choice(("_flush", "_flush", "_refresh", "_forcemerge", "backup"))
             time.sleep(self.rng.uniform(0, 0.08))
             try:
-                status, reply = self.server.request("POST", f"/t/{verb}")
+                if verb == "backup":
+                    status, reply = self.backup(count)
+                else:
+                    status, reply = self.server.request("POST", f"/t/{verb}")
             except GONE:
                 return
             if status != 200:
@@ -104,9 +124,9 @@ class Keeper(threading.Thread):
                 return
 
 
-def found(server, name):
+def found(server, name, table="t"):
     """(n, word) or None."""
-    status, reply = server.request("GET", f"/t/_doc/{name}")
+    status, reply = server.request("GET", f"/{table}/_doc/{name}")
     if status != 200:
         assert status == 404, (name, status, reply)
         return None
@@ -161,14 +181,35 @@ def check(server, writers, rng, everything):
     return lost + check_searches(server, live, rng)
 
 
+def check_copy(server, keeper, rng):
+    """The last backup that was acknowledged becomes a table, and has what it must have."""
+    if keeper.copy is None:
+        return 0
+    name, want = keeper.copy
+    status, reply = server.request("POST", "/_quern/tables/copy/restore", {"name": name})
+    assert status == 200, (name, status, reply)
+    lost = 0
+    for document in rng.sample(list(want), min(len(want), 50)):
+        got = found(server, document, "copy")
+        if got != want[document]:
+            print(f"{document} in the backup {name}: found {got}, want {want[document]}", file=sys.stderr)
+            lost += 1
+    assert server.request("DELETE", "/copy")[0] == 200
+    return lost
+
+
+def serve(data):
+    return Server(data, ["--backup-dir", data + "-backups"])
+
+
 def start(data, rng):
     """A server on the folder; now and then one that is killed while it starts came first."""
     while rng.random() < 0.2:
-        early = Server(data)
+        early = serve(data)
         early.start_only()
         time.sleep(rng.uniform(0, 0.15))
         early.kill()
-    return Server(data).start()
+    return serve(data).start()
 
 
 def main():
@@ -177,12 +218,13 @@ def main():
     truths, first = [{} for _ in range(WRITERS)], [0] * WRITERS
     data = tempfile.mkdtemp(prefix="quern-kill-")
     try:
-        server = Server(data).start()
+        os.mkdir(data + "-backups")
+        server = serve(data).start()
         assert server.request("PUT", "/t", MAPPING)[0] == 200
         for number in range(ROUNDS):
             writers = [Writer(k, server, truths[k], first[k], random.Random(rng.random()))
                        for k in range(WRITERS)]
-            keeper = Keeper(server, random.Random(rng.random()))
+            keeper = Keeper(server, writers, number, random.Random(rng.random()))
             for thread in (*writers, keeper):
                 thread.start()
             time.sleep(rng.uniform(0.01, 0.5))
@@ -194,6 +236,9 @@ def main():
             batches += sum(w.batches for w in writers)
             server = start(data, rng)
             bad = check(server, writers, rng, number % 25 == 24 or number == ROUNDS - 1)
+            bad += check_copy(server, keeper, rng)
+            for entry in pathlib.Path(data + "-backups").iterdir():
+                shutil.rmtree(entry)
             if bad:
                 print(f"round {number}: {bad} wrong", file=sys.stderr)
             lost += bad
@@ -203,6 +248,7 @@ def main():
         assert code == 0, (out, err)
     finally:
         shutil.rmtree(data, ignore_errors=True)
+        shutil.rmtree(data + "-backups", ignore_errors=True)
         pathlib.Path(data + ".log").unlink(missing_ok=True)
     names = sum(len(t) for t in truths)
     print(f"{names} documents in {batches} acknowledged batches, lost or wrong: {lost}")

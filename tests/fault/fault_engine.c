@@ -24,6 +24,7 @@
 
 #define TABLE "t"
 #define OTHER "other"
+#define BACK "back"
 
 static const struct kind {
     const char *name;
@@ -75,7 +76,8 @@ typedef enum step_kind {
     STEP_OPTIMIZE,
     STEP_READ,
     STEP_REOPEN,
-    STEP_OTHER, /* another table is made, written and dropped */
+    STEP_OTHER,  /* another table is made, written and dropped */
+    STEP_BACKUP, /* a copy of the table, and a table of that */
 } step_kind;
 
 static const struct step {
@@ -101,6 +103,7 @@ static const struct step {
     {.kind = STEP_FLUSH},
     {STEP_WRITE, QUERN_OP_UPDATE, 11, 4, 70},
     {.kind = STEP_OTHER},
+    {.kind = STEP_BACKUP},
     {.kind = STEP_OPTIMIZE},
     {.kind = STEP_READ},
     {STEP_WRITE, QUERN_OP_DELETE, 0, 2, 0},
@@ -112,11 +115,15 @@ enum { STEP_COUNT = sizeof steps / sizeof *steps, OPS_MAX = 8, PROBE = LEDGER_ID
 
 typedef struct session {
     const struct kind *kind;
-    char dir[FOLDER_PATH], copy[FOLDER_PATH + 8];
+    char base[FOLDER_PATH];
+    char dir[FOLDER_PATH + 8], copy[FOLDER_PATH + 8];
     quern *q;
     ledger l;
     bool failed; /* a call did */
     bool other_written;
+    char backup[FOLDER_PATH + 8];
+    bool backed_up, restored;
+    ledger then; /* when the backup was made */
 } session;
 
 /* A failure must be what was injected, or the consequence: no writes any more. */
@@ -229,6 +236,33 @@ static void check_other(session *s, const char *how)
     quern_document_free(&doc);
 }
 
+static void backup(session *s)
+{
+    qn_error err;
+    if (!s->l.table_made) return;
+    s->then = s->l;
+    qn_status st = quern_table_backup(s->q, TABLE, s->backup, NULL, NULL, &err);
+    expect(s, st, &err);
+    s->backed_up = st == QN_OK;
+    if (!s->backed_up) return;
+    st = quern_table_restore(s->q, s->backup, BACK, NULL, NULL, &err);
+    expect(s, st, &err);
+    s->restored = st == QN_OK;
+}
+
+/* What was restored is there; what may have been is not there by half. */
+static void check_restored(session *s, const char *table, bool wanted, const char *how)
+{
+    qn_error err;
+    bool there = quern_table_exists(s->q, table);
+    if (wanted && !there) T_FAIL("%s: the table %s is gone", how, table);
+    if (!there) return;
+    if (quern_refresh(s->q, table, &err) != QN_OK) T_FAIL("%s: %s", how, err.text);
+    ledger then = s->then;
+    const char *wrong = ledger_check(&then, s->q, table, false);
+    if (wrong != NULL) T_FAIL("%s, table %s: %s", how, table, wrong);
+}
+
 static void read_table(session *s)
 {
     static const char *const texts[] = {
@@ -288,6 +322,9 @@ static bool run_step(session *s, const struct step *step)
         break;
     case STEP_OTHER:
         other_table(s);
+        break;
+    case STEP_BACKUP:
+        backup(s);
         break;
     }
     return true;
@@ -349,6 +386,7 @@ static void check_folder(session *s, const char *dir, const char *how, bool sett
     bool there = quern_table_exists(s->q, TABLE);
     if (s->l.table_made && !there) T_FAIL("%s: the table is gone", how);
     check_other(s, how);
+    check_restored(s, BACK, s->restored, how);
     if (there) {
         if (quern_refresh(s->q, TABLE, &err) != QN_OK) T_FAIL("%s: %s", how, err.text);
         ledger copy = s->l;
@@ -359,6 +397,11 @@ static void check_folder(session *s, const char *dir, const char *how, bool sett
         if (quern_table_check(s->q, TABLE, &json, &n, &err) != QN_OK)
             T_FAIL("%s: damaged: %s", how, json == NULL ? err.text : json);
         quern_free(json);
+    }
+    if (settle && s->backed_up) {
+        if (quern_table_restore(s->q, s->backup, "again", NULL, NULL, &err) != QN_OK)
+            T_FAIL("the backup: %s", err.text);
+        check_restored(s, "again", true, "from the backup");
     }
     if (there && settle) {
         s->kind = &(const struct kind){.name = "none", .harmless = true};
@@ -373,13 +416,22 @@ static void check_folder(session *s, const char *dir, const char *how, bool sett
     s->q = NULL;
 }
 
+/* As kill -9 would leave the folder. */
+static void check_killed(const session *s)
+{
+    session killed = *s;
+    check_folder(&killed, s->copy, "killed", false);
+}
+
 /* true: a failure was handed out. */
 static bool run_session(const struct kind *k, long n)
 {
     session s = {.kind = k};
     ledger_init(&s.l);
-    folder_make(s.dir);
-    (void)snprintf(s.copy, sizeof s.copy, "%s-killed", s.dir);
+    folder_make(s.base);
+    (void)snprintf(s.dir, sizeof s.dir, "%s/data", s.base);
+    (void)snprintf(s.copy, sizeof s.copy, "%s/killed", s.base);
+    (void)snprintf(s.backup, sizeof s.backup, "%s/backup", s.base);
     size_t before = atomic_load(&qn_alloc_heap()->live_bytes);
     int files = folder_open_files();
     arm(k, n);
@@ -387,9 +439,7 @@ static bool run_session(const struct kind *k, long n)
     for (size_t i = 0; i < STEP_COUNT && opened; i++) opened = run_step(&s, &steps[i]);
     if (opened) folder_copy(s.dir, s.copy);
     bool hit = disarm(k);
-    if (opened)
-        check_folder(&(session){.kind = k, .l = s.l, .other_written = s.other_written},
-                     s.copy, "killed", false);
+    if (opened) check_killed(&s);
     if (opened) check_open(&s);
     if (opened) quern_close(s.q);
     s.q = NULL;
@@ -397,8 +447,7 @@ static bool run_session(const struct kind *k, long n)
     T_EQ_I(folder_open_files(), files);
     if (!hit) T_OK(!s.failed);
     check_folder(&s, s.dir, "reopened", true);
-    folder_remove(s.dir);
-    if (opened) folder_remove(s.copy);
+    folder_remove(s.base);
     return hit;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every bit of small files of every kind, flipped one at a time: segments, manifest, log,
- * lock, model. Whoever opens the folder and reads everything gets the answers of the sound
+ * lock, model, backup. Whoever opens the folder and reads everything gets the answers of the sound
  * files, or errors that say which file is damaged; never another answer.
  *
  * The one exception is the last group of the log: damage there cannot be told from the
@@ -25,6 +25,7 @@
 
 #define TABLE "t"
 #define MODEL "tiny"
+#define RESTORED "restored"
 
 enum { FILES_MAX = 32, CALLS_MAX = 64, ANSWER_MAX = 16 * 1024 };
 
@@ -39,11 +40,19 @@ typedef struct file {
     size_t n;
 } file;
 
+typedef enum subject {
+    OF_TABLE,
+    OF_MODEL,
+    OF_BACKUP,
+    SUBJECTS,
+} subject;
+
 typedef struct sound {
     char dir[FOLDER_PATH];
     file files[FILES_MAX];
     int count;
-    answers before, after;      /* the last operation of the log */
+    /* Of each subject: before and after the last operation of the log. */
+    answers before[SUBJECTS], after[SUBJECTS];
     size_t log_before, log_end; /* where that begins and ends */
 } sound;
 
@@ -76,13 +85,13 @@ static void keep(answers *a, qn_status st, const qn_error *err, const char *text
     a->texts[a->count++] = copy;
 }
 
-static void keep_get(answers *a, quern *q, int id)
+static void keep_get(answers *a, quern *q, const char *table, int id)
 {
     char name[16], text[ANSWER_MAX] = "";
     qn_error err;
     quern_document doc;
     (void)snprintf(name, sizeof name, "d%d", id);
-    qn_status st = quern_get(q, TABLE, name, strlen(name), &doc, &err);
+    qn_status st = quern_get(q, table, name, strlen(name), &doc, &err);
     if (st == QN_OK) {
         (void)snprintf(text, sizeof text, "%lld %lld %s", (long long)doc.seq_no,
                        (long long)doc.version, doc.source);
@@ -110,7 +119,7 @@ static const struct search {
     {QUERN_QUERY_HA3, "query=w:'grind'&&config=hit:50&&filter=n>11&&sort=-n"},
 };
 
-static void keep_search(answers *a, quern *q, const struct search *s)
+static void keep_search(answers *a, quern *q, const char *table, const struct search *s)
 {
     static char text[ANSWER_MAX];
     quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
@@ -120,7 +129,7 @@ static void keep_search(answers *a, quern *q, const struct search *s)
     o.kind = s->kind;
     o.query = s->text;
     o.query_size = strlen(s->text);
-    qn_status st = quern_search(q, TABLE, &o, &reply, &err);
+    qn_status st = quern_search(q, table, &o, &reply, &err);
     text[0] = '\0';
     if (st == QN_OK) {
         n = (size_t)snprintf(text, sizeof text,
@@ -134,25 +143,47 @@ static void keep_search(answers *a, quern *q, const struct search *s)
     keep(a, st, &err, text);
 }
 
-static void ask_table(answers *a, quern *q)
+static void ask_table(answers *a, quern *q, const char *table)
 {
     char text[32];
     qn_error err;
     uint64_t count = 0;
     char *json = NULL;
     size_t size = 0;
-    qn_status st = quern_count_all(q, TABLE, &count, &err);
+    qn_status st = quern_count_all(q, table, &count, &err);
     (void)snprintf(text, sizeof text, "%llu", (unsigned long long)count);
     keep(a, st, &err, text);
-    st = quern_table_show(q, TABLE, &json, &size, &err);
-    keep(a, st, &err, json == NULL ? "" : json);
-    quern_free(json);
-    for (int i = 0; i < 16; i++) keep_get(a, q, i);
+    for (int i = 0; i < 16; i++) keep_get(a, q, table, i);
     for (size_t i = 0; i < sizeof searches / sizeof *searches; i++)
-        keep_search(a, q, &searches[i]);
-    st = quern_table_check(q, TABLE, &json, &size, &err);
+        keep_search(a, q, table, &searches[i]);
+    st = quern_table_check(q, table, &json, &size, &err);
     keep(a, st, &err, "");
     quern_free(json);
+}
+
+/* A restored table has an id of its own: this is of the table alone. */
+static void ask_show(answers *a, quern *q)
+{
+    qn_error err;
+    char *json = NULL;
+    size_t size = 0;
+    qn_status st = quern_table_show(q, TABLE, &json, &size, &err);
+    keep(a, st, &err, json == NULL ? "" : json);
+    quern_free(json);
+}
+
+/* The backup as a table of another folder; "restore" is one more answer in the end. */
+static void ask_backup(answers *a, quern *q, const char *dir)
+{
+    char path[FOLDER_PATH + 16];
+    qn_error err, ignored;
+    (void)snprintf(path, sizeof path, "%s/backup", dir);
+    qn_status st = quern_table_restore(q, path, RESTORED, NULL, NULL, &err);
+    if (st == QN_OK) {
+        ask_table(a, q, RESTORED);
+        T_EQ_I(quern_table_drop(q, RESTORED, &ignored), QN_OK);
+    }
+    keep(a, st, &err, "");
 }
 
 static void ask_model(answers *a, quern *q)
@@ -172,7 +203,13 @@ static void ask_model(answers *a, quern *q)
     keep(a, quern_model_verify(q, MODEL, &err), &err, "");
 }
 
-static void ask_all(const char *dir, bool table, bool model, answers *a)
+static subject subject_of(const char *path)
+{
+    if (strstr(path, "/backup/") != NULL) return OF_BACKUP;
+    return strstr(path, "/models/") != NULL ? OF_MODEL : OF_TABLE;
+}
+
+static void ask_all(const char *dir, subject about, answers *a)
 {
     qn_error err;
     quern *q = NULL;
@@ -180,10 +217,15 @@ static void ask_all(const char *dir, bool table, bool model, answers *a)
     memset(a, 0, sizeof *a);
     o.data_dir = dir;
     o.neural_threads = 1;
-    o.manual_merges = true; /* the same files every time */
     if (quern_open(&o, &q, &err) != QN_OK) T_FAIL("%s: open: %s", place, err.text);
-    if (table) ask_table(a, q);
-    if (model) ask_model(a, q);
+    if (about == OF_TABLE) {
+        ask_table(a, q, TABLE);
+        ask_show(a, q);
+    } else if (about == OF_MODEL) {
+        ask_model(a, q);
+    } else {
+        ask_backup(a, q, dir);
+    }
     quern_close(q);
 }
 
@@ -278,9 +320,12 @@ static void make_sound(sound *s)
     folder_walk(work, see_log, &s->log_before);
     T_OK(snprintf(copy, sizeof copy, "%s-before", work) < (int)sizeof copy);
     folder_copy(work, copy);
-    ask_all(copy, true, true, &s->before);
+    for (int i = 0; i < OF_BACKUP; i++) ask_all(copy, (subject)i, &s->before[i]);
     folder_remove(copy);
     write_doc(q, QUERN_OP_INDEX, 12, 60);
+    char backup[FOLDER_PATH + 16];
+    (void)snprintf(backup, sizeof backup, "%s/backup", work);
+    T_CALL(quern_table_backup(q, TABLE, backup, NULL, NULL, &err), &err);
     T_OK(snprintf(s->dir, sizeof s->dir, "%s-copy", work) < (int)sizeof s->dir);
     folder_copy(work, s->dir);
     quern_close(q);
@@ -288,9 +333,12 @@ static void make_sound(sound *s)
     folder_walk(s->dir, add_file, s);
     folder_walk(s->dir, see_log, &s->log_end);
     T_OK(s->log_before < s->log_end);
-    ask_all(s->dir, true, true, &s->after);
-    for (int i = 0; i < s->after.count; i++) T_OK(s->after.texts[i] != NULL);
-    T_EQ_I(s->before.count, s->after.count);
+    for (int i = 0; i < SUBJECTS; i++) {
+        answers *after = &s->after[i];
+        ask_all(s->dir, (subject)i, after);
+        for (int k = 0; k < after->count; k++) T_OK(after->texts[k] != NULL);
+    }
+    T_EQ_I(s->before[OF_TABLE].count, s->after[OF_TABLE].count);
 }
 
 static void drop_extra(void *ctx, const char *path)
@@ -302,13 +350,12 @@ static void drop_extra(void *ctx, const char *path)
 }
 
 /* Opening may have cut, rolled or swept files: all are put back. */
-static void restore(const sound *s, bool models)
+static void restore(const sound *s, subject about)
 {
     folder_walk(s->dir, drop_extra, (void *)(uintptr_t)s);
     for (int i = 0; i < s->count; i++) {
         const file *f = &s->files[i];
-        if (models || strstr(f->path, "/tables/") != NULL)
-            folder_write_file(f->path, f->bytes, f->n);
+        if (subject_of(f->path) == about) folder_write_file(f->path, f->bytes, f->n);
     }
 }
 
@@ -318,30 +365,29 @@ static void restore(const sound *s, bool models)
 static void flip(const sound *s, const file *f, size_t bit, long *harmless)
 {
     answers got;
-    bool model = strstr(f->path, "/models/") != NULL, reported = false;
-    bool torn = is_log(f->path) && bit / 8 >= s->log_before;
+    subject about = subject_of(f->path + strlen(s->dir));
+    bool reported = false;
+    bool torn = about == OF_TABLE && is_log(f->path) && bit / 8 >= s->log_before;
+    const answers *want = &s->after[about];
     (void)snprintf(place, sizeof place, "%s, byte %zu, bit %zu\n",
                    f->path + strlen(s->dir), bit / 8, bit % 8);
     f->bytes[bit / 8] ^= (unsigned char)(1u << (bit % 8));
     folder_write_file(f->path, f->bytes, f->n);
     f->bytes[bit / 8] ^= (unsigned char)(1u << (bit % 8));
-    ask_all(s->dir, !model, model, &got);
-    int skipped = model ? s->after.count - got.count : 0;
-    answers want = {.count = got.count}, want_before = {.count = got.count};
-    for (int i = 0; i < got.count; i++) {
-        want.texts[i] = s->after.texts[skipped + i];
-        want_before.texts[i] = s->before.texts[skipped + i];
-    }
-    if (!agree(&got, &want, &reported) &&
-        !(torn && agree(&got, &want_before, &reported))) {
+    ask_all(s->dir, about, &got);
+    /* A backup that is not taken gives one answer: that. */
+    bool refused = about == OF_BACKUP && got.count == 1 && got.texts[0] == NULL;
+    if (refused) reported = true;
+    if (!refused && !agree(&got, want, &reported) &&
+        !(torn && agree(&got, &s->before[about], &reported))) {
         for (int i = 0; i < got.count; i++)
-            if (got.texts[i] != NULL && strcmp(got.texts[i], want.texts[i]) != 0)
+            if (got.texts[i] != NULL && strcmp(got.texts[i], want->texts[i]) != 0)
                 T_FAIL("%s answer %d is [%s], want [%s]", place, i, got.texts[i],
-                       want.texts[i]);
+                       want->texts[i]);
     }
     *harmless += !reported;
     forget(&got);
-    restore(s, model);
+    restore(s, about);
 }
 
 static long stride;
@@ -350,10 +396,12 @@ static const char *only = "";
 /* Odd, so that all bits of a byte have their turn. */
 static size_t step_of(const sound *s, const file *f, size_t bit)
 {
-    bool room = is_log(f->path) && bit / 8 > s->log_end + 64;
-    bool model = strstr(f->path, "/models/") != NULL;
+    const char *name = f->path + strlen(s->dir);
+    bool room = is_log(name) && bit / 8 > s->log_end + 64;
     size_t step = stride != 0 ? (size_t)stride : 1;
-    if (room || model) step *= 65;
+    /* A backup's files but its list are files of a table. */
+    if (subject_of(name) == OF_BACKUP && strstr(name, "BACKUP") == NULL) step *= 9;
+    if (room || subject_of(name) == OF_MODEL) step *= 65;
     return step + (step % 2 == 0);
 }
 
@@ -363,7 +411,7 @@ static void test_flips(void **state)
     static sound s;
     T_ROW("making");
     make_sound(&s);
-    restore(&s, true);
+    for (int i = 0; i < SUBJECTS; i++) restore(&s, (subject)i);
     for (int i = 0; i < s.count; i++) {
         const file *f = &s.files[i];
         const char *name = f->path + strlen(s.dir);
@@ -378,8 +426,10 @@ static void test_flips(void **state)
                       f->n, flips, harmless);
     }
     for (int i = 0; i < s.count; i++) free(s.files[i].bytes);
-    forget(&s.before);
-    forget(&s.after);
+    for (int i = 0; i < SUBJECTS; i++) {
+        forget(&s.before[i]);
+        forget(&s.after[i]);
+    }
     folder_remove(s.dir);
 }
 
