@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     static qn_blockfile *image;
-    if (image == NULL) image = sound_image(0, 300);
+    if (image == NULL) image = sound_image(0, 1100);
     qn_blockfile *file = edit_blocks(image, QN_SEGMENT_MAGIC, bytes, n);
     if (file != NULL) read_segment(file);
     return 0;

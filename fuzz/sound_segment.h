@@ -38,6 +38,8 @@ static inline void add_doc(qn_segment_builder *b, uint32_t d)
         must(qn_segment_builder_term(b, &text, (qn_slice){word, (size_t)n}, 2 * i,
                                      &err));
     }
+    if (d % 7 == 3) /* far apart: no bitmap */
+        must(qn_segment_builder_term(b, &text, QN_SLICE_LIT("seventh"), 20, &err));
     for (uint32_t i = 0; i < d % 3; i++) {
         n = snprintf(word, sizeof word, "tag%u", (d + i) % 9);
         must(qn_segment_builder_keyword(b, &tag, (qn_slice){word, (size_t)n}, &err));
@@ -87,6 +89,47 @@ static inline bool sound(qn_status st, const qn_error *err)
     return st == QN_OK;
 }
 
+/* By blocks: what a scorer reads, the bounds ahead, the bits, the best documents. */
+static inline void walk_blocks(const qn_segment *seg, const qn_term *term,
+                               qn_arena *arena)
+{
+    qn_error err = {0};
+    qn_postings p;
+    qn_bm25_field field;
+    qn_bm25_term t;
+    qn_bm25_field_init(&field, QN_BM25_K1, QN_BM25_B, 3000, 100);
+    qn_bm25_term_init(&t, &field, 1, 1);
+    uint32_t limit = qn_segment_doc_count(seg);
+    if (!sound(qn_segment_postings_open(seg, term, QN_POSTINGS_LAZY, NULL, &p, &err),
+               &err))
+        return;
+    qn_postings_top top;
+    if (sound(qn_postings_best(&p, arena, &top, &err), &err))
+        for (size_t i = 0; i < top.n; i++)
+            qn_assert(top.entries[i].doc < limit && top.entries[i].freq > 0);
+    for (int step = 0; p.doc != QN_DOC_END; step++) {
+        const uint32_t *docs = NULL, *freqs = NULL;
+        const uint8_t *norms = NULL;
+        size_t n = 0;
+        float scores[QN_POSTINGS_BLOCK];
+        qn_postings_range r;
+        if (sound(qn_postings_rest3(&p, &docs, &freqs, &norms, &n, &err), &err)) {
+            qn_bm25_scores(p.kernels, &t, freqs, norms, n, scores);
+            for (size_t i = 1; i < n; i++) qn_assert(docs[i] > docs[i - 1]);
+            qn_assert(docs[n - 1] < limit);
+        }
+        qn_postings_block_ahead(&p, p.doc + 200, &r);
+        qn_postings_super_ahead(&p, p.doc + 9, &r);
+        (void)qn_postings_range_score(&r, &t);
+        (void)qn_postings_bound_between(&p, p.doc, limit, &t);
+        uint64_t bits[4096 / 64] = {0};
+        qn_status st = step % 2 == 0
+                           ? qn_postings_next_block(&p, &err)
+                           : qn_postings_or_bits(&p, p.doc, p.doc + 4096, bits, &err);
+        if (!sound(st, &err)) return;
+    }
+}
+
 static inline void walk_postings(const qn_segment *seg, const qn_term *term,
                                  qn_arena *arena, uint32_t stride)
 {
@@ -125,6 +168,7 @@ static inline void walk_terms(const qn_segment *seg, uint32_t field, qn_slice fr
         (void)sound(qn_segment_term(seg, field, t.bytes, &found, &err), &err);
         walk_postings(seg, &t.term, &arena, 1);
         walk_postings(seg, &t.term, &arena, 100);
+        walk_blocks(seg, &t.term, &arena);
         st = qn_terms_next(&t, &err);
     }
     qn_terms_deinit(&t);

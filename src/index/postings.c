@@ -373,9 +373,22 @@ qn_status qn_postings_freq(qn_postings *p, uint32_t *freq, qn_error *err)
 
 /* ---- documents as bits --------------------------------------------------------------------- */
 
+/* Neighbours share a word: it is gathered in a register, not in memory. */
 static void or_docs(const uint32_t *docs, size_t n, uint32_t base, uint64_t *bits)
 {
-    for (size_t i = 0; i < n; i++) qn_bitset_add(bits, docs[i] - base);
+    if (n == 0) return;
+    uint32_t word = (docs[0] - base) / 64;
+    uint64_t gathered = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t place = docs[i] - base;
+        if (place / 64 != word) {
+            bits[word] |= gathered;
+            gathered = 0;
+            word = place / 64;
+        }
+        gathered |= (uint64_t)1 << (place % 64);
+    }
+    bits[word] |= gathered;
 }
 
 /* ORs a bitmap of `span` bits that begins at bit `shift` of `bits`. */

@@ -3,6 +3,8 @@
  * of 128; a document's begin where those of all documents before end. */
 #include "index/postings_internal.h"
 
+enum { FEW = 4 };
+
 static qn_status corrupt(const qn_postings *p, const uint8_t *at, qn_error *err)
 {
     bool own = !p->whole; /* long lists have theirs in a block of their own */
@@ -71,6 +73,40 @@ static uint32_t *room_for(qn_postings *p, uint32_t n)
     return p->many;
 }
 
+/* Most documents have a few, in one chunk: no branch on how many. */
+static bool take_few(qn_postings *p, uint32_t at, uint32_t freq)
+{
+    const uint32_t *in = p->chunk + at;
+    uint64_t sums[FEW];
+    sums[0] = in[0];
+    for (size_t i = 1; i < FEW; i++) sums[i] = sums[i - 1] + in[i];
+    for (size_t i = 0; i < FEW; i++) p->few[i] = (uint32_t)sums[i];
+    return sums[freq - 1] <= UINT32_MAX;
+}
+
+static qn_status take_many(qn_postings *p, uint64_t index, uint32_t freq,
+                           const uint32_t **positions, qn_error *err)
+{
+    uint32_t *out = room_for(p, freq);
+    if (out == NULL) return qn_fail(err, QN_ENOMEM, "%u positions", freq);
+    uint64_t position = 0;
+    for (uint32_t done = 0; done < freq;) { /* a run of them in one chunk */
+        uint32_t at = (uint32_t)(index % QN_PACK_COUNT), left = freq - done;
+        if (index / QN_PACK_COUNT != p->pos_chunk)
+            QN_TRY(load_chunk(p, index / QN_PACK_COUNT, err));
+        uint32_t run = QN_PACK_COUNT - at < left ? QN_PACK_COUNT - at : left;
+        for (uint32_t i = 0; i < run; i++) {
+            position += p->chunk[at + i];
+            out[done + i] = (uint32_t)position;
+        }
+        done += run;
+        index += run;
+    }
+    if (position > UINT32_MAX) return corrupt(p, p->pos_groups, err);
+    *positions = out;
+    return QN_OK;
+}
+
 qn_status qn_postings_positions(qn_postings *p, const uint32_t **positions, size_t *n,
                                 qn_error *err)
 {
@@ -85,33 +121,17 @@ qn_status qn_postings_positions(qn_postings *p, const uint32_t **positions, size
     p->pos_first = index;
     p->pos_slot = p->slot;
 
-    uint32_t freq = p->freqs[p->slot], done = 0;
+    uint32_t freq = p->freqs[p->slot], at = (uint32_t)(index % QN_PACK_COUNT);
     if (index > p->pos_count || freq > p->pos_count - index)
         return corrupt(p, p->pos_groups, err);
-    uint32_t *out = freq == 1 ? NULL : room_for(p, freq);
-    if (freq > 1 && out == NULL) return qn_fail(err, QN_ENOMEM, "%u positions", freq);
-    uint64_t position = 0;
-    while (done < freq) { /* a run of them in one chunk */
-        uint32_t at = (uint32_t)(index % QN_PACK_COUNT);
-        if (index / QN_PACK_COUNT != p->pos_chunk)
-            QN_TRY(load_chunk(p, index / QN_PACK_COUNT, err));
-        const uint32_t *in = p->chunk + at;
-        if (freq == 1) {
-            *positions = in;
-            *n = 1;
-            return QN_OK;
-        }
-        uint32_t run =
-            QN_PACK_COUNT - at < freq - done ? QN_PACK_COUNT - at : freq - done;
-        for (uint32_t i = 0; i < run; i++) {
-            position += in[i];
-            out[done + i] = (uint32_t)position;
-        }
-        done += run;
-        index += run;
+    if (index / QN_PACK_COUNT != p->pos_chunk)
+        QN_TRY(load_chunk(p, index / QN_PACK_COUNT, err));
+    if (freq <= FEW && at <= QN_PACK_COUNT - FEW) {
+        if (!take_few(p, at, freq)) return corrupt(p, p->pos_groups, err);
+        *positions = p->few;
+    } else {
+        QN_TRY(take_many(p, index, freq, positions, err));
     }
-    if (position > UINT32_MAX) return corrupt(p, p->pos_groups, err);
-    *positions = out;
     *n = freq;
     return QN_OK;
 }

@@ -96,6 +96,7 @@ int main(void)
         cmocka_unit_test(test_segment_terms),
         cmocka_unit_test(test_segment_refusals),
         cmocka_unit_test(test_segment_refresh),
+        cmocka_unit_test(test_segment_version),
         cmocka_unit_test(test_segment_file),
         cmocka_unit_test(test_segment_bit_flips),
         cmocka_unit_test(test_segment_no_memory),

@@ -43,6 +43,7 @@ void test_segment_sources(void **state);
 void test_segment_terms(void **state);
 void test_segment_refusals(void **state);
 void test_segment_refresh(void **state);
+void test_segment_version(void **state);
 void test_segment_file(void **state);
 void test_segment_bit_flips(void **state);
 void test_segment_no_memory(void **state);

@@ -300,6 +300,32 @@ void test_segment_refresh(void **state)
     qn_segment_builder_destroy(once);
 }
 
+/* Version 0 was never released. */
+void test_segment_version(void **state)
+{
+    (void)state;
+    qn_alloc *a = qn_alloc_heap();
+    qn_error err = {0};
+    qn_blockfile_writer *w = NULL;
+    qn_blockfile *file = NULL;
+    qn_segment *seg = NULL;
+    qn_segment_builder *b = t_builder();
+    size_t n = 0;
+    T_CALL(qn_blockfile_writer_create(a, NULL, QN_SEGMENT_MAGIC, 0, &w, &err), &err);
+    T_CALL(qn_segment_builder_write(b, w, &err), &err);
+    T_CALL(qn_blockfile_finish(w, false, &err), &err);
+    uint8_t *bytes = qn_blockfile_writer_take(w, &n);
+    qn_blockfile_writer_destroy(w);
+    T_CALL(qn_blockfile_open_memory(a, bytes, n, true, "old", QN_SEGMENT_MAGIC,
+                                    QN_SEGMENT_VERSION, &file, &err),
+           &err);
+    T_EQ_I(qn_segment_open(a, file, &seg, &err), QN_EVERSION);
+    T_OK(seg == NULL && strstr(err.text, "old") != NULL &&
+         strstr(err.text, "ingest again") != NULL);
+    qn_blockfile_close(file);
+    qn_segment_builder_destroy(b);
+}
+
 void test_segment_file(void **state)
 {
     (void)state;
