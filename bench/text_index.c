@@ -174,6 +174,9 @@ static void index_table(job *j)
     qn_error err = {0};
     qn_buf schema;
     options.data_dir = peer_required(j->options, "out");
+    /* A builder may hold a quarter of the budget; the peers buffer as much. */
+    options.memory_budget_bytes = (uint64_t)peer_number(j->options, "ram-mb", 256)
+                                  << 22;
     options.async_commit = peer_option(j->options, "async") != NULL;
     if (qn_file_exists(options.data_dir)) {
         char tables[4096];
