@@ -135,25 +135,31 @@ static void feed_table(job *j, quern *q, int64_t *cpu_ns)
 }
 
 static void report(const job *j, const char *engine, double wall, double cpu,
-                   double unmerged, uint64_t bytes, uint64_t index_bytes)
+                   double unmerged, uint64_t bytes, uint64_t index_bytes,
+                   uint64_t id_bytes)
 {
     double mb = (double)j->text_bytes * 1e-6;
     printf("engine=%s docs=%zu text_mb=%.1f wall_s=%.2f cpu_s=%.2f docs_per_s=%.0f "
            "mb_per_cpu_s=%.2f mb_per_cpu_s_unmerged=%.2f table_bytes=%llu "
-           "index_bytes=%llu\n",
+           "index_bytes=%llu id_bytes=%llu\n",
            engine, j->docs, mb, wall, cpu, (double)j->docs / wall, mb / cpu,
-           mb / unmerged, (unsigned long long)bytes, (unsigned long long)index_bytes);
+           mb / unmerged, (unsigned long long)bytes, (unsigned long long)index_bytes,
+           (unsigned long long)id_bytes);
 }
 
-/* Bytes of the table's segments: all, and those of the index alone (sources left out, as
- * the peers keep none). */
-static void measure_table(quern *q, uint64_t *all, uint64_t *index)
+/* Bytes of the table's segments: all, those of the index alone (sources left out, as the
+ * peers keep none), and of these the hash table by id, which the peers do not have either:
+ * four bytes a slot, a quarter of the slots free at least. */
+static void measure_table(quern *q, uint64_t *all, uint64_t *index, uint64_t *ids)
 {
     qn_error err = {0};
     qn_table *t = NULL;
     peer_check(qn_engine_table(q, PEER_TABLE, &t, &err), &err);
     qn_table_snapshot *s = qn_table_current(t);
     for (size_t i = 0; i < s->view.segment_count; i++) {
+        uint64_t slots = 16;
+        while (s->view.segments[i].doc_count > slots / 4 * 3) slots *= 2;
+        *ids += 4 * slots;
         const qn_blockfile *file = qn_segment_file(s->view.segments[i].segment);
         for (size_t k = 0; k < qn_blockfile_count(file); k++) {
             uint32_t kind = 0, id = 0;
@@ -198,10 +204,10 @@ static void index_table(job *j)
         peer_check(quern_table_optimize(q, PEER_TABLE, &err), &err);
     cpu += peer_process_cpu_ns() - flush;
     wall = qn_clock_mono_ns() - wall;
-    uint64_t all = 0, index = 0;
-    measure_table(q, &all, &index);
+    uint64_t all = 0, index = 0, ids = 0;
+    measure_table(q, &all, &index, &ids);
     report(j, "quern", (double)wall * 1e-9, (double)cpu * 1e-9, (double)unmerged * 1e-9,
-           all, index);
+           all, index, ids);
     quern_close(q);
 }
 
@@ -297,7 +303,7 @@ static void index_builder(job *j)
     uint64_t size = 0;
     peer_check(qn_file_size(out, &size, &err), &err);
     report(j, "quern-builder", (double)wall * 1e-9, (double)cpu * 1e-9,
-           (double)cpu * 1e-9, size, size);
+           (double)cpu * 1e-9, size, size, 0);
     qn_vec_deinit(qn_alloc_heap(), &d.tokens);
     qn_segment_builder_destroy(d.builder);
     qn_analyzers_destroy(d.analyzers);
