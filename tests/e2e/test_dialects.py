@@ -186,6 +186,29 @@ class OneTable(unittest.TestCase):
                 self.assertEqual(keys, [(self.documents[n]["price"], self.documents[n]["year"]) for n in want])
                 self.assertEqual([n for n, _ in es], [i["fields"]["id"] for i in items])
 
+    def test_pages_by_search_after(self):
+        """Page after page covers every document exactly once, in the order of one long page."""
+        sorts = ([{"year": "desc"}, "price", "_doc"], [{"tag": {"missing": "_first"}}, "_doc"], ["_score", "_doc"],
+                 ["_doc"])
+        for table in self.metrics:
+            for sort in sorts:
+                for query in ({"match_all": {}}, {"match": {"body": "river"}}):
+                    long = [n for n, _ in self.es(table, query=query, sort=sort)]
+                    seen, after = [], []
+                    while True:
+                        status, reply = self.server.request("POST", f"/{table}/_search", {
+                            "query": query, "sort": sort, "size": 7, "track_total_hits": 20,
+                            **({"search_after": after} if after else {})})
+                        self.assertEqual(status, 200, reply)
+                        if not reply["hits"]["hits"]:
+                            break
+                        total = reply["hits"]["total"]
+                        self.assertEqual(total, {"value": min(20, len(long)),
+                                                 "relation": "gte" if len(long) > 20 else "eq"})
+                        seen += [h["_id"] for h in reply["hits"]["hits"]]
+                        after = reply["hits"]["hits"][-1]["sort"]
+                    self.assertEqual(seen, long, (table, sort))
+
     def test_or_and_not(self):
         for _ in range(15):
             a, b, c = self.words(2), self.words(2), self.words(1)
