@@ -163,7 +163,9 @@ qn_exec_options qn_search__exec_options(const qn_search *s, size_t i)
         .vector_in_score = r->vector_in_score,
         .no_scores = count_only || !needs_scores(r),
         .top_n = count_only ? 1 : s->top_n[i],
-        .total_limit = r->track_total == QN_TOTAL_EXACT ? 0 : r->track_total,
+        .total_limit = r->track_total == QN_TOTAL_EXACT ? 0
+                       : r->track_total == 0            ? 1 /* not told: stop early */
+                                                        : r->track_total,
         .has_min_score = r->has_min_score,
         .min_score = r->min_score,
         .filter = s->filter == NULL ? NULL : qn_rank_filter_run,

@@ -4,6 +4,7 @@
 #include "query/collect.h"
 #include "query/iter.h"
 #include "query/run.h"
+#include "query/set_run.h"
 #include "query/sort_run.h"
 
 enum { DEADLINE_EVERY = 65536 }; /* matches between two looks at the clock */
@@ -33,6 +34,9 @@ static qn_status run_plan(qn_iter_maker *m, const qn_plan *plan, qn_collector *c
                           qn_exec_result *out)
 {
     if (c->sorter != NULL) return qn_sort_segment(m, plan, c, out);
+    bool done;
+    QN_TRY(qn_set_segment(m, plan, c, &done));
+    if (done) return QN_OK;
     qn_shape shape;
     qn_shape_of(plan, c->options, &shape);
     if (shape.kind != QN_SHAPE_OTHER)

@@ -2,6 +2,7 @@
 #include "query/sort_run.h"
 
 #include "query/filters.h"
+#include "query/set_run.h"
 
 /* Every match in document order; once enough is counted, documents that cannot get in are
  * passed over by the block. */
@@ -39,19 +40,6 @@ static bool is_set(const qn_plan *plan)
            plan->query->kind == QN_QUERY_EXISTS || plan->query->kind == QN_QUERY_GEO;
 }
 
-static uint64_t count_set(const qn_segment_view *v, const uint64_t *accept)
-{
-    uint64_t count = 0;
-    for (size_t i = 0; i < qn_bitset_words(v->doc_count); i++) {
-        uint64_t left = accept == NULL ? UINT64_MAX : accept[i];
-        if (v->deleted != NULL) left &= ~v->deleted[i];
-        if (v->doc_count - i * 64 < 64)
-            left &= UINT64_MAX >> (64 - (v->doc_count - i * 64));
-        count += (uint64_t)__builtin_popcountll(left);
-    }
-    return count;
-}
-
 qn_status qn_sort_segment(qn_iter_maker *m, const qn_plan *plan, qn_collector *c,
                           qn_exec_result *out)
 {
@@ -65,7 +53,7 @@ qn_status qn_sort_segment(qn_iter_maker *m, const qn_plan *plan, qn_collector *c
         else if (!all)
             QN_TRY(qn_filter_find(m, plan, &set));
         if (all || set.words != NULL) {
-            c->total += count_set(m->view, set.words);
+            c->total += qn_set_count(m->view, set.words);
             return qn_sorter_blocks(c->sorter, set.words, m->scratch, m->err);
         }
     }
