@@ -26,8 +26,9 @@
 #define TABLE "t"
 #define MODEL "tiny"
 #define RESTORED "restored"
+#define LARGE "large"
 
-enum { FILES_MAX = 32, CALLS_MAX = 64, ANSWER_MAX = 16 * 1024 };
+enum { FILES_MAX = 32, CALLS_MAX = 64, ANSWER_MAX = 16 * 1024, LARGE_DOCS = 400 };
 
 typedef struct answers {
     char *texts[CALLS_MAX]; /* NULL: the call failed, saying so */
@@ -43,6 +44,7 @@ typedef struct file {
 typedef enum subject {
     OF_TABLE,
     OF_MODEL,
+    OF_LARGE, /* a table with blocks of more than one checksum */
     OF_BACKUP,
     SUBJECTS,
 } subject;
@@ -55,6 +57,13 @@ typedef struct sound {
     answers before[SUBJECTS], after[SUBJECTS];
     size_t log_before, log_end; /* where that begins and ends */
 } sound;
+
+static subject subject_of(const char *path)
+{
+    if (strstr(path, "/backup/") != NULL) return OF_BACKUP;
+    if (strstr(path, "/tables/" LARGE) != NULL) return OF_LARGE;
+    return strstr(path, "/models/") != NULL ? OF_MODEL : OF_TABLE;
+}
 
 /* Where we are, for a crash to tell. */
 static char place[FOLDER_PATH + 64];
@@ -161,6 +170,16 @@ static void ask_table(answers *a, quern *q, const char *table)
     quern_free(json);
 }
 
+/* The large table: a word of every document, some documents. */
+static void ask_large(answers *a, quern *q)
+{
+    static const struct search all = {
+        QUERN_QUERY_DSL, "{\"query\":{\"match\":{\"w\":\"stone\"}},\"size\":100,"
+                         "\"_source\":false,\"sort\":[{\"n\":\"desc\"}]}"};
+    keep_search(a, q, LARGE, &all);
+    for (int i = 0; i < LARGE_DOCS; i += 37) keep_get(a, q, LARGE, i);
+}
+
 /* A restored table has an id of its own: this is of the table alone. */
 static void ask_show(answers *a, quern *q)
 {
@@ -203,12 +222,6 @@ static void ask_model(answers *a, quern *q)
     keep(a, quern_model_verify(q, MODEL, &err), &err, "");
 }
 
-static subject subject_of(const char *path)
-{
-    if (strstr(path, "/backup/") != NULL) return OF_BACKUP;
-    return strstr(path, "/models/") != NULL ? OF_MODEL : OF_TABLE;
-}
-
 static void ask_all(const char *dir, subject about, answers *a)
 {
     qn_error err;
@@ -223,6 +236,8 @@ static void ask_all(const char *dir, subject about, answers *a)
         ask_show(a, q);
     } else if (about == OF_MODEL) {
         ask_model(a, q);
+    } else if (about == OF_LARGE) {
+        ask_large(a, q);
     } else {
         ask_backup(a, q, dir);
     }
@@ -268,6 +283,37 @@ static void write_doc(quern *q, quern_op_kind kind, int id, int n)
     if (r.status != QN_OK) T_FAIL("%s: %s", name, r.error.text);
 }
 
+/* Sources that do not compress. */
+static void make_large(quern *q)
+{
+    static char source[1024];
+    qn_error err;
+    char id[16];
+    uint64_t z = 1;
+    T_CALL(quern_table_create(q, LARGE, "{}", 2, &err), &err);
+    for (int i = 0; i < LARGE_DOCS; i++) {
+        int n = snprintf(source, sizeof source,
+                         "{\"w\":\"stone x%d\",\"n\":%d,\"s\":\"", i % 50, i);
+        for (int k = 0; k < 600; k++) {
+            z = z * 6364136223846793005u + 1442695040888963407u;
+            source[n++] = (char)('0' + (z >> 33) % 75);
+            if (source[n - 1] == '\\') source[n - 1] = '~';
+        }
+        (void)snprintf(source + n, sizeof source - (size_t)n, "\"}");
+        (void)snprintf(id, sizeof id, "d%d", i);
+        quern_op op = {.kind = QUERN_OP_INDEX,
+                       .id = id,
+                       .id_size = strlen(id),
+                       .source = source,
+                       .source_size = strlen(source),
+                       .if_seq_no = QUERN_SEQ_NONE};
+        quern_op_result r;
+        T_CALL(quern_write(q, LARGE, &op, 1, NULL, &r, &err), &err);
+        if (r.status != QN_OK) T_FAIL("%s: %s", source, r.error.text);
+    }
+    T_CALL(quern_flush(q, LARGE, &err), &err);
+}
+
 static void add_file(void *ctx, const char *path)
 {
     sound *s = ctx;
@@ -286,7 +332,7 @@ static bool is_log(const char *path)
 static void see_log(void *ctx, const char *path)
 {
     size_t n = 0;
-    if (!is_log(path)) return;
+    if (!is_log(path) || subject_of(path) != OF_TABLE) return;
     unsigned char *bytes = folder_read_file(path, &n);
     while (n > 0 && bytes[n - 1] == 0) n--;
     free(bytes);
@@ -317,6 +363,7 @@ static void make_sound(sound *s)
     write_doc(q, QUERN_OP_INDEX, 11, 40);
     write_doc(q, QUERN_OP_DELETE, 7, 0);
     write_doc(q, QUERN_OP_UPDATE, 0, 50);
+    make_large(q);
     folder_walk(work, see_log, &s->log_before);
     T_OK(snprintf(copy, sizeof copy, "%s-before", work) < (int)sizeof copy);
     folder_copy(work, copy);
@@ -402,6 +449,7 @@ static size_t step_of(const sound *s, const file *f, size_t bit)
     /* A backup's files but its list are files of a table. */
     if (subject_of(name) == OF_BACKUP && strstr(name, "BACKUP") == NULL) step *= 9;
     if (room || subject_of(name) == OF_MODEL) step *= 65;
+    if (subject_of(name) == OF_LARGE) step *= 2003;
     return step + (step % 2 == 0);
 }
 
