@@ -150,7 +150,8 @@ QUERN_API qn_status quern_refresh(quern *q, const char *name, qn_error *err);
 QUERN_API qn_status quern_flush(quern *q, const char *name, qn_error *err);
 /* One segment, deleted documents gone. */
 QUERN_API qn_status quern_table_optimize(quern *q, const char *name, qn_error *err);
-/* Documents visible to a search now. */
+/* Documents visible to a search now. QN_ECORRUPT when a damaged part is left out; *count is
+ * then what is left. */
 QUERN_API qn_status quern_count_all(quern *q, const char *name, uint64_t *count,
                                     qn_error *err);
 
@@ -371,7 +372,9 @@ typedef struct quern_reply {
     size_t sort_key_count;
     bool no_summary, want_trace;
     bool sorted_by_field; /* DSL: hits carry no score unless asked */
-    /* Warnings that did not stop the search (HA3 2112 and the like), with codes. */
+    /* Warnings that did not stop the search (HA3 2112 and the like), with codes.
+     * QN_ECORRUPT: a damaged part of the table, named with file and offset, was left
+     * out. */
     const qn_error *warnings;
     size_t warning_count;
     const char

@@ -142,9 +142,18 @@ static qn_status take(taking *k, qn_error *err)
 {
     qn_manifest m = {0};
     qn_table_hold(k->t);
-    qn_status st = k->t->dropped
-                       ? qn_fail(err, QN_ENOTABLE, "no such index [%s]", k->t->name)
-                       : take_all(k, &m, err);
+    (void)pthread_mutex_lock(&k->t->write);
+    bool dropped = k->t->dropped, damaged = k->t->damage.n != 0;
+    (void)pthread_mutex_unlock(&k->t->write);
+    qn_status st =
+        dropped ? qn_fail(err, QN_ENOTABLE, "no such index [%s]", k->t->name) : QN_OK;
+    if (st == QN_OK && damaged)
+        st = qn_fail(
+            err, QN_ECORRUPT,
+            "table %s is damaged: what is left of it is no backup. 'quern table "
+            "check' says what is wrong",
+            k->t->name);
+    if (st == QN_OK) st = take_all(k, &m, err);
     qn_table_let_go(k->t);
     if (st == QN_OK) st = copy_parts(k, err);
     if (st == QN_OK) st = write_list(k, &m, err);

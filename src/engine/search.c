@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/search.h"
 
+#include "engine/damage.h"
+
 #include "nn/embed.h"
 #include "query/sort.h"
 
@@ -300,12 +302,12 @@ static void end(qn_search *s)
     qn_table_snapshot_release(s->snapshot);
 }
 
-qn_status quern_search(quern *q, const char *table, const quern_search_options *options,
-                       quern_reply **out, qn_error *err)
+static qn_status search_once(quern *q, const char *table,
+                             const quern_search_options *options, quern_reply **out,
+                             qn_error *err)
 {
     qn_search s;
     qn_reply_box *box = NULL;
-    *out = NULL;
     QN_TRY(begin(q, table, options, &s, &box, err));
     qn_status st = qn_search__run(&s, err);
     if (st == QN_OK) {
@@ -320,6 +322,26 @@ qn_status quern_search(quern *q, const char *table, const quern_search_options *
     else
         quern_reply_free(&box->reply);
     return st;
+}
+
+/* A search that meets a damaged segment has it left out and begins again: as often as there
+ * are segments. */
+qn_status quern_search(quern *q, const char *table, const quern_search_options *options,
+                       quern_reply **out, qn_error *err)
+{
+    qn_error why = {.at = QN_AT_NONE};
+    *out = NULL;
+    for (;;) {
+        qn_status st = search_once(q, table, options, out, &why);
+        if (st == QN_OK) return QN_OK;
+        if (err != NULL) *err = why;
+        qn_table *t = NULL;
+        if (st != QN_ECORRUPT || qn_engine_table(q, table, &t, NULL) != QN_OK)
+            return st;
+        bool again = qn_damage_leave_out(t, &why);
+        qn_table_release(t);
+        if (!again) return st;
+    }
 }
 
 /* The place of a document among the ranked ones; SIZE_MAX when it is not there. */

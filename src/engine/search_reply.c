@@ -212,6 +212,23 @@ static bool sorted_by_field(const qn_request *r)
     return r->sort_count != 0;
 }
 
+/* What the ranking says, and what was left out of the search because it is damaged. */
+static qn_status fill_warnings(const qn_search *s, quern_reply *r, qn_error *err)
+{
+    r->warnings = s->ranked.warnings;
+    r->warning_count = s->ranked.warning_count;
+    size_t damaged = s->snapshot->damage_count, ranked = s->ranked.warning_count;
+    if (damaged == 0) return QN_OK;
+    qn_error *all = qn_arena_array(s->arena, ranked + damaged, sizeof *all);
+    if (all == NULL) return no_memory(err);
+    if (ranked != 0) memcpy(all, s->ranked.warnings, ranked * sizeof *all);
+    memcpy(all + ranked, s->snapshot->damage, damaged * sizeof *all);
+    for (size_t i = 0; i < damaged; i++) all[ranked + i].code = QN_ECORRUPT;
+    r->warnings = all;
+    r->warning_count = ranked + damaged;
+    return QN_OK;
+}
+
 qn_status qn_search__reply(qn_search *s, size_t first, size_t count, quern_reply *r,
                            qn_error *err)
 {
@@ -240,8 +257,7 @@ qn_status qn_search__reply(qn_search *s, size_t first, size_t count, quern_reply
     r->rerank_timed_out = s->ranked.neural_timed_out;
     if (s->neural.model_name != NULL)
         r->rerank_model = text_of(s, qn_slice_of(s->neural.model_name));
-    r->warnings = s->ranked.warnings;
-    r->warning_count = s->ranked.warning_count;
+    QN_TRY(fill_warnings(s, r, err));
     if (s->options.kind == QUERN_QUERY_HA3) QN_TRY(fill_ha3(s, r, err));
     QN_TRY(fill_stages(s, (double)(qn_clock_mono_ns() - began) / 1e6, r, err));
     QN_TRY(fill_trace(s, r, err));

@@ -99,6 +99,8 @@ typedef struct qn_table_snapshot {
     qn_segment_view *views;
     uint64_t **deleted; /* copies of the bits */
     uint64_t live_count;
+    qn_error *damage; /* what is left out, and why */
+    size_t damage_count;
     qn_alloc *alloc;
 } qn_table_snapshot;
 
@@ -117,6 +119,7 @@ typedef struct qn_table_segment {
     qn_live_segment *live;
     qn_delete_bits deleted;
     bool committed; /* the manifest names it */
+    bool damaged;   /* found so by a search: left out of snapshots */
 } qn_table_segment;
 
 /* Of a document in memory. */
@@ -181,7 +184,9 @@ typedef struct qn_table {
     bool unflushed;   /* the log holds something */
     qn_policy policy; /* as set since the table was made */
     bool dropped;
-    qn_status broken; /* why the table takes no more writes; QN_OK: it does */
+    QN_VEC(qn_error) damage; /* damaged files, see damage.h */
+    bool log_damaged;        /* among them; then `wal` is NULL */
+    qn_status broken;        /* why the table takes no more writes; QN_OK: it does */
     qn_error broken_error;
     qn_buf scratch, source_scratch;
     qn_arena words; /* of the document being added */

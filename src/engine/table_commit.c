@@ -114,8 +114,10 @@ static qn_status write_manifest(qn_table *t, const qn_commit *c, draft *d,
                                 qn_error *err)
 {
     (void)pthread_mutex_lock(&t->write);
-    qn_status st = t->dropped ? qn_fail(err, QN_ENOTABLE, "no such index [%s]", t->name)
-                              : draft_fill(d, t, c, err);
+    qn_status st = t->broken;
+    if (st != QN_OK && err != NULL) *err = t->broken_error;
+    if (t->dropped) st = qn_fail(err, QN_ENOTABLE, "no such index [%s]", t->name);
+    if (st == QN_OK) st = draft_fill(d, t, c, err);
     (void)pthread_mutex_unlock(&t->write);
     if (st == QN_OK) st = qn_wal_sync(t->wal, err);
     if (st != QN_OK) return st;
@@ -195,8 +197,10 @@ static qn_status flush(qn_table *t, qn_error *err)
     bool images = false, due = false;
     (void)pthread_mutex_lock(&t->write);
     due = t->unflushed;
+    qn_status broken = due ? t->broken : QN_OK;
+    if (broken != QN_OK && err != NULL) *err = t->broken_error;
     (void)pthread_mutex_unlock(&t->write);
-    if (!due) return QN_OK;
+    if (!due || broken != QN_OK) return broken;
     QN_TRY(qn_table__seal(t, false, err)); /* what a failure left frozen */
     /* A new file of the log from about here on, so that the old ones can go. */
     QN_TRY(qn_wal_roll(t->wal, 0, err));

@@ -38,6 +38,7 @@ qn_status qn_table__find(qn_table *t, qn_slice id, qn_place *out, qn_error *err)
     for (size_t i = t->segments.n; i-- > 0;) {
         const qn_table_segment *s = &t->segments.p[i];
         uint32_t doc = QN_DOC_END;
+        if (s->damaged) continue;
         if (!qn_id_filter_maybe(&s->live->ids, s->live->alloc, s->live->segment, hash))
             continue;
         QN_TRY(qn_segment_find(s->live->segment, id, &doc, err));

@@ -2,6 +2,7 @@
 /* table_open.c -- making, opening and closing a table. */
 #include "base/bits.h"
 #include "base/log.h"
+#include "engine/damage.h"
 #include "engine/engine_internal.h"
 #include "engine/manifest.h"
 #include "engine/names.h"
@@ -95,7 +96,12 @@ static qn_status replay_record(void *ctx, const qn_wal_record *record, qn_error 
     qn_arena_init(&arena, r->t->engine->alloc, 0);
     qn_oplog_op op;
     qn_status st = qn_oplog_decode(&arena, record, &op, err);
-    if (st == QN_OK) st = qn_table__replay(r->t, &op, &arena, err);
+    qn_error why = {.at = QN_AT_NONE};
+    if (st == QN_OK) {
+        do st = qn_table__replay(r->t, &op, &arena, &why);
+        while (st != QN_OK && qn_damage_mark(r->t, &why));
+        if (st != QN_OK && err != NULL) *err = why;
+    }
     qn_arena_deinit(&arena);
     r->count++;
     return st;
@@ -110,6 +116,55 @@ void qn_table__settle_policy(qn_table *t)
     atomic_store(&t->sync_interval_ms, p.sync_interval_ms != 0
                                            ? p.sync_interval_ms
                                            : QN_SYNC_INTERVAL_DEFAULT_MS);
+}
+
+/* A segment that cannot be used is left out, and the table is read-only. */
+static qn_status open_or_note(qn_table *t, const qn_manifest_segment *from,
+                              qn_error *err)
+{
+    qn_error why = {.at = QN_AT_NONE};
+    size_t before = t->segments.n;
+    qn_status st = open_segment(t, from, &why);
+    if (st == QN_OK) return QN_OK;
+    if (err != NULL) *err = why;
+    if (!qn_damage_is_known(st)) return st;
+    if (t->segments.n != before) { /* opened, and not what the manifest says */
+        qn_table_segment *s = &t->segments.p[--t->segments.n];
+        qn_live_segment_release(s->live);
+        qn_delete(t->engine->alloc, s->deleted.words);
+    }
+    if (why.file[0] == '\0')
+        (void)qn_fail_file(&why, st, t->scratch.p, QN_AT_NONE, "%s", why.text);
+    return qn_damage_note(t, &why, err);
+}
+
+static void tell_torn(const qn_table *t)
+{
+    qn_wal_torn torn = qn_wal_torn_tail(t->wal);
+    if (torn.bytes != 0)
+        qn_log(
+            QN_LOG_WARN, "engine",
+            "table %s: torn tail of %s/wal-%020llu at byte %llu: %llu bytes of writes "
+            "that were never acknowledged are dropped",
+            t->name, t->dir, (unsigned long long)torn.file_first,
+            (unsigned long long)torn.offset, (unsigned long long)torn.bytes);
+}
+
+/* A log that is damaged before its end counts up to there, and the table is read-only. */
+static qn_status open_log(qn_table *t, uint64_t replay_from, replaying *r,
+                          qn_error *err)
+{
+    qn_error why = {.at = QN_AT_NONE};
+    qn_status st = qn_wal_open(t->engine->alloc, t->dir, replay_from, replay_record, r,
+                               &t->wal, &t->lsn_next, &why);
+    if (st == QN_OK) {
+        tell_torn(t);
+        return QN_OK;
+    }
+    if (err != NULL) *err = why;
+    if (st != QN_ECORRUPT) return st;
+    t->log_damaged = true;
+    return qn_damage_note(t, &why, err);
 }
 
 static qn_status read_table(qn_table *t, qn_error *err)
@@ -132,20 +187,11 @@ static qn_status read_table(qn_table *t, qn_error *err)
                                      m.addition_count, &t->schema, err));
     t->policy = m.policy;
     for (size_t i = 0; i < m.segment_count; i++)
-        QN_TRY_TO(done, open_segment(t, &m.segments[i], err));
-    qn_manifest_sweep(t->dir, &m);
-    QN_TRY_TO(done, qn_wal_open(q->alloc, t->dir, m.replay_from, replay_record, &r,
-                                &t->wal, &t->lsn_next, err));
+        QN_TRY_TO(done, open_or_note(t, &m.segments[i], err));
+    if (t->damage.n == 0) qn_manifest_sweep(t->dir, &m);
+    QN_TRY_TO(done, open_log(t, m.replay_from, &r, err));
     t->unflushed = r.count != 0;
     qn_table__settle_policy(t);
-    qn_wal_torn torn = qn_wal_torn_tail(t->wal);
-    if (torn.bytes != 0)
-        qn_log(
-            QN_LOG_WARN, "engine",
-            "table %s: torn tail of %s/wal-%020llu at byte %llu: %llu bytes of writes "
-            "that were never acknowledged are dropped",
-            t->name, t->dir, (unsigned long long)torn.file_first,
-            (unsigned long long)torn.offset, (unsigned long long)torn.bytes);
     qn_log(QN_LOG_INFO, "engine", "table %s: %zu segments, %llu log records", t->name,
            t->segments.n, (unsigned long long)r.count);
 done:
@@ -165,6 +211,7 @@ static void table_destroy(qn_table *t)
         qn_delete(a, t->segments.p[i].deleted.words);
     }
     qn_vec_deinit(a, &t->segments);
+    qn_vec_deinit(a, &t->damage);
     qn_delete(a, t->positions);
     qn_table_snapshot_release(t->current);
     qn_table_schema_release(t->schema);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* table_refresh.c -- from memory to a segment, from segments to what searches see. */
 #include "base/bits.h"
+#include "engine/damage.h"
 #include "engine/engine_internal.h"
 #include "engine/merge_policy.h"
 #include "engine/table_seal.h"
@@ -166,8 +167,10 @@ static qn_status make_snapshot(qn_table *t, qn_table_snapshot **out, qn_error *e
         st = qn_fail(err, QN_ENOMEM, "snapshot");
     for (size_t i = 0; i < t->segments.n && st == QN_OK; i++) {
         const qn_table_segment *seg = &t->segments.p[i];
+        if (seg->damaged) continue;
         st = add_view(s, seg->live, &seg->deleted, err);
     }
+    if (st == QN_OK) st = qn_damage_copy(t, &s->damage, &s->damage_count, err);
     if (st != QN_OK) {
         qn_table_snapshot_release(s);
         return st;

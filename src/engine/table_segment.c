@@ -164,6 +164,7 @@ void qn_table_snapshot_release(qn_table_snapshot *s)
     qn_delete(s->alloc, s->segments);
     qn_delete(s->alloc, s->deleted);
     qn_delete(s->alloc, s->views);
+    qn_delete(s->alloc, s->damage);
     qn_table_schema_release(s->schema);
     qn_delete(s->alloc, s);
 }

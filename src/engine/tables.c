@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tables.c -- the calls about one table that are neither writes nor searches. */
 #include "engine/engine_internal.h"
+#include "engine/damage.h"
 #include "engine/manifest.h"
 #include "engine/write.h"
 
@@ -107,9 +108,15 @@ qn_status quern_count_all(quern *q, const char *name, uint64_t *count, qn_error 
     QN_TRY(qn_engine_table(q, name, &t, err));
     qn_table_snapshot *s = qn_table_search(t);
     *count = s->live_count;
+    qn_status st = QN_OK;
+    if (s->damage_count != 0)
+        st = qn_fail_file(
+            err, QN_ECORRUPT, s->damage[0].file, s->damage[0].at,
+            "table %s is damaged, so its documents cannot be counted: %.300s", name,
+            s->damage[0].text);
     qn_table_snapshot_release(s);
     qn_table_release(t);
-    return QN_OK;
+    return st;
 }
 
 /* ---- one document ------------------------------------------------------------------------
@@ -126,6 +133,7 @@ static qn_status read_document(qn_table *t, qn_slice id, kept_document *kept,
 {
     qn_place place;
     QN_TRY(qn_table__find(t, id, &place, err));
+    QN_TRY(qn_damage_doubt(t, place.found, err));
     if (!place.found)
         return qn_fail(err, QN_ENODOC, "[%.*s]: document missing", QN_SLICE_ARG(id));
     qn_slice source = {0};
@@ -252,7 +260,7 @@ qn_status quern_table_stats(quern *q, const char *name, char **json, size_t *jso
     qn_table *t = NULL;
     QN_TRY(qn_engine_table(q, name, &t, err));
     (void)pthread_mutex_lock(&t->write);
-    uint64_t wal_bytes = t->dropped ? 0 : qn_wal_size_bytes(t->wal);
+    uint64_t wal_bytes = t->dropped || t->wal == NULL ? 0 : qn_wal_size_bytes(t->wal);
     int64_t seq_no = t->seq_no_next - 1;
     size_t memory = qn_table__memory_bytes(t);
     bool pending = t->unflushed;
@@ -280,6 +288,9 @@ qn_status quern_table_stats(quern *q, const char *name, char **json, size_t *jso
     qn_json_member_int(&w, "seq_no", seq_no);
     qn_json_member_int(&w, "memory_bytes", (int64_t)memory);
     qn_table_print_merges(t, &w);
+    (void)pthread_mutex_lock(&t->write);
+    qn_damage_print(t, &w);
+    (void)pthread_mutex_unlock(&t->write);
     qn_json_end_object(&w);
     qn_table_snapshot_release(s);
     qn_table_release(t);

@@ -52,6 +52,7 @@ static void take_no_more(qn_table *t, const qn_error *why)
 qn_status qn_write__sync(qn_table *t, qn_error *err)
 {
     qn_error why = {.at = QN_AT_NONE};
+    if (t->wal == NULL) return QN_OK; /* damaged: nothing was written */
     qn_status st = qn_wal_sync(t->wal, &why);
     if (st != QN_OK) take_no_more(t, &why);
     if (st != QN_OK && err != NULL) *err = why;
@@ -60,7 +61,7 @@ qn_status qn_write__sync(qn_table *t, qn_error *err)
 
 qn_status qn_write__make_durable(qn_table *t, qn_error *err)
 {
-    if (!atomic_load(&t->is_async)) return qn_write__sync(t, err);
+    if (t->wal == NULL || !atomic_load(&t->is_async)) return qn_write__sync(t, err);
     qn_error why = {.at = QN_AT_NONE};
     qn_status st = qn_wal_write_out(t->wal, &why);
     if (st != QN_OK) {

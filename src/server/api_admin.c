@@ -38,7 +38,7 @@ typedef struct listing {
     qn_call *c;
     qn_status st;
     qn_error *err;
-    uint64_t tables, documents;
+    uint64_t tables, documents, damaged;
 } listing;
 
 static bool count_documents(void *ctx, const char *name)
@@ -49,6 +49,10 @@ static bool count_documents(void *ctx, const char *name)
     if (l->st == QN_ENOTABLE) {
         l->st = QN_OK;
         return true;
+    }
+    if (l->st == QN_ECORRUPT) { /* what is sound of it is searched */
+        l->damaged++;
+        l->st = QN_OK;
     }
     l->tables++;
     l->documents += n;
@@ -65,6 +69,7 @@ qn_status qn_admin_ready(qn_call *c, qn_error *err)
     qn_json_member_bool(&c->w, "ready", true);
     qn_json_member_int(&c->w, "tables", (int64_t)l.tables);
     qn_json_member_int(&c->w, "documents", (int64_t)l.documents);
+    if (l.damaged != 0) qn_json_member_int(&c->w, "damaged_tables", (int64_t)l.damaged);
     qn_json_end_object(&c->w);
     return QN_OK;
 }

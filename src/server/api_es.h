@@ -40,6 +40,8 @@ QN_MUST_CHECK qn_status qn_es_filter_source(const qn_call *c, qn_slice source,
 
 /* {"total":1,"successful":1,...} as the member _shards; `writes`: without "skipped". */
 void qn_es_shards(qn_json_writer *w, bool writes);
+/* The same of a search: each damaged part that was left out is a failed shard. */
+void qn_es_search_shards(qn_call *c, qn_json_writer *w, const quern_reply *r);
 void qn_es_explanation(qn_json_writer *w, const quern_explanation *e);
 
 #endif

@@ -235,6 +235,47 @@ void qn_es_shards(qn_json_writer *w, bool writes)
     qn_json_end_object(w);
 }
 
+static void write_failure(qn_call *c, qn_json_writer *w, int64_t shard,
+                          const qn_error *e)
+{
+    qn_json_begin_object(w);
+    qn_json_member_int(w, "shard", shard);
+    qn_json_member_str(w, "index", c->table);
+    qn_json_key(w, "reason");
+    qn_json_begin_object(w);
+    qn_json_member_str(w, "type", quern_status_describe(e->code)->es_type);
+    qn_json_member_str(w, "reason", e->text);
+    if (e->file[0] != '\0') qn_json_member_str(w, "file", e->file);
+    if (e->at != QN_AT_NONE) qn_json_member_int(w, "offset", (int64_t)e->at);
+    qn_json_end_object(w);
+    qn_json_end_object(w);
+}
+
+void qn_es_search_shards(qn_call *c, qn_json_writer *w, const quern_reply *r)
+{
+    int64_t failed = 0;
+    for (size_t i = 0; i < r->warning_count; i++)
+        failed += r->warnings[i].code == QN_ECORRUPT;
+    if (failed == 0) {
+        qn_es_shards(w, false);
+        return;
+    }
+    qn_json_key(w, "_shards");
+    qn_json_begin_object(w);
+    qn_json_member_int(w, "total", 1 + failed);
+    qn_json_member_int(w, "successful", 1);
+    qn_json_member_int(w, "skipped", 0);
+    qn_json_member_int(w, "failed", failed);
+    qn_json_key(w, "failures");
+    qn_json_begin_array(w);
+    int64_t shard = 1;
+    for (size_t i = 0; i < r->warning_count; i++)
+        if (r->warnings[i].code == QN_ECORRUPT)
+            write_failure(c, w, shard++, &r->warnings[i]);
+    qn_json_end_array(w);
+    qn_json_end_object(w);
+}
+
 void qn_es_explanation(qn_json_writer *w, const quern_explanation *e)
 {
     qn_json_begin_object(w);

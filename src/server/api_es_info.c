@@ -49,13 +49,15 @@ qn_status qn_es_data_streams(qn_call *c, qn_error *err)
 
 typedef struct counter {
     quern *q;
-    int64_t tables;
+    int64_t tables, damaged;
 } counter;
 
 static bool count_table(void *ctx, const char *name)
 {
-    (void)name;
-    ((counter *)ctx)->tables++;
+    counter *n = ctx;
+    uint64_t documents = 0;
+    n->tables++;
+    n->damaged += quern_count_all(n->q, name, &documents, NULL) == QN_ECORRUPT;
     return true;
 }
 
@@ -67,7 +69,7 @@ qn_status qn_es_cluster_health(qn_call *c, qn_error *err)
     qn_json_writer *w = &c->w;
     qn_json_begin_object(w);
     qn_json_member_str(w, "cluster_name", "quern");
-    qn_json_member_str(w, "status", "green");
+    qn_json_member_str(w, "status", n.damaged != 0 ? "red" : "green");
     qn_json_member_bool(w, "timed_out", false);
     qn_json_member_int(w, "number_of_nodes", 1);
     qn_json_member_int(w, "number_of_data_nodes", 1);

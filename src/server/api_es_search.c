@@ -278,7 +278,7 @@ static void write_reply(qn_call *c, const quern_reply *r, const search_flags *fl
     qn_json_begin_object(w);
     qn_json_member_int(w, "took", (int64_t)r->took_ms);
     qn_json_member_bool(w, "timed_out", r->timed_out);
-    qn_es_shards(w, false);
+    qn_es_search_shards(c, w, r);
     qn_json_key(w, "hits");
     qn_json_begin_object(w);
     write_total(w, r, flags->total_as_int);

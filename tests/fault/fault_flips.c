@@ -140,6 +140,13 @@ static void keep_search(answers *a, quern *q, const char *table, const struct se
     o.query_size = strlen(s->text);
     qn_status st = quern_search(q, table, &o, &reply, &err);
     text[0] = '\0';
+    /* What a search left out, naming it, is reported as well. */
+    for (size_t i = 0; st == QN_OK && i < reply->warning_count; i++)
+        if (reply->warnings[i].code == QN_ECORRUPT) {
+            st = QN_ECORRUPT;
+            err = reply->warnings[i];
+            break;
+        }
     if (st == QN_OK) {
         n = (size_t)snprintf(text, sizeof text,
                              "%llu:", (unsigned long long)reply->total);
