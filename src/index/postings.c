@@ -167,6 +167,8 @@ static qn_status init_few(qn_postings *p, const qn_term *term, const uint8_t *at
                : qn_postings__corrupt(p, at, "broken list", err);
 }
 
+enum { FIRST_LINES = 4 }; /* of a block's data */
+
 static bool lay_out(qn_postings *p, const uint8_t *at, size_t size)
 {
     size_t supers = 0;
@@ -179,6 +181,11 @@ static bool lay_out(qn_postings *p, const uint8_t *at, size_t size)
     p->lasts = p->supers + supers * SUPER_ENTRY;
     p->entries = p->lasts + (size_t)p->block_count * 4;
     p->data = p->entries + (size_t)p->block_count * BLOCK_ENTRY;
+    /* A cold list lies in lines far apart: ask for all of them before the first waits. */
+    __builtin_prefetch(p->lasts);
+    __builtin_prefetch(p->entries);
+    __builtin_prefetch(p->data - BLOCK_ENTRY);
+    for (size_t i = 0; i < FIRST_LINES; i++) __builtin_prefetch(p->data + 64 * i);
     size_t data = supers == 0 ? qn_load16(block_entry(p, p->block_count - 1))
                               : qn_load32(super_entry(p, (uint32_t)supers - 1) + 4);
     if (data > size - tables) return false;
@@ -373,22 +380,9 @@ qn_status qn_postings_freq(qn_postings *p, uint32_t *freq, qn_error *err)
 
 /* ---- documents as bits --------------------------------------------------------------------- */
 
-/* Neighbours share a word: it is gathered in a register, not in memory. */
 static void or_docs(const uint32_t *docs, size_t n, uint32_t base, uint64_t *bits)
 {
-    if (n == 0) return;
-    uint32_t word = (docs[0] - base) / 64;
-    uint64_t gathered = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t place = docs[i] - base;
-        if (place / 64 != word) {
-            bits[word] |= gathered;
-            gathered = 0;
-            word = place / 64;
-        }
-        gathered |= (uint64_t)1 << (place % 64);
-    }
-    bits[word] |= gathered;
+    for (size_t i = 0; i < n; i++) qn_bitset_add(bits, docs[i] - base);
 }
 
 /* ORs a bitmap of `span` bits that begins at bit `shift` of `bits`. */

@@ -151,6 +151,11 @@ void qn_terms_deinit(qn_terms *t);
 QN_MUST_CHECK qn_status qn_segment_column(const qn_segment *seg, uint32_t field,
                                           qn_column *out, qn_error *err);
 
+/* Reads terms, lists, positions, ids and columns whole and holds them against each other:
+ * order, statistics, bounds that no score exceeds, the best documents. QN_ECORRUPT at the
+ * first thing that does not hold. For `quern table check`: seconds a gigabyte. */
+QN_MUST_CHECK qn_status qn_segment_check(const qn_segment *seg, qn_error *err);
+
 /* The whole segment as text: for `quern inspect`, tests and curiosity. Lists at most
  * `terms_max` terms a field. */
 QN_MUST_CHECK qn_status qn_segment_dump(const qn_segment *seg, size_t terms_max,

@@ -80,6 +80,7 @@ int main(void)
         cmocka_unit_test(test_lists_seek),
         cmocka_unit_test(test_lists_bits),
         cmocka_unit_test(test_lists_bounds),
+        cmocka_unit_test(test_lists_check),
         cmocka_unit_test_teardown(test_lists_best, test_lists_end),
         cmocka_unit_test(test_column_numbers),
         cmocka_unit_test(test_column_random),

@@ -27,6 +27,7 @@ void test_lists_seek(void **state);
 void test_lists_bits(void **state);
 void test_lists_bounds(void **state);
 void test_lists_best(void **state);
+void test_lists_check(void **state);
 int test_lists_end(void **state);
 void test_column_numbers(void **state);
 void test_column_random(void **state);

@@ -106,6 +106,8 @@ static void open_list(const qn_segment *seg, size_t t, unsigned flags, qn_arena 
     T_CALL(qn_segment_postings_open(seg, &term, flags, arena, p, &err), &err);
 }
 
+static void check_best(const model *m, const qn_segment *seg, size_t t);
+
 /* Runs `check` on every list, in every kernel set that runs here. */
 static void each_list(void (*check)(const model *m, const qn_segment *seg, size_t t))
 {
@@ -114,6 +116,8 @@ static void each_list(void (*check)(const model *m, const qn_segment *seg, size_
         if (!qn_kernel_sets[k].usable()) continue;
         T_EQ_I(setenv("QUERN_KERNELS", qn_kernel_sets[k].name, 1), 0);
         qn_segment *seg = t_image(m->b);
+        qn_error err = {0};
+        if (check == check_best) T_CALL(qn_segment_check(seg, &err), &err);
         for (size_t t = 0; t < TERMS; t++) {
             char name[64];
             snprintf(name, sizeof name, "%s, %s", shapes[t].term,
@@ -391,4 +395,97 @@ void test_lists_best(void **state)
 {
     (void)state;
     each_list(check_best);
+}
+
+/* ---- a segment that was written wrong ---------------------------------------------------- */
+
+/* The segment again with one byte of one block changed, under right checksums. */
+static qn_segment *with_byte(const qn_segment *seg, uint32_t kind, size_t at,
+                             uint8_t byte)
+{
+    qn_alloc *a = qn_alloc_heap();
+    qn_error err = {0};
+    qn_blockfile_writer *w = NULL;
+    qn_blockfile *file = NULL;
+    qn_segment *out = NULL;
+    const qn_blockfile *f = qn_segment_file(seg);
+    T_CALL(qn_blockfile_writer_create(a, NULL, QN_SEGMENT_MAGIC, QN_SEGMENT_VERSION, &w,
+                                      &err),
+           &err);
+    for (size_t i = 0; i < qn_blockfile_count(f); i++) {
+        uint32_t k = 0, id = 0;
+        uint64_t offset = 0, size = 0;
+        qn_slice s;
+        qn_blockfile_entry(f, i, &k, &id, &offset, &size);
+        T_CALL(qn_blockfile_block(f, k, id, &s, &err), &err);
+        qn_blockfile_begin(w, k, id);
+        if (k == kind) {
+            qn_blockfile_write(w, s.p, at);
+            qn_blockfile_write(w, &byte, 1);
+            qn_blockfile_write(w, s.p + at + 1, s.n - at - 1);
+        } else {
+            qn_blockfile_write(w, s.p, s.n);
+        }
+        T_CALL(qn_blockfile_end(w, &err), &err);
+    }
+    T_CALL(qn_blockfile_finish(w, false, &err), &err);
+    size_t n = 0;
+    uint8_t *bytes = qn_blockfile_writer_take(w, &n);
+    qn_blockfile_writer_destroy(w);
+    T_CALL(qn_blockfile_open_memory(a, bytes, n, true, "wrong", QN_SEGMENT_MAGIC,
+                                    QN_SEGMENT_VERSION, &file, &err),
+           &err);
+    T_CALL(qn_segment_open(a, file, &out, &err), &err);
+    return out;
+}
+
+/* Places in the one list of 2000 documents: docs/formats/segment.md. */
+enum { LIST_DOCS = 2000, LIST_BLOCKS = 16, AT_PAIRS = 1, AT_ENTRIES = 13 + 4 * 16 };
+
+static const struct {
+    const char *name, *text;
+    uint32_t kind;
+    int at; /* < 0: from the block's end */
+    int by;
+} wrong_rows[] = {
+    {"bound of the list", "bounds", QN_BLOCK_POSTINGS, AT_PAIRS, -1},
+    {"bound of a block", "bounds", QN_BLOCK_POSTINGS, AT_ENTRIES + 2, -1},
+    {"a best document", "best documents", QN_BLOCK_POSTINGS, -2, 1},
+    {"length of document", "bounds", QN_BLOCK_NORMS, 1990, -4},
+    {"sum of frequencies", "add up", QN_BLOCK_SEGMENT, 64 + 24, 1},
+};
+
+void test_lists_check(void **state)
+{
+    (void)state;
+    qn_error err = {0};
+    qn_segment_builder *b = t_builder();
+    for (uint32_t doc = 0; doc < LIST_DOCS; doc++) {
+        t_begin(b, doc);
+        for (uint32_t i = 0; i < 1 + doc % 7; i++) t_term(b, "t", i);
+        for (uint32_t i = 0; i < 20; i++) t_term(b, "z", 10 + i);
+    }
+    qn_segment *seg = t_image(b);
+    T_CALL(qn_segment_check(seg, &err), &err);
+    for (size_t i = 0; i < sizeof wrong_rows / sizeof *wrong_rows; i++) {
+        T_ROW(wrong_rows[i].name);
+        uint32_t id = wrong_rows[i].kind == QN_BLOCK_SEGMENT ? 0 : t_text.id;
+        qn_slice s;
+        qn_term term;
+        T_CALL(
+            qn_blockfile_block(qn_segment_file(seg), wrong_rows[i].kind, id, &s, &err),
+            &err);
+        T_CALL(qn_segment_term(seg, t_text.id, QN_SLICE_LIT("t"), &term, &err), &err);
+        size_t end =
+            wrong_rows[i].kind == QN_BLOCK_POSTINGS ? (size_t)term.postings_size : s.n;
+        size_t at = wrong_rows[i].at < 0 ? end - (size_t)-wrong_rows[i].at
+                                         : (size_t)wrong_rows[i].at;
+        qn_segment *wrong = with_byte(seg, wrong_rows[i].kind, at,
+                                      (uint8_t)(s.p[at] + wrong_rows[i].by));
+        T_EQ_I(qn_segment_check(wrong, &err), QN_ECORRUPT);
+        if (strstr(err.text, wrong_rows[i].text) == NULL) T_FAIL("%s", err.text);
+        qn_segment_close(wrong);
+    }
+    qn_segment_close(seg);
+    qn_segment_builder_destroy(b);
 }

@@ -183,6 +183,7 @@ void test_postings_borders(void **state)
         const list_shape *s = &shapes[i];
         T_ROW(s->name);
         qn_segment *seg = build_list(s);
+        T_CALL(qn_segment_check(seg, &err), &err);
         qn_arena arena;
         qn_arena_init(&arena, qn_alloc_heap(), 0);
         qn_term term = term_of(seg, "t");
@@ -405,6 +406,7 @@ void test_postings_random(void **state)
         qn_error err = {0};
         qn_segment_builder *b = random_docs(docs, seed);
         qn_segment *seg = t_image(b);
+        T_CALL(qn_segment_check(seg, &err), &err);
         qn_arena arena;
         qn_arena_init(&arena, qn_alloc_heap(), 0);
         for (uint32_t word = 0; word < VOCABULARY; word++)
