@@ -47,6 +47,8 @@ typedef struct qn_exec_options {
                                            * vectors' k best are taken */
     void *filter_ctx;
     QN_NULLABLE const qn_deadline *deadline;
+    bool by_document; /* the plain way, a document at a time: what the bulk executors
+                       * are compared with */
 
     /* The best top_n (not 0) are those by these keys instead of the score, then by
      * document order; no expressions. `after`: only what comes behind it, a value a

@@ -95,7 +95,7 @@ static bool take_around(const qn_plan *plan, qn_shape *s)
 void qn_shape_of(const qn_plan *plan, const qn_exec_options *options, qn_shape *out)
 {
     *out = (qn_shape){.kind = QN_SHAPE_OTHER};
-    if (options->no_scores) return;
+    if (options->no_scores || options->by_document) return;
     /* A clause with only filters around it scores as it does alone. */
     while (plan->query->kind == QN_QUERY_BOOL && plan->must.n == 1 &&
            plan->should.n == 0) {
