@@ -9,7 +9,8 @@
  * file alone; `best`: over title and text. TOTAL_LIMIT 0 counts every match. DROP (0,
  * 50, 90, 99) adds a filter that takes that many percent of the documents away. Every
  * query is first answered without passing over anything, and both answers compared.
- * One JSON line: the geometric mean over the queries of each one's fastest round, in
+ * With BENCH_HITS in the environment the answers are printed, with BENCH_EACH the time of
+ * every query. One JSON line: the geometric mean over the queries of each one's fastest round, in
  * microseconds, of executing and of parsing. */
 #include "base/clock.h"
 #include "index/segment_builder.h"
@@ -218,6 +219,12 @@ static uint64_t check(const qn_query *q, const qn_exec_options *options, qn_slic
                           i < fast.count ? fast.candidates[i].doc : 0,
                           i < fast.count ? (double)fast.candidates[i].score : 0);
         exit(1);
+    }
+    for (size_t i = 0; i < full.count && getenv("BENCH_HITS") != NULL; i++) {
+        qn_slice id;
+        must(qn_segment_id(b.segment, full.candidates[i].doc, &id, &err));
+        (void)printf("%.*s\t%.*s\t%.9g\n", QN_SLICE_ARG(words), QN_SLICE_ARG(id),
+                     (double)full.candidates[i].score);
     }
     uint64_t total = full.total;
     qn_arena_deinit(&arena);

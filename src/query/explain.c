@@ -148,9 +148,10 @@ static qn_status add_tf(teller *t, node *score, const qn_query *q,
 
 /* Occurrences in the document, by the iterators that count them. */
 static qn_status frequency(teller *t, const qn_plan *plan, const qn_plan_field *f,
-                           uint64_t *out)
+                           float *out)
 {
     const qn_query *q = plan->query;
+    uint64_t count = 0;
     const qn_segment *seg = t->make.view->segment;
     *out = 0;
     if (q->kind == QN_QUERY_PHRASE) {
@@ -171,8 +172,9 @@ static qn_status frequency(teller *t, const qn_plan *plan, const qn_plan_field *
         if (term.doc_freq == 0) continue;
         QN_TRY(qn_segment_postings(seg, &term, NULL, &p, t->err));
         QN_TRY(qn_postings_seek(&p, t->doc, t->err));
-        if (p.doc == t->doc) *out += p.freq;
+        if (p.doc == t->doc) count += p.freq;
     }
+    *out = (float)count;
     return QN_OK;
 }
 
@@ -180,7 +182,7 @@ static qn_status frequency(teller *t, const qn_plan *plan, const qn_plan_field *
 static qn_status tell_field(teller *t, const qn_plan *plan, const qn_plan_field *f,
                             node **out)
 {
-    uint64_t freq;
+    float freq;
     QN_TRY(frequency(t, plan, f, &freq));
     qn_query_field field = {f->field, 1.0f};
     qn_query shown = *plan->query;

@@ -59,6 +59,7 @@ static void put_set(const qn_query *q, qn_buf *out)
 static void put_leaf(const qn_query *q, qn_buf *out)
 {
     put8(out, q->every_field);
+    put32(out, q->slop);
     put32(out, (uint32_t)q->field_count);
     for (size_t i = 0; i < q->field_count; i++) put32(out, q->fields[i].field->id);
     put32(out, (uint32_t)q->term_count);

@@ -110,7 +110,7 @@ QN_MUST_CHECK qn_status qn_iter_make_constant(qn_iter_maker *m, qn_iter *child,
 
 /* Of an iterator that qn_iter_make_phrase() made for one field: how often the phrase
  * stands in the current document. */
-uint32_t qn_iter_phrase_freq(const qn_iter *it);
+float qn_iter_phrase_freq(const qn_iter *it);
 
 /* Moves to the first document >= target when the iterator is behind it. */
 static inline qn_status qn_iter_reach(qn_iter *it, uint32_t target, qn_error *err)

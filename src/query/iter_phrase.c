@@ -2,6 +2,7 @@
 /* PHRASE: word i stands at p + position_i for one p, in one field. The frequency is the
  * number of such p. Words at one place are alternatives. */
 #include "query/iter.h"
+#include "query/phrase_sloppy.h"
 
 static qn_status no_memory(qn_iter_maker *m)
 {
@@ -11,6 +12,7 @@ static qn_status no_memory(qn_iter_maker *m)
 /* One place of the phrase: any of its words. */
 typedef struct phrase_slot {
     uint32_t offset; /* from the phrase's first word */
+    size_t number;   /* place among the slots, before they were ordered */
     uint32_t doc;
     uint64_t cost;
     qn_postings *p;
@@ -31,7 +33,9 @@ typedef struct phrase_iter {
     const uint8_t *norms;
     phrase_slot *slots; /* rarest first */
     size_t n;
-    uint32_t freq;
+    float freq;
+    uint32_t slop;
+    qn_sloppy_word *sloppy; /* with slop: by place in the phrase */
     qn_arena *scratch;
 } phrase_iter;
 
@@ -99,6 +103,18 @@ static bool slot_has(phrase_slot *s, uint64_t position)
 
 /* ---- documents -------------------------------------------------------------------- */
 
+/* The same where words may be moved. */
+static void count_sloppy(phrase_iter *it)
+{
+    for (size_t i = 0; i < it->n; i++) {
+        const phrase_slot *slot = &it->slots[i];
+        qn_sloppy_word *w = &it->sloppy[slot->number];
+        w->positions = slot->positions;
+        w->count = slot->position_count;
+    }
+    it->freq = qn_sloppy_freq(it->sloppy, it->n, it->slop);
+}
+
 /* How often the phrase stands in the current document. */
 static qn_status count_phrase(phrase_iter *it, qn_error *err)
 {
@@ -106,7 +122,11 @@ static qn_status count_phrase(phrase_iter *it, qn_error *err)
     if (!it->has_positions) return QN_OK;
     for (size_t i = 0; i < it->n; i++)
         QN_TRY(slot_positions(&it->slots[i], it->scratch, err));
-    it->freq = 0;
+    if (it->slop > 0) {
+        count_sloppy(it);
+        return QN_OK;
+    }
+    uint32_t freq = 0;
     const phrase_slot *lead = &it->slots[0];
     for (size_t k = 0; k < lead->position_count; k++) {
         if (k > 0 && lead->positions[k] == lead->positions[k - 1]) continue;
@@ -114,8 +134,9 @@ static qn_status count_phrase(phrase_iter *it, qn_error *err)
         uint64_t begin = lead->positions[k] - lead->offset;
         size_t i = 1;
         while (i < it->n && slot_has(&it->slots[i], begin + it->slots[i].offset)) i++;
-        it->freq += i == it->n;
+        freq += i == it->n;
     }
+    it->freq = (float)freq;
     return QN_OK;
 }
 
@@ -160,14 +181,14 @@ static qn_status phrase_score(qn_iter *it, float *score, qn_error *err)
     const phrase_iter *p = (const phrase_iter *)it;
     *score = 0.0f;
     if (p->scores)
-        *score = qn_bm25_score(&p->bm25, (float)p->freq,
-                               p->norms == NULL ? 1 : p->norms[it->doc]);
+        *score =
+            qn_bm25_score(&p->bm25, p->freq, p->norms == NULL ? 1 : p->norms[it->doc]);
     return QN_OK;
 }
 
 static const qn_iter_kind phrase_kind = {phrase_next, phrase_seek, phrase_score, NULL};
 
-uint32_t qn_iter_phrase_freq(const qn_iter *it)
+float qn_iter_phrase_freq(const qn_iter *it)
 {
     return ((const phrase_iter *)it)->freq;
 }
@@ -205,6 +226,17 @@ static void order_by_cost(phrase_slot *s, size_t n)
     }
 }
 
+/* Slop: one word a place; front ends see to it. */
+static qn_status make_sloppy(qn_iter_maker *m, const qn_query *q, phrase_iter *it)
+{
+    it->slop = q->slop;
+    if (q->slop == 0) return QN_OK;
+    it->sloppy = qn_arena_array(m->scratch, q->term_count, sizeof *it->sloppy);
+    if (it->sloppy == NULL) return no_memory(m);
+    qn_sloppy_words(q, it->sloppy);
+    return QN_OK;
+}
+
 static qn_status make_one(qn_iter_maker *m, const qn_plan *plan, const qn_plan_field *f,
                           qn_iter **out)
 {
@@ -221,10 +253,12 @@ static qn_status make_one(qn_iter_maker *m, const qn_plan *plan, const qn_plan_f
                q->terms[i + n].position == q->terms[i].position)
             n++;
         phrase_slot *slot = &it->slots[it->n++];
+        slot->number = it->n - 1;
         QN_TRY(make_slot(m, q, i, n, f->field->id, it, slot));
         if (slot->n == 0) return QN_OK;
         i += n;
     }
+    QN_TRY(make_sloppy(m, q, it));
     order_by_cost(it->slots, it->n);
     if (plan->scores)
         QN_TRY(qn_segment_norms(m->view->segment, f->field->id, &it->norms, m->err));

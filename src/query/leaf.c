@@ -250,6 +250,20 @@ static qn_status tokens_group(qn_leaf_maker *m, const qn_leaf_target *t,
     return QN_OK;
 }
 
+static qn_status phrase_leaf(qn_leaf_maker *m, const qn_leaf_target *t,
+                             const qn_token_list *tokens, size_t places, uint64_t at,
+                             const qn_leaf_match *how, qn_query **out)
+{
+    bool one = places == 1;
+    if (how->slop > 0 && !one && places < tokens->n)
+        return qn_fail_at(m->err, QN_EUNSUPPORTED, at,
+                          "slop is not supported where words have alternatives");
+    QN_TRY(tokens_leaf(m, one ? QN_QUERY_TERM : QN_QUERY_PHRASE, t, tokens, 0,
+                       tokens->n, at, out));
+    if (!one) (*out)->slop = how->slop;
+    return QN_OK;
+}
+
 qn_status qn_leaf_text(qn_leaf_maker *m, const qn_leaf_target *t, qn_slice text,
                        uint64_t at, const qn_leaf_match *how, qn_query **out)
 {
@@ -263,9 +277,7 @@ qn_status qn_leaf_text(qn_leaf_maker *m, const qn_leaf_target *t, qn_slice text,
     QN_TRY(qn_analyzer_run(analyzer, text, m->arena, &tokens, m->err));
     size_t places = place_count(&tokens);
     if (places == 0) return QN_OK;
-    if (how->phrase)
-        return tokens_leaf(m, places == 1 ? QN_QUERY_TERM : QN_QUERY_PHRASE, t, &tokens,
-                           0, tokens.n, at, out);
+    if (how->phrase) return phrase_leaf(m, t, &tokens, places, at, how, out);
     return tokens_group(m, t, &tokens, places, at, how, out);
 }
 

@@ -54,6 +54,7 @@ QN_MUST_CHECK qn_status qn_leaf_term(qn_leaf_maker *m, const qn_leaf_target *t,
 typedef struct qn_leaf_match {
     bool any;            /* tokens join by OR; else all must match */
     bool phrase;         /* tokens must stand as in the text */
+    uint32_t slop;       /* with `phrase`: nearly as in the text */
     qn_slice should_min; /* with `any`: "2", "75%", "3<90%"; "" is one */
     qn_slice analyzer;   /* instead of the target's; "" */
 } qn_leaf_match;

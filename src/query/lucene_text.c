@@ -44,6 +44,7 @@ static void write_phrase(const qn_query *q, const qn_field *f, qn_buf *out)
         qn_buf_add_slice(out, q->terms[i].bytes);
     }
     qn_buf_add_char(out, '"');
+    if (q->slop != 0) qn_buf_printf(out, "~%u", q->slop);
 }
 
 static void write_words(const qn_query *q, qn_buf *out)

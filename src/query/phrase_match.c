@@ -58,12 +58,23 @@ static qn_status reach(qn_phrase *p, uint32_t doc, qn_error *err)
     return QN_OK;
 }
 
-qn_status qn_phrase_freq(qn_phrase *p, uint32_t doc, uint32_t *freq, qn_error *err)
+static qn_status sloppy_freq(qn_phrase *p, float *freq, qn_error *err)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        qn_sloppy_word *w = &p->sloppy[p->places[i].number];
+        QN_TRY(qn_postings_positions(p->places[i].p, &w->positions, &w->count, err));
+    }
+    *freq = qn_sloppy_freq(p->sloppy, p->n, p->slop);
+    return QN_OK;
+}
+
+qn_status qn_phrase_freq(qn_phrase *p, uint32_t doc, float *freq, qn_error *err)
 {
     const uint32_t *positions;
     size_t count, n;
     *freq = 0;
     QN_TRY(reach(p, doc, err));
+    if (p->slop > 0) return sloppy_freq(p, freq, err);
     order_places(p);
     QN_TRY(qn_postings_positions(p->places[0].p, &positions, &count, err));
     QN_TRY(need_room(p, count, err));
@@ -72,6 +83,6 @@ qn_status qn_phrase_freq(qn_phrase *p, uint32_t doc, uint32_t *freq, qn_error *e
         QN_TRY(qn_postings_positions(p->places[i].p, &positions, &count, err));
         n = still_begins(p, n, p->places[i].offset, positions, count);
     }
-    *freq = (uint32_t)n;
+    *freq = (float)n;
     return QN_OK;
 }

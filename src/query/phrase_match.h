@@ -10,17 +10,21 @@
 #ifndef QN_QUERY_PHRASE_MATCH_H
 #define QN_QUERY_PHRASE_MATCH_H
 
+#include "query/phrase_sloppy.h"
 #include "query/word.h"
 
 typedef struct qn_phrase_place {
     uint32_t offset; /* from the phrase's first word */
     uint32_t freq;   /* of the word in the document at hand */
+    size_t number;   /* place among the words of the phrase */
     qn_postings *p;
 } qn_phrase_place;
 
 typedef struct qn_phrase {
     qn_phrase_place *places;
     size_t n;
+    uint32_t slop;
+    QN_NULLABLE qn_sloppy_word *sloppy; /* with slop, by place */
 
     /* Private to phrase_match.c. */
     qn_arena *arena;
@@ -29,7 +33,7 @@ typedef struct qn_phrase {
 } qn_phrase;
 
 /* In `doc`, which all words have; documents ascend. */
-QN_MUST_CHECK qn_status qn_phrase_freq(qn_phrase *p, uint32_t doc, uint32_t *freq,
+QN_MUST_CHECK qn_status qn_phrase_freq(qn_phrase *p, uint32_t doc, float *freq,
                                        qn_error *err);
 
 #endif

@@ -127,7 +127,7 @@ static bool same_leaf(const qn_query *a, const qn_query *b)
     if (a->kind != b->kind ||
         (a->kind != QN_QUERY_TERM && a->kind != QN_QUERY_PHRASE) ||
         a->field_count != b->field_count || a->term_count != b->term_count ||
-        a->every_field != b->every_field)
+        a->every_field != b->every_field || a->slop != b->slop)
         return false;
     for (size_t i = 0; i < a->field_count; i++) {
         if (a->fields[i].field != b->fields[i].field ||

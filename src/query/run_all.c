@@ -49,6 +49,12 @@ typedef struct all_run {
     qn_word_docs run;
 } all_run;
 
+/* Its words' least frequency says how often it stands at most. */
+static bool one_exact_phrase(const all_run *a)
+{
+    return a->phrase_count == 1 && a->phrases[0].match.slop == 0;
+}
+
 static qn_status no_memory(const all_run *a)
 {
     return qn_fail(a->r->m->err, QN_ENOMEM, "query iterator");
@@ -87,6 +93,7 @@ static qn_status add_phrase(all_run *a, const qn_plan *plan)
     for (size_t i = 0; i < q->term_count; i++) {
         qn_phrase_place *place = &ph->match.places[i];
         place->offset = q->terms[i].position;
+        place->number = i;
         QN_TRY(add_list(a, plan, i, false, &ph->words[i]));
         if (a->none) return QN_OK;
         place->p = qn_arena_new(m->scratch, sizeof *place->p);
@@ -96,6 +103,12 @@ static qn_status add_phrase(all_run *a, const qn_plan *plan)
             m->scratch, place->p, m->err));
     }
     ph->match.n = q->term_count;
+    ph->match.slop = q->slop;
+    if (q->slop == 0) return QN_OK;
+    ph->match.sloppy =
+        qn_arena_array(m->scratch, q->term_count, sizeof *ph->match.sloppy);
+    if (ph->match.sloppy == NULL) return no_memory(a);
+    qn_sloppy_words(q, ph->match.sloppy);
     return QN_OK;
 }
 
@@ -146,6 +159,7 @@ static qn_status make_lists(all_run *a, const qn_plan *plan)
 static double phrase_bound(const all_phrase *ph, uint32_t base, uint32_t limit)
 {
     qn_postings_bound least = {UINT32_MAX, 0};
+    if (ph->match.slop > 0) return (double)ph->bm25.weight; /* words count many times */
     for (size_t i = 0; i < ph->match.n; i++) {
         qn_postings_bound b = qn_word_bound_pair(ph->words[i], base, limit);
         if (b.freq < least.freq) least.freq = b.freq;
@@ -222,10 +236,10 @@ static qn_status add_phrases(all_run *a, uint32_t doc, uint8_t norm, double *sum
     *stands = true;
     for (size_t i = 0; i < a->phrase_count && *stands; i++) {
         all_phrase *ph = &a->phrases[i];
-        uint32_t freq;
+        float freq;
         QN_TRY(qn_phrase_freq(&ph->match, doc, &freq, err));
         *stands = freq > 0;
-        *sum += (double)qn_bm25_score(&ph->bm25, (float)freq, norm);
+        *sum += (double)qn_bm25_score(&ph->bm25, freq, norm);
     }
     return QN_OK;
 }
@@ -236,7 +250,7 @@ static qn_status take_phrases(all_run *a)
     for (size_t i = 0; i < a->n; i++) {
         uint32_t doc = a->docs[i];
         uint8_t norm = qn_postings_norm_of(&any->p, doc);
-        if (a->phrase_count == 1) {
+        if (one_exact_phrase(a)) {
             double most =
                 a->sums[i] + a->may_bound +
                 (double)qn_bm25_score(&a->phrases[0].bm25, (float)a->least[i], norm);
@@ -269,7 +283,7 @@ static void drop_hopeless(all_run *a, double left)
 static qn_status look_up(all_run *a, size_t i)
 {
     const all_list *l = &a->lists[i];
-    bool one_phrase = a->phrase_count == 1;
+    bool one_phrase = one_exact_phrase(a);
     qn_word_batch batch = {a->docs, a->sums, one_phrase ? a->least : NULL, a->n};
     qn_word_how how = l->scored                     ? QN_WORD_MUST
                       : a->r->pruning && one_phrase ? QN_WORD_LEAST
@@ -316,7 +330,7 @@ static qn_status take_lead(all_run *a, uint32_t limit)
     const all_list *l = &a->lists[0];
     qn_word_docs *run = &a->run;
     qn_error *err = a->r->m->err;
-    bool least = a->r->pruning && a->phrase_count == 1 && !l->scored;
+    bool least = a->r->pruning && one_exact_phrase(a) && !l->scored;
     if (l->scored) {
         QN_TRY(qn_word_run(l->word, limit, &a->r->accept, run, err));
         for (size_t i = 0; i < run->n; i++) a->sums[i] = (double)run->scores[i];

@@ -132,6 +132,7 @@ struct qn_query {
     const qn_query_term *terms;
     size_t term_count;
     int32_t weight; /* HA3's `^80` */
+    uint32_t slop;  /* PHRASE: how far its words may be moved; one word a place then */
     qn_slice chain; /* HA3's `#chain`; kept for the trace, nothing is truncated here */
 
     union {

@@ -235,6 +235,7 @@ static void dump(const qn_query *q, qn_buf *out)
 {
     qn_buf_add_char(out, '(');
     dump_kind(q, out);
+    if (q->slop != 0) qn_buf_printf(out, " :slop %" PRIu32, q->slop);
     if (q->weight != QN_QUERY_WEIGHT_DEFAULT)
         qn_buf_printf(out, " :weight %" PRId32, q->weight);
     if (q->chain.n > 0) qn_buf_printf(out, " #%.*s", QN_SLICE_ARG(q->chain));

@@ -68,7 +68,8 @@ static qn_status text_member(qn_dsl *d, const qn_json *m, const char *type,
     } else if (qn_dsl__key_is(m, "slop")) {
         int64_t slop;
         QN_TRY(qn_dsl__i64(d, m, &slop));
-        if (slop != 0) return unsupported(d, m, type, " but for 0");
+        if (slop < 0 || slop > INT32_MAX) return bad_value(d, m, type);
+        o->how.slop = (uint32_t)slop;
     } else if (o->how.phrase) {
         *taken = false;
     } else if (qn_dsl__key_is(m, "operator")) {
