@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "query/collect.h"
 
+#include "base/bits.h"
+
 #include <stdlib.h>
 
 void qn_collector_init(qn_collector *c, const qn_exec_options *options, qn_alloc *alloc,
@@ -76,6 +78,37 @@ bool qn_collector_floor(const qn_collector *c, float *floor)
     if (n == 0 || c->kept.n < n) return false;
     *floor = c->kept.p[0].score;
     return true;
+}
+
+/* ---- several collectors ------------------------------------------------------------- */
+
+qn_status qn_collector_absorb(qn_collector *c, const qn_collector *other)
+{
+    uint32_t segment = c->segment;
+    if (other->total > 0 && (c->total == 0 || other->max_score > c->max_score))
+        c->max_score = other->max_score;
+    c->total += other->total;
+    for (size_t i = 0; i < other->kept.n; i++) {
+        qn_candidate one = other->kept.p[i];
+        c->segment = one.segment;
+        QN_TRY(keep(c, one.doc, one.score));
+    }
+    c->segment = segment;
+    return QN_OK;
+}
+
+void qn_collector_share(qn_collector *c, float *floor, uint64_t *total)
+{
+    qn_collect_shared *s = c->shared;
+    float own;
+    if (qn_collector_floor(c, &own) && own > 0) {
+        uint32_t mine = qn_float_bits(own), theirs = atomic_load(&s->floor);
+        while (mine > theirs && !atomic_compare_exchange_weak(&s->floor, &theirs, mine))
+            continue;
+    }
+    *total = atomic_fetch_add(&s->total, c->total - c->told) + c->total - c->told;
+    c->told = c->total;
+    *floor = qn_bits_float(atomic_load(&s->floor));
 }
 
 /* ---- runs -------------------------------------------------------------------------- */

@@ -9,7 +9,16 @@
 #include "base/vec.h"
 #include "query/sort.h"
 
+#include <stdatomic.h>
+
 enum { QN_COLLECT_RUN = 256 }; /* documents filtered and kept together */
+
+/* What collectors of one query, each with segments of its own, tell each other. */
+typedef struct qn_collect_shared {
+    _Atomic uint32_t floor; /* bits of a score that is not negative: n documents of one
+                             * collector score as much or more */
+    _Atomic uint64_t total; /* matches counted by all */
+} qn_collect_shared;
 
 typedef struct qn_collector {
     const qn_exec_options *options;
@@ -19,6 +28,9 @@ typedef struct qn_collector {
     float max_score;
 
     QN_NULLABLE qn_sorter *sorter; /* keeps the best instead, by its keys */
+
+    QN_NULLABLE qn_collect_shared *shared;
+    uint64_t told; /* of `total`, in shared->total already */
 
     /* Private to collect.c. */
     QN_VEC(qn_candidate)
@@ -45,6 +57,11 @@ static inline qn_status qn_collector_add(qn_collector *c, uint32_t doc, float sc
     c->scores[c->n] = score;
     return ++c->n == QN_COLLECT_RUN ? qn_collector_flush(c) : QN_OK;
 }
+
+/* Takes over what another collector of the same query kept and counted. */
+QN_MUST_CHECK qn_status qn_collector_absorb(qn_collector *c, const qn_collector *other);
+/* Tells the others; gives what they know: their floor and all matches so far. */
+void qn_collector_share(qn_collector *c, float *floor, uint64_t *total);
 
 /* Only a greater score can still get into the best n; false when any can. To be asked
  * after a flush. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "query/exec.h"
 
+#include "base/pool.h"
 #include "query/collect.h"
 #include "query/iter.h"
 #include "query/run.h"
@@ -47,7 +48,7 @@ static qn_status run_plan(qn_iter_maker *m, const qn_plan *plan, qn_collector *c
 }
 
 static qn_status run_segment(const qn_planner *p, const qn_plan *plan, size_t segment,
-                             qn_collector *c, qn_exec_result *out)
+                             qn_collector *c, qn_exec_result *out, qn_error *err)
 {
     qn_arena scratch;
     qn_arena_init(&scratch, p->arena->alloc, p->arena->limit_bytes);
@@ -55,11 +56,82 @@ static qn_status run_segment(const qn_planner *p, const qn_plan *plan, size_t se
                        .segment = segment,
                        .view = &p->snapshot->segments[segment],
                        .scratch = &scratch,
-                       .err = p->err};
+                       .err = err};
     qn_collector_begin(c, segment);
     qn_status st = run_plan(&m, plan, c, out);
     qn_arena_deinit(&scratch);
     return st;
+}
+
+/* ---- segments at the same time ------------------------------------------------------ */
+
+typedef struct segment_job {
+    qn_collector collector;
+    qn_exec_result result; /* what it says of exactness and time */
+    qn_error err;
+    qn_status st;
+} segment_job;
+
+typedef struct segment_jobs {
+    const qn_planner *planner;
+    const qn_plan *plan;
+    segment_job *jobs;
+} segment_jobs;
+
+static void run_job(void *arg, size_t index, size_t worker)
+{
+    (void)worker;
+    const segment_jobs *all = arg;
+    segment_job *job = &all->jobs[index];
+    job->st = run_segment(all->planner, all->plan, index, &job->collector, &job->result,
+                          &job->err);
+}
+
+/* Together they keep what one after the other would have: a floor that came from another
+ * segment is taken as one that equal scores still pass. */
+static qn_status run_together(qn_planner *p, const qn_plan *plan, qn_collector *c,
+                              qn_exec_result *out)
+{
+    size_t n = p->snapshot->segment_count;
+    qn_collect_shared shared = {0};
+    segment_jobs all = {p, plan, qn_arena_array(p->arena, n, sizeof *all.jobs)};
+    if (all.jobs == NULL) return qn_fail(p->err, QN_ENOMEM, "search candidates");
+    for (size_t i = 0; i < n; i++) {
+        segment_job *job = &all.jobs[i];
+        qn_collector_init(&job->collector, p->options, c->alloc, &job->err);
+        job->collector.shared = &shared;
+        job->result.total_exact = true;
+    }
+    qn_pool_run(p->options->pool, n, run_job, &all);
+    qn_status st = QN_OK;
+    for (size_t i = 0; i < n; i++) {
+        segment_job *job = &all.jobs[i];
+        if (st == QN_OK && job->st != QN_OK && p->err != NULL) *p->err = job->err;
+        if (st == QN_OK) st = job->st;
+        if (st == QN_OK) st = qn_collector_absorb(c, &job->collector);
+        qn_collector_deinit(&job->collector);
+        out->total_exact = out->total_exact && job->result.total_exact;
+        out->timed_out = out->timed_out || job->result.timed_out;
+    }
+    return st;
+}
+
+static bool is_worth_a_pool(const qn_planner *p)
+{
+    enum { DOCS = 1 << 16 }; /* fewer are searched sooner than threads wake up */
+    const qn_exec_options *o = p->options;
+    return o->pool != NULL && p->snapshot->segment_count > 1 &&
+           p->snapshot->doc_count >= DOCS && o->filter == NULL && o->sort_count == 0;
+}
+
+static qn_status run_in_turn(qn_planner *p, const qn_plan *plan, qn_collector *c,
+                             qn_exec_result *out)
+{
+    for (size_t i = 0; i < p->snapshot->segment_count && !out->timed_out; i++) {
+        QN_TRY(run_segment(p, plan, i, c, out, p->err));
+        if (!out->timed_out) out->timed_out = qn_deadline_passed(p->options->deadline);
+    }
+    return QN_OK;
 }
 
 static qn_status run_segments(qn_planner *p, const qn_query *query, qn_collector *c,
@@ -70,10 +142,8 @@ static qn_status run_segments(qn_planner *p, const qn_query *query, qn_collector
     QN_TRY(qn_plan_build(p, query, 1.0f, !p->options->no_scores, &plan));
     out->timed_out = p->timed_out;
     out->total_exact = true;
-    for (size_t i = 0; i < p->snapshot->segment_count && !out->timed_out; i++) {
-        QN_TRY(run_segment(p, plan, i, c, out));
-        if (!out->timed_out) out->timed_out = qn_deadline_passed(p->options->deadline);
-    }
+    QN_TRY(is_worth_a_pool(p) ? run_together(p, plan, c, out)
+                              : run_in_turn(p, plan, c, out));
     if (out->timed_out) out->total_exact = false;
     out->vectors = p->vectors;
     out->vector_count = p->vector_count;

@@ -14,7 +14,7 @@
  * (query/prune.h): the same result, an inexact total.
  *
  * Lifetime   results live in the arena.
- * Threads    one call, one thread; calls share nothing.
+ * Threads    one call, one thread and those of `pool`; calls share nothing.
  * Errors     QN_ECORRUPT from the index; QN_EDIMS, QN_EFIELDTYPE for leaves
  * that do not fit their field; QN_ELIMIT over `candidates_max`. Past the
  * deadline is no error: the result says timed_out and holds what was found so
@@ -26,6 +26,7 @@
 #include "query/snapshot.h"
 #include "query/tree.h"
 
+struct qn_pool;
 struct qn_sort_key;
 struct qn_sort_after;
 
@@ -47,6 +48,8 @@ typedef struct qn_exec_options {
                                            * vectors' k best are taken */
     void *filter_ctx;
     QN_NULLABLE const qn_deadline *deadline;
+    QN_NULLABLE struct qn_pool *pool; /* segments are searched at the same time, where
+                                       * that pays; not with `filter` or `sort` */
     bool by_document; /* the plain way, a document at a time: what the bulk executors
                        * are compared with */
 

@@ -121,6 +121,13 @@ qn_status qn_run_look(qn_run *r)
         full = true;
     }
     uint64_t total = r->c->total, known = r->before + r->known;
+    if (r->c->shared != NULL) {
+        float theirs;
+        qn_collector_share(r->c, &theirs, &total);
+        theirs = theirs > 0 ? nextafterf(theirs, 0.0f) : -HUGE_VALF;
+        if (theirs > 0 && (!full || theirs > floor)) floor = theirs;
+        full = full || theirs > 0;
+    }
     r->counting = full && o->filter == NULL && !o->has_min_score;
     r->pruning = full && o->total_limit > 0 &&
                  (total > known ? total : known) > (uint64_t)o->total_limit;

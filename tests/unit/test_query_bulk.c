@@ -2,10 +2,12 @@
 /* The bulk executors against the walk document by document: the same best documents and
  * scores, bit by bit, over lists of many blocks and super-blocks, several segments,
  * deletions, filters, least scores and every way of counting. */
+#include "base/pool.h"
 #include "query/filter_cache.h"
+#include "query/phrase_sloppy.h"
 #include "query_corpus.h"
 
-enum { DOCS = 24000, SEGMENTS = 3, TREES = 700 };
+enum { DOCS = 24000, DOCS_POOL = 66000, SEGMENTS = 3, TREES = 700 };
 
 static unsigned below(qn_rng *r, unsigned n)
 {
@@ -26,7 +28,7 @@ static uint8_t skewed_word(qn_rng *r, size_t doc)
 static void skewed_doc(qn_rng *r, test_doc *d, size_t number)
 {
     *d = (test_doc){0};
-    snprintf(d->key, sizeof d->key, "k%zu", number);
+    snprintf(d->key, sizeof d->key, "k%u", (unsigned)number);
     d->title_n = below(r, 5);
     d->body_n =
         below(r, 20) == 0 ? 0 : 1 + below(r, below(r, 4) == 0 ? DOC_TOKENS : 12);
@@ -108,6 +110,7 @@ static const qn_query *phrase(maker *m)
     if (n == 3 && t[2].position <= t[1].position) t[2].position = t[1].position + 1;
     q->terms = t;
     q->term_count = n;
+    q->slop = below(&m->rng, 3) == 0 ? 1 + below(&m->rng, 4) : 0;
     q->fields = one_field(m, FIX_BODY, 1.0f);
     q->field_count = 1;
     return q;
@@ -240,12 +243,15 @@ static qn_status keep_most(void *ctx, size_t segment, const uint32_t *docs, size
     return QN_OK;
 }
 
+static qn_pool *pool; /* NULL: segments in turn */
+
 static void random_options(maker *m, qn_exec_options *o)
 {
     static const size_t tops[] = {1, 3, 10, 10, 100, 1000};
     static const int64_t limits[] = {0, 1, 1, 100, 5000};
     *o = (qn_exec_options){.top_n = tops[below(&m->rng, 6)],
-                           .total_limit = limits[below(&m->rng, 5)]};
+                           .total_limit = limits[below(&m->rng, 5)],
+                           .pool = pool};
     if (below(&m->rng, 8) == 0) o->top_n = 0;
     if (below(&m->rng, 6) == 0) o->filter = keep_most;
     if (below(&m->rng, 6) == 0) {
@@ -260,8 +266,10 @@ static void compare(const test_corpus *c, const qn_query *q, qn_exec_options o,
     qn_exec_result fast, plain;
     qn_error err;
     T_CALL(qn_query_execute(&c->view, q, &o, arena, &fast, &err), &err);
-    o.by_document = true;
-    T_CALL(qn_query_execute(&c->view, q, &o, arena, &plain, &err), &err);
+    qn_exec_options by_document = o;
+    by_document.by_document = true;
+    by_document.pool = NULL;
+    T_CALL(qn_query_execute(&c->view, q, &by_document, arena, &plain, &err), &err);
     T_EQ_I(fast.count, plain.count);
     for (size_t i = 0; i < fast.count; i++) {
         const qn_candidate *a = &fast.candidates[i], *b = &plain.candidates[i];
@@ -306,16 +314,17 @@ static void run_all_trees(test_corpus *c, uint64_t seed)
     T_OK(behind > TREES / 20); /* pruning does happen */
 }
 
-static void run_corpus(size_t segments, bool with_deletions, bool with_cache)
+static void run_corpus(size_t docs, size_t segments, bool with_deletions,
+                       bool with_cache)
 {
     qn_rng rng = {segments + (with_deletions ? 10 : 0)};
-    test_doc *d = qn_new_array(qn_alloc_heap(), DOCS, sizeof *d);
-    for (size_t i = 0; i < DOCS; i++) {
+    test_doc *d = qn_new_array(qn_alloc_heap(), docs, sizeof *d);
+    for (size_t i = 0; i < docs; i++) {
         skewed_doc(&rng, &d[i], i);
         d[i].deleted = d[i].deleted && with_deletions;
     }
     test_corpus c;
-    corpus_open(&c, d, DOCS, segments);
+    corpus_open(&c, d, docs, segments);
     qn_filter_cache *cache = NULL;
     qn_error err;
     if (with_cache) {
@@ -334,27 +343,81 @@ static void run_corpus(size_t segments, bool with_deletions, bool with_cache)
 static void test_one_segment(void **state)
 {
     (void)state;
-    run_corpus(1, false, true);
+    run_corpus(DOCS, 1, false, true);
 }
 
 static void test_deletions(void **state)
 {
     (void)state;
-    run_corpus(1, true, false);
+    run_corpus(DOCS, 1, true, false);
 }
 
 static void test_segments(void **state)
 {
     (void)state;
-    run_corpus(SEGMENTS, true, true);
+    run_corpus(DOCS, SEGMENTS, true, true);
+}
+
+/* Segments at the same time, with one floor. */
+static void test_pool(void **state)
+{
+    (void)state;
+    qn_error err;
+    T_CALL(qn_pool_create(qn_alloc_heap(), 2, &pool, &err), &err);
+    run_corpus(DOCS_POOL, SEGMENTS, true, true);
+    qn_pool_destroy(pool);
+    pool = NULL;
+}
+
+/* ---- phrases with slop ------------------------------------------------------------------ */
+
+/* Frequencies that Lucene finds. A letter is a word, a dot some other. */
+static const struct {
+    const char *text, *phrase;
+    uint32_t slop;
+    float freq;
+} sloppy_rows[] = {
+    {"ab", "ab", 1, 1.0f},        {"a.b", "ab", 1, 0.5f},
+    {"a..b", "ab", 1, 0.0f},      {"a..b", "ab", 2, 1.0f / 3.0f},
+    {"ba", "ab", 1, 0.0f}, /* two words change places: two moves */
+    {"ba", "ab", 2, 1.0f / 3.0f}, {"ab.ab", "ab", 1, 2.0f},
+    {"aab", "ab", 3, 1.0f}, /* the nearest of two counts */
+    {"a.bc", "abc", 1, 0.5f},     {"a.b.c", "abc", 2, 1.0f / 3.0f},
+    {"a", "aa", 5, 0.0f}, /* no occurrence counts twice */
+    {"aa", "aa", 1, 1.0f},        {"a.a", "aa", 1, 0.5f},
+    {"aba", "aba", 1, 1.0f},
+};
+
+static void test_sloppy(void **state)
+{
+    (void)state;
+    for (size_t r = 0; r < sizeof sloppy_rows / sizeof *sloppy_rows; r++) {
+        const char *text = sloppy_rows[r].text, *phrase = sloppy_rows[r].phrase;
+        uint32_t positions[8][8];
+        qn_sloppy_word words[8] = {0};
+        size_t n = strlen(phrase);
+        T_ROW(text);
+        bool all = true;
+        for (size_t i = 0; i < n; i++) {
+            words[i].offset = (uint32_t)i;
+            words[i].same = (uint32_t)(strchr(phrase, phrase[i]) - phrase);
+            words[i].positions = positions[i];
+            for (uint32_t at = 0; text[at] != '\0'; at++)
+                if (text[at] == phrase[i]) positions[i][words[i].count++] = at;
+            all = all && words[i].count > 0;
+        }
+        T_OK(all);
+        T_OK(qn_sloppy_freq(words, n, sloppy_rows[r].slop) == sloppy_rows[r].freq);
+    }
+    T_ROW("");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_segment),
-        cmocka_unit_test(test_deletions),
-        cmocka_unit_test(test_segments),
+        cmocka_unit_test(test_one_segment), cmocka_unit_test(test_deletions),
+        cmocka_unit_test(test_segments),    cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_sloppy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
