@@ -139,7 +139,7 @@ typedef struct qn_memory {
     qn_delete_bits deleted;
     QN_VEC(qn_vector_builder) vectors;
     size_t frozen_bytes; /* what it held when it was frozen */
-    bool hides;          /* a document in it took the place of one outside */
+    bool any_live;       /* was some document of it not deleted then? */
 } qn_memory;
 
 /* What is said of merges in the statistics of a table. */

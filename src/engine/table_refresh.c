@@ -6,8 +6,6 @@
 #include "engine/merge_policy.h"
 #include "engine/table_seal.h"
 
-enum { CATCH_UP_ROUNDS = 2 };
-
 /* ---- memory becomes a segment -----------------------------------------------------------
  */
 
@@ -27,14 +25,16 @@ qn_status qn_table__freeze(qn_table *t, qn_error *err)
     qn_assert(t->frozen == NULL);
     if (t->memory == NULL) return QN_OK;
     QN_TRY(qn_segment_builder_seal(t->memory->builder, err));
-    t->memory->frozen_bytes = qn_memory_bytes(t->memory);
-    t->frozen = t->memory;
+    qn_memory *m = t->memory;
+    m->frozen_bytes = qn_memory_bytes(m);
+    m->any_live = qn_segment_builder_doc_count(m->builder) > m->deleted.count;
+    t->frozen = m;
     t->memory = NULL;
     return QN_OK;
 }
 
 /* Under `write`: the frozen documents stand in `live` from now on, NULL when all of them
- * are deleted. */
+ * were deleted by then. */
 static void adopt(qn_table *t, qn_live_segment *live)
 {
     qn_memory *m = t->frozen;
@@ -44,7 +44,6 @@ static void adopt(qn_table *t, qn_live_segment *live)
         m->deleted = (qn_delete_bits){0};
     }
     t->frozen = NULL;
-    t->changed = true;
     qn_memory_destroy(t->engine->alloc, m);
 }
 
@@ -54,9 +53,8 @@ qn_status qn_table__seal(qn_table *t, bool to_file, qn_error *err)
     qn_memory *m = t->frozen;
     qn_status st = QN_OK;
     uint64_t id = 0;
-    bool any = false;
+    bool any = m != NULL && m->any_live;
     if (m != NULL) {
-        any = qn_segment_builder_doc_count(m->builder) > m->deleted.count;
         if (!qn_vec_grow(t->engine->alloc, &t->segments))
             st = qn_fail(err, QN_ENOMEM, "table %s", t->name);
         if (any && to_file) id = t->segment_id_next++;
@@ -152,7 +150,7 @@ static qn_status add_view(qn_table_snapshot *s, qn_live_segment *live,
 static qn_status make_snapshot(qn_table *t, qn_table_snapshot **out, qn_error *err)
 {
     qn_alloc *a = t->engine->alloc;
-    size_t n = t->segments.n + 1; /* arrays of none are none */
+    size_t n = t->segments.n + 1; /* one more may come: see finish_moment() */
     *out = NULL;
     qn_table_snapshot *s = qn_new0(a, sizeof *s);
     if (s == NULL) return qn_fail(err, QN_ENOMEM, "snapshot");
@@ -185,61 +183,52 @@ static qn_status make_snapshot(qn_table *t, qn_table_snapshot **out, qn_error *e
 /* ---- refresh ------------------------------------------------------------------------------
  */
 
-/* Under `seal` and `write`: what came since the freeze becomes an image while writers
- * wait. */
-static qn_status seal_rest(qn_table *t, qn_error *err)
+/* A snapshot is of one moment, that of the freeze: what writers delete or replace while
+ * the frozen documents become a segment shows neither its old nor its new side. */
+typedef struct moment {
+    qn_table_snapshot *snapshot; /* of the segments there were */
+    bool more;                   /* the frozen documents are to follow */
+    qn_delete_bits deleted;      /* of them, then */
+} moment;
+
+/* Under `seal` and `write`. */
+static qn_status begin_moment(qn_table *t, moment *m, qn_error *err)
 {
+    QN_TRY(make_snapshot(t, &m->snapshot, err));
     QN_TRY(qn_table__freeze(t, err));
-    qn_memory *m = t->frozen;
-    qn_live_segment *live = NULL;
-    if (m == NULL) return QN_OK;
-    if (!qn_vec_grow(t->engine->alloc, &t->segments))
-        return qn_fail(err, QN_ENOMEM, "table %s", t->name);
-    if (qn_segment_builder_doc_count(m->builder) > m->deleted.count)
-        QN_TRY(qn_table__write_segment(t, 0, put_memory, m, NULL, &live, err));
-    adopt(t, live);
+    t->changed = false;
+    m->more = t->frozen != NULL && t->frozen->any_live;
+    const qn_delete_bits *now = m->more ? &t->frozen->deleted : NULL;
+    if (now == NULL || now->count == 0) return QN_OK;
+    m->deleted = (qn_delete_bits){
+        .words = qn_new_array(t->engine->alloc, now->word_capacity, sizeof *now->words),
+        .word_capacity = now->word_capacity,
+        .count = now->count,
+    };
+    if (m->deleted.words == NULL) return qn_fail(err, QN_ENOMEM, "snapshot");
+    memcpy(m->deleted.words, now->words, now->word_capacity * sizeof *now->words);
     return QN_OK;
 }
 
-static bool is_behind(const qn_table *t)
+/* Under `seal`: nobody else has added a segment since. */
+static qn_status finish_moment(qn_table *t, moment *m, qn_error *err)
 {
-    return t->memory != NULL && t->memory->hides;
-}
-
-/* A document that came since the freeze may have taken the place of one in a segment: a
- * snapshot of the segments alone would have neither. Few came while the last image was
- * written, fewer while theirs is; the rest is waited for. Returns with `write` held. */
-static qn_status catch_up(qn_table *t, qn_error *err)
-{
+    QN_TRY(qn_table__seal(t, false, err));
+    if (!m->more) return QN_OK;
     (void)pthread_mutex_lock(&t->write);
-    for (int round = 0; round < CATCH_UP_ROUNDS && is_behind(t); round++) {
-        qn_status st = qn_table__freeze(t, err);
-        (void)pthread_mutex_unlock(&t->write);
-        if (st == QN_OK) st = qn_table__seal(t, false, err);
-        (void)pthread_mutex_lock(&t->write);
-        if (st != QN_OK) return st;
-    }
-    return is_behind(t) ? seal_rest(t, err) : QN_OK;
+    qn_live_segment *last = t->segments.p[t->segments.n - 1].live;
+    qn_status st = add_view(m->snapshot, last, &m->deleted, err);
+    (void)pthread_mutex_unlock(&t->write);
+    return st;
 }
 
-/* Under `seal`. */
-static qn_status publish(qn_table *t, qn_error *err)
+static void publish(qn_table *t, moment *m)
 {
-    qn_table_snapshot *fresh = NULL;
-    qn_status st = catch_up(t, err);
-    if (st == QN_OK) st = make_snapshot(t, &fresh, err);
-    if (st == QN_OK) {
-        (void)pthread_mutex_lock(&t->current_lock);
-        qn_table_snapshot *old = t->current;
-        t->current = fresh;
-        (void)pthread_mutex_unlock(&t->current_lock);
-        fresh = old;
-        /* What came since the freeze is not in it. */
-        t->changed = t->memory != NULL && t->memory->docs.n > t->memory->deleted.count;
-    }
-    (void)pthread_mutex_unlock(&t->write);
-    qn_table_snapshot_release(fresh);
-    return st;
+    (void)pthread_mutex_lock(&t->current_lock);
+    qn_table_snapshot *old = t->current;
+    t->current = m->snapshot;
+    m->snapshot = old;
+    (void)pthread_mutex_unlock(&t->current_lock);
 }
 
 /* Under `seal`. */
@@ -248,12 +237,24 @@ static qn_status refresh(qn_table *t, qn_error *err)
     QN_TRY(qn_table__seal(t, false, err)); /* what a failure left frozen */
     (void)pthread_mutex_lock(&t->write);
     bool due = t->changed || t->current == NULL;
-    qn_status st = due ? qn_table__freeze(t, err) : QN_OK;
     (void)pthread_mutex_unlock(&t->write);
-    if (!due || st != QN_OK) return st;
-    QN_TRY(qn_table__seal(t, false, err));
+    if (!due) return QN_OK;
     for (bool more = true; more;) QN_TRY(join_images(t, &more, err));
-    return publish(t, err);
+    moment m = {0};
+    (void)pthread_mutex_lock(&t->write);
+    qn_status st = begin_moment(t, &m, err);
+    (void)pthread_mutex_unlock(&t->write);
+    if (st == QN_OK) st = finish_moment(t, &m, err);
+    if (st == QN_OK) {
+        publish(t, &m);
+    } else {
+        (void)pthread_mutex_lock(&t->write);
+        t->changed = true; /* it is to be tried again */
+        (void)pthread_mutex_unlock(&t->write);
+    }
+    qn_table_snapshot_release(m.snapshot);
+    qn_delete(t->engine->alloc, m.deleted.words);
+    return st;
 }
 
 qn_status qn_table_refresh(qn_table *t, qn_error *err)

@@ -144,7 +144,6 @@ static qn_status store(qn_table *t, qn_write_op *w, qn_slice source,
                                   op.seq_no, op.version, &why);
     if (st != QN_OK) return log_is_ahead(t, st, &why, err);
     if (old->found) QN_TRY(qn_table__mark_deleted(t, old, err));
-    if (old->found && old->memory != t->memory) t->memory->hides = true;
     w->result->created = !old->found;
     w->result->outcome = old->found ? QUERN_UPDATED : QUERN_CREATED;
     w->result->seq_no = op.seq_no;

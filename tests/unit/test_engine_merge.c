@@ -201,19 +201,29 @@ static void ten_segments(fixture *f)
     }
 }
 
+/* The running merge goes on without a limit. */
+static void hurry(fixture *f)
+{
+    qn_table *t = NULL;
+    T_CALL(qn_engine_table(f->q, "t", &t, &f->err), &f->err);
+    atomic_store(&t->pace.bytes_per_second, 0);
+    qn_table_release(t);
+}
+
 /* While the merge is slow documents are deleted and replaced: it takes that over. */
 static void test_merge_meanwhile(void **state)
 {
     (void)state;
     fixture f;
     T_ROW("meanwhile");
-    merge_fixture(&f, 50 * 1000, false);
+    merge_fixture(&f, 500, false);
     ten_segments(&f);
     wait_until(&f, "running", 1);
     for (int i = 0; i < 400; i += 10) delete_number(&f, i);
     for (int i = 5; i < 400; i += 10) put_number(&f, i, 1000 + i);
     T_EQ_I(stat_of(&f, "running"), 1); /* else nothing was tried */
     T_EQ_I(count_of(&f, "t"), 360);
+    hurry(&f);
     wait_until(&f, "done", 1);
     T_EQ_I(count_of(&f, "t"), 360);
     for (int round = 0; round < 2; round++) {
@@ -234,18 +244,21 @@ static void test_merge_fails(void **state)
     T_ROW("fails");
     /* Armed before there are threads, but for the kind of call. */
     qn_io__fault = (qn_io_fault){.countdown = 1, .errnum = ENOSPC, .sticky = true};
-    merge_fixture(&f, 30 * 1000, false);
+    merge_fixture(&f, 500, false);
     qn_log_set_level(QN_LOG_ERROR);
     ten_segments(&f);
     wait_until(&f, "running", 1);
     atomic_store(&qn_io__fault.calls, QN_IO_WRITE);
+    hurry(&f);
     wait_until(&f, "failed", 1);
     atomic_store(&qn_io__fault.calls, 0);
     T_OK(atomic_load(&qn_io__fault.delivered) > 0);
     T_EQ_I(count_of(&f, "t"), 400);
     T_EQ_I(segment_files(&f), 10);
     T_OK(has_value(&f, 399, 399));
-    wait_until(&f, "done", 1); /* a second later */
+    wait_until(&f, "running", 1); /* a second later */
+    hurry(&f);
+    wait_until(&f, "done", 1);
     T_EQ_I(count_of(&f, "t"), 400);
     T_OK(has_value(&f, 399, 399));
     qn_log_set_level(QN_LOG_INFO);
