@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* packed_avx2.c -- compiled with -mavx2. Eight numbers of up to 25 bits a step: each lies
+/* packed_avx2.c -- compiled with -mavx2. Eight numbers a step, where each lies
  * within four bytes, which a shuffle brings into its lane; a shift and a mask leave the
  * number, and an unsigned comparison becomes a bit. Wider ones go one by one. */
 #include "num/kernels_internal.h"
@@ -7,7 +7,13 @@
 #include <immintrin.h>
 #include <string.h>
 
-enum { BITS_MAX = 25, GROUP = 8 };
+enum { BITS_MAX = 32, GROUP = 8, LOAD = 16 };
+
+/* Does every number lie within four bytes? 26 and 28 bits begin on even bits. */
+static bool is_narrow(unsigned bits)
+{
+    return bits > 0 && (bits <= 26 || bits == 28 || bits == 32);
+}
 
 /* Bytes of [n numbers] and the word behind them, as columns keep them. */
 static size_t readable(size_t n, unsigned bits)
@@ -46,10 +52,20 @@ static unsigned match_group(const uint8_t *p, const spread *s, __m256i mask,
     return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(hit));
 }
 
+/* 64 numbers from `p` on: a word of answers. */
+static uint64_t match_word(const uint8_t *p, unsigned bits, const spread *s,
+                           __m256i mask, __m256i low, __m256i span)
+{
+    uint64_t word = 0;
+    for (unsigned g = 0; g < 64 / GROUP; g++)
+        word |= (uint64_t)match_group(p + g * bits, s, mask, low, span) << (GROUP * g);
+    return word;
+}
+
 void qn_num__match_packed_avx2(const uint8_t *data, unsigned bits, size_t n,
                                uint64_t low, uint64_t span, uint64_t *out)
 {
-    uint32_t mask = bits == 0 || bits > BITS_MAX ? 0 : UINT32_MAX >> (32 - bits);
+    uint32_t mask = is_narrow(bits) ? UINT32_MAX >> (BITS_MAX - bits) : 0;
     size_t bytes = readable(n, bits), done = 0, words = 0;
     if (mask == 0 || low > mask) {
         qn_num__match_packed_scalar(data, bits, n, low, span, out);
@@ -57,20 +73,20 @@ void qn_num__match_packed_avx2(const uint8_t *data, unsigned bits, size_t n,
     }
     const spread s = spread_of(bits);
     const __m256i m = _mm256_set1_epi32((int)mask), l = _mm256_set1_epi32((int)low);
-    const __m256i w = _mm256_set1_epi32((int)(span > mask ? mask : (uint32_t)span));
-    while (n - done >= 64 &&
-           (done + 64 - GROUP) / GROUP * bits + s.second + 16 <= bytes) {
-        uint64_t word = 0;
-        for (unsigned g = 0; g < 64 / GROUP; g++)
-            word |= (uint64_t)match_group(data + (done / GROUP + g) * bits, &s, m, l, w)
-                    << (GROUP * g);
-        out[words++] = word;
-        done += 64;
+    uint32_t most = mask - (uint32_t)low; /* so that nothing wraps around into it */
+    const __m256i w = _mm256_set1_epi32((int)(span > most ? most : (uint32_t)span));
+    for (; n - done >= 64 &&
+           (done + 64 - GROUP) / GROUP * bits + s.second + LOAD <= bytes;
+         done += 64)
+        out[words++] = match_word(data + done / GROUP * bits, bits, &s, m, l, w);
+    /* Loads would reach beyond the end: the rest is copied to where they may. */
+    for (; done < n; done += 64) {
+        uint8_t room[64 / GROUP * BITS_MAX + LOAD + GROUP] = {0};
+        size_t begin = done / GROUP * bits, left = bytes - begin;
+        memcpy(room, data + begin, left < 64 / 8 * bits ? left : 64 / 8 * bits);
+        uint64_t word = match_word(room, bits, &s, m, l, w);
+        out[words++] = n - done < 64 ? word & (UINT64_MAX >> (64 - (n - done))) : word;
     }
-    /* 64 numbers fill whole words: the rest begins on one. */
-    if (done < n)
-        qn_num__match_packed_scalar(data + done / 8 * bits, bits, n - done, low, span,
-                                    out + words);
 }
 
 void qn_num__match_packed_avx512(const uint8_t *data, unsigned bits, size_t n,

@@ -15,7 +15,7 @@ void qn_num__match_packed_scalar(const uint8_t *data, unsigned bits, size_t n,
             uint64_t bit = (uint64_t)(at + i) * bits, v;
             memcpy(&v, data + bit / 8, sizeof v);
             v = (v >> (bit % 8)) & mask;
-            word |= (uint64_t)(v >= low && v - low <= span) << i;
+            word |= (uint64_t)((v >= low) & (v - low <= span)) << i; /* no branch */
         }
         out[at / 64] = word;
     }
