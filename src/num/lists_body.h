@@ -2,6 +2,9 @@
 /* lists_body.h -- loops of num/lists.h that compilers turn into good vector code by
  * themselves. Included by lists_<isa>.c, each compiled with the flags of its
  * instruction set; private to them. */
+#ifndef QN_NUM_LISTS_BODY_H
+#define QN_NUM_LISTS_BODY_H
+
 #include "num/lists.h"
 
 #include <string.h>
@@ -100,3 +103,5 @@ INLINE size_t load_words(const uint8_t *in, size_t bits, uint64_t *words)
     for (size_t i = 0; i < n; i++) count += (size_t)__builtin_popcountll(words[i]);
     return count;
 }
+
+#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lists_neon.c -- for 64-bit Arm; reached only through kernels.c. */
-#include "num/lists_body.h"
 #include "num/lists_plain.h"
 
 const qn_lists qn_num__lists_neon = {unpack,     set_bits, elias_fano, add_one,

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lists_plain.h -- the loops of num/lists.h for instruction sets that cannot pick lanes
- * by a mask. Included behind lists_body.h. */
+ * by a mask. */
+#ifndef QN_NUM_LISTS_PLAIN_H
+#define QN_NUM_LISTS_PLAIN_H
+
+#include "num/lists_body.h"
 
 /* The loops' lengths are known from the count: no branch a bit. */
 INLINE void spread(const uint64_t *words, size_t n, uint32_t base, uint32_t *out)
@@ -88,3 +92,5 @@ static uint64_t above(const double *x, uint64_t among, double least, size_t *oth
     *others += (size_t)__builtin_popcountll(among & ~mask);
     return mask;
 }
+
+#endif
