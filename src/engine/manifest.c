@@ -249,6 +249,15 @@ static qn_status read_json(const qn_blockfile *f, qn_manifest *m, qn_error *err)
     return read_additions(file, qn_json_get(root, "fields_added"), m, err);
 }
 
+static qn_status check_version(const qn_blockfile *f, qn_error *err)
+{
+    if (qn_blockfile_version(f) == QN_MANIFEST_VERSION) return QN_OK;
+    return qn_fail_file(err, QN_EVERSION, qn_blockfile_name(f), QN_AT_NONE,
+                        "%s is of an unreleased format (version %u): make the table "
+                        "again and ingest its documents",
+                        qn_blockfile_name(f), qn_blockfile_version(f));
+}
+
 qn_status qn_manifest_read(qn_alloc *a, const char *dir, qn_manifest *out,
                            qn_error *err)
 {
@@ -265,7 +274,8 @@ qn_status qn_manifest_read(qn_alloc *a, const char *dir, qn_manifest *out,
     out->number = n.number;
     qn_blockfile *f = NULL;
     QN_TRY(qn_blockfile_open(a, path, magic, QN_MANIFEST_VERSION, &f, err));
-    qn_status st = read_json(f, out, err);
+    qn_status st = check_version(f, err);
+    if (st == QN_OK) st = read_json(f, out, err);
     qn_blockfile_close(f);
     return st;
 }

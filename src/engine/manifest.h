@@ -17,7 +17,7 @@
 
 #include "engine/schema_make.h"
 
-enum { QN_MANIFEST_VERSION = 0 };
+enum { QN_MANIFEST_VERSION = 1 }; /* 0 was never released: refused */
 
 typedef struct qn_manifest_segment {
     uint64_t id; /* the file is seg-<id>.qns */

@@ -1,0 +1,1 @@
+qn_test(test_golden_format SOURCES test_golden_format.c ../fault/folders.c)
