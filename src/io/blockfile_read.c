@@ -202,6 +202,8 @@ qn_status qn_blockfile_open(qn_alloc *a, const char *path, const char magic[8],
     if (st == QN_OK) {
         f->p = f->mapping.p;
         f->n = f->mapping.n;
+        /* Pages are asked for when their checksums are due. */
+        qn_file_map_scattered(&f->mapping);
         st = open_image(f, path, magic, version_max, err);
     }
     if (st != QN_OK) {
@@ -312,6 +314,7 @@ static qn_status check_sums(const qn_blockfile *f, size_t i, const block *b,
     if (is_done(&f->checked[i], CHECKED_SUMS)) return QN_OK;
     QN_TRY(check_zeros(f, b->offset + b->size, err));
     QN_TRY(check_zeros(f, end_of(b), err));
+    qn_file_map_want(&f->mapping, sums_at(b), b->pages * 8);
     if (XXH3_64bits(f->p + sums_at(b), b->pages * 8) != b->sum)
         return corrupt(f, sums_at(b), "wrong checksum of the checksums of a block",
                        err);
@@ -340,6 +343,7 @@ static qn_status check_bytes(const qn_blockfile *f, size_t i, const block *b,
 {
     if (is_done(&f->checked[i], CHECKED_WHOLE)) return QN_OK;
     if (b->pages == 0) {
+        qn_file_map_want(&f->mapping, b->offset, b->size);
         if (XXH3_64bits(f->p + b->offset, (size_t)b->size) != b->sum)
             return corrupt(f, b->offset, "wrong checksum of a block", err);
         QN_TRY(check_zeros(f, end_of(b), err));
@@ -349,8 +353,13 @@ static qn_status check_bytes(const qn_blockfile *f, size_t i, const block *b,
     QN_TRY(check_sums(f, i, b, err));
     if (at >= b->size || n == 0) return QN_OK;
     if (n > b->size - at) n = b->size - at;
-    for (uint64_t page = at / QN_BLOCKFILE_PAGE;
-         page <= (at + n - 1) / QN_BLOCKFILE_PAGE; page++)
+    uint64_t first = at / QN_BLOCKFILE_PAGE, last = (at + n - 1) / QN_BLOCKFILE_PAGE;
+    while (first <= last && is_done(&f->page_checked[f->first_page[i] + first], 1))
+        first++;
+    if (first <= last)
+        qn_file_map_want(&f->mapping, b->offset + first * QN_BLOCKFILE_PAGE,
+                         (last - first + 1) * QN_BLOCKFILE_PAGE);
+    for (uint64_t page = first; page <= last; page++)
         QN_TRY(check_page(f, i, b, (size_t)page, err));
     if (n == b->size) set_done(&f->checked[i], CHECKED_WHOLE);
     return QN_OK;

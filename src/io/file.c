@@ -69,6 +69,17 @@ void qn_file_unmap(qn_mapping *m)
     *m = (qn_mapping){0};
 }
 
+void qn_file_map_scattered(const qn_mapping *m)
+{
+    if (m->p != NULL) qn_io__map_scattered(m->p, m->n);
+}
+
+void qn_file_map_want(const qn_mapping *m, size_t at, size_t n)
+{
+    if (m->p == NULL || at >= m->n) return;
+    qn_io__map_want(m->p + at, n < m->n - at ? n : m->n - at);
+}
+
 static qn_status read_from(int fd, const char *path, size_t limit_bytes, qn_buf *out,
                            qn_error *err)
 {

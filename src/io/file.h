@@ -24,6 +24,11 @@ QN_MUST_CHECK qn_status qn_file_map(qn_alloc *a, const char *path, qn_mapping *o
                                     qn_error *err);
 /* Accepts a zeroed mapping. */
 void qn_file_unmap(qn_mapping *m);
+/* Hints, nothing when m->p is NULL. The mapping will be read here and there: what lies
+ * around a byte is not to be fetched with it. */
+void qn_file_map_scattered(const qn_mapping *m);
+/* Bytes [at, at + n) will be read now: they are fetched together. */
+void qn_file_map_want(const qn_mapping *m, size_t at, size_t n);
 
 /* The whole file into `out` (initialised by the caller); over `limit_bytes`: QN_ELIMIT.
  */

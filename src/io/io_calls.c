@@ -175,6 +175,19 @@ void *qn_io__map(int fd, size_t n)
     return p == MAP_FAILED ? NULL : p;
 }
 
+/* The functions take pointers to what may be written, which they do not do. */
+void qn_io__map_scattered(const void *p, size_t n)
+{
+    (void)posix_madvise((void *)(uintptr_t)p, n, POSIX_MADV_RANDOM);
+}
+
+void qn_io__map_want(const void *p, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)p;
+    uintptr_t begin = at & ~(page - 1);
+    (void)posix_madvise((void *)begin, n + (size_t)(at - begin), POSIX_MADV_WILLNEED);
+}
+
 DIR *qn_io__opendir(const char *path)
 {
     return fault_hits(QN_IO_LIST) ? NULL : opendir(path);

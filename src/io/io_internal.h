@@ -67,6 +67,9 @@ bool qn_io__link(const char *from, const char *to);
 bool qn_io__mkdir(const char *path);
 /* NULL on failure. */
 void *qn_io__map(int fd, size_t n);
+/* Hints that nothing depends on; `p` of the second may stand anywhere in the mapping. */
+void qn_io__map_scattered(const void *p, size_t n);
+void qn_io__map_want(const void *p, size_t n);
 DIR *qn_io__opendir(const char *path);
 /* Opens the folder that `path` is in and syncs it. */
 QN_MUST_CHECK qn_status qn_io__sync_parent(const char *path, qn_error *err);
