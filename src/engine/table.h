@@ -157,11 +157,12 @@ typedef struct qn_table {
 
     qn_table_folder *folder;
     pthread_mutex_t seal, merging, commit;
-    uint64_t manifest_number; /* guarded by `commit` */
-    atomic_bool stop_merging; /* set: a running merge ends soon, none begins */
-    atomic_bool dropping;     /* set: a running flush ends soon too */
-    atomic_bool flush_wanted; /* by a writer that found memory full */
-    qn_pace pace;             /* of the running merge */
+    uint64_t manifest_number;       /* guarded by `commit` */
+    atomic_bool stop_merging;       /* set: a running merge ends soon, none begins */
+    atomic_bool dropping;           /* set: a running flush ends soon too */
+    atomic_llong flush_retry_at_ns; /* after a failure: not by itself before */
+    atomic_bool flush_wanted;       /* by a writer that found memory full */
+    qn_pace pace;                   /* of the running merge */
 
     pthread_mutex_t write;
     /* Guarded by `write`. */

@@ -152,6 +152,9 @@ qn_status qn_table__commit(qn_table *t, const qn_commit *c, qn_error *err)
     return st;
 }
 
+/* Writers ask for a flush again and again while memory is full: not on a full disk. */
+static const int64_t retry_ns = (int64_t)1000 * 1000 * 1000;
+
 /* ---- flush --------------------------------------------------------------------------------
  */
 
@@ -221,6 +224,7 @@ qn_status qn_table_flush(qn_table *t, qn_error *err)
     (void)pthread_mutex_lock(&t->seal);
     atomic_store(&t->flush_wanted, false);
     qn_status st = flush(t, err);
+    if (st != QN_OK) atomic_store(&t->flush_retry_at_ns, qn_clock_mono_ns() + retry_ns);
     (void)pthread_mutex_unlock(&t->seal);
     if (st == QN_OK) qn_engine_wake_merges(t->engine);
     return st;
@@ -243,7 +247,8 @@ qn_status qn_table_relieve(qn_table *t, qn_error *err)
     (void)pthread_mutex_lock(&t->write);
     size_t bytes = qn_table__memory_bytes(t);
     (void)pthread_mutex_unlock(&t->write);
-    if (bytes < most) return QN_OK;
+    if (bytes < most || qn_clock_mono_ns() < atomic_load(&t->flush_retry_at_ns))
+        return QN_OK;
     if (bytes >= 2 * most) return qn_table_flush(t, err);
     if (!atomic_exchange(&t->flush_wanted, true)) qn_engine_wake_upkeep(t->engine);
     return QN_OK;
