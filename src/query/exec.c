@@ -47,18 +47,28 @@ static qn_status run_plan(qn_iter_maker *m, const qn_plan *plan, qn_collector *c
     return it == NULL ? QN_OK : walk(c, it, m->view, &out->timed_out);
 }
 
-static qn_status run_segment(const qn_planner *p, const qn_plan *plan, size_t segment,
-                             qn_collector *c, qn_exec_result *out, qn_error *err)
+static qn_status run_in(const qn_planner *p, const qn_plan *plan, size_t segment,
+                        qn_collector *c, qn_arena *scratch, qn_exec_result *out,
+                        qn_error *err)
 {
-    qn_arena scratch;
-    qn_arena_init(&scratch, p->arena->alloc, p->arena->limit_bytes);
     qn_iter_maker m = {.planner = p,
                        .segment = segment,
                        .view = &p->snapshot->segments[segment],
-                       .scratch = &scratch,
+                       .scratch = scratch,
                        .err = err};
     qn_collector_begin(c, segment);
-    qn_status st = run_plan(&m, plan, c, out);
+    return run_plan(&m, plan, c, out);
+}
+
+static qn_status run_segment(const qn_planner *p, const qn_plan *plan, size_t segment,
+                             qn_collector *c, qn_exec_result *out, qn_error *err)
+{
+    /* Of one segment the request's arena takes what is needed: it is at hand. */
+    if (p->snapshot->segment_count == 1)
+        return run_in(p, plan, segment, c, p->arena, out, err);
+    qn_arena scratch;
+    qn_arena_init(&scratch, p->arena->alloc, p->arena->limit_bytes);
+    qn_status st = run_in(p, plan, segment, c, &scratch, out, err);
     qn_arena_deinit(&scratch);
     return st;
 }
