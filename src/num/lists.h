@@ -48,9 +48,11 @@ typedef struct qn_lists {
      * QN_LIST_SPARE readable numbers behind. */
     size_t (*find)(const uint32_t *list, size_t count, const uint32_t *wanted, size_t n,
                    uint8_t *places);
-    /* Of 64 numbers those that are marked in `among` and greater than `least`; *others
-     * grows by how many of the marked ones are not. */
-    uint64_t (*above)(const double *x, uint64_t among, double least, size_t *others);
+    /* Of 64 numbers those that are marked in `among` and greater than `least`: moved to
+     * `out`, in order, which has room for 72; all 64 become nought. *others grows by how
+     * many of the marked ones are not greater. */
+    uint64_t (*take_above)(double *x, uint64_t among, double least, double *out,
+                           size_t *others);
 } qn_lists;
 
 extern const qn_lists qn_num__lists_scalar, qn_num__lists_avx2, qn_num__lists_avx512,

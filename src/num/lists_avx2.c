@@ -3,4 +3,4 @@
 #include "num/lists_plain.h"
 
 const qn_lists qn_num__lists_avx2 = {unpack,     set_bits, elias_fano, add_one,
-                                     pick_bytes, bm25,     find,       above};
+                                     pick_bytes, bm25,     find,       take_above};

@@ -158,17 +158,23 @@ static size_t find(const uint32_t *list, size_t count, const uint32_t *wanted, s
     return found;
 }
 
-static uint64_t above(const double *x, uint64_t among, double least, size_t *others)
+static uint64_t take_above(double *x, uint64_t among, double least, double *out,
+                           size_t *others)
 {
     const __m512d bar = _mm512_set1_pd(least);
     uint64_t mask = 0;
-    for (size_t i = 0; i < 64; i += 8)
-        mask |= (uint64_t)_mm512_cmp_pd_mask(_mm512_loadu_pd(x + i), bar, _CMP_GT_OQ)
-                << i;
-    mask &= among;
+    for (size_t i = 0; i < 64; i += 8) {
+        __m512d v = _mm512_loadu_pd(x + i);
+        __mmask8 good =
+            _mm512_mask_cmp_pd_mask((__mmask8)(among >> i), v, bar, _CMP_GT_OQ);
+        _mm512_storeu_pd(x + i, _mm512_setzero_pd());
+        _mm512_storeu_pd(out, _mm512_maskz_compress_pd(good, v));
+        out += __builtin_popcount((unsigned)good);
+        mask |= (uint64_t)good << i;
+    }
     *others += (size_t)__builtin_popcountll(among & ~mask);
     return mask;
 }
 
 const qn_lists qn_num__lists_avx512 = {unpack,     set_bits, elias_fano, add_one,
-                                       pick_bytes, bm25,     find,       above};
+                                       pick_bytes, bm25,     find,       take_above};

@@ -80,7 +80,8 @@ static size_t find(const uint32_t *list, size_t count, const uint32_t *wanted, s
     return found;
 }
 
-static uint64_t above(const double *x, uint64_t among, double least, size_t *others)
+static uint64_t take_above(double *x, uint64_t among, double least, double *out,
+                           size_t *others)
 {
     uint64_t mask = 0;
     for (size_t i = 0; i < 64; i += 8) {
@@ -89,6 +90,9 @@ static uint64_t above(const double *x, uint64_t among, double least, size_t *oth
         mask |= byte << i;
     }
     mask &= among;
+    for (uint64_t left = mask; left != 0; left &= left - 1)
+        *out++ = x[__builtin_ctzll(left)];
+    for (size_t i = 0; i < 64; i++) x[i] = 0;
     *others += (size_t)__builtin_popcountll(among & ~mask);
     return mask;
 }

@@ -83,18 +83,23 @@ static size_t find(const uint32_t *list, size_t count, const uint32_t *wanted, s
     return found;
 }
 
-static uint64_t above(const double *x, uint64_t among, double least, size_t *others)
+static uint64_t take_above(double *x, uint64_t among, double least, double *out,
+                           size_t *others)
 {
     uint64_t mask = 0;
     for (size_t i = 0; i < 64; i++) {
+        double v = x[i];
+        x[i] = 0;
         if ((among >> i & 1) == 0) continue;
-        if (x[i] > least)
+        if (v > least) {
             mask |= (uint64_t)1 << i;
-        else
+            *out++ = v;
+        } else {
             ++*others;
+        }
     }
     return mask;
 }
 
 const qn_lists qn_num__lists_scalar = {unpack,     set_bits, elias_fano, add_one,
-                                       pick_bytes, bm25,     find,       above};
+                                       pick_bytes, bm25,     find,       take_above};

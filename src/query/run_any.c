@@ -50,7 +50,7 @@ typedef struct any_part {
     size_t outer_essential;
     double *reach; /* reach[i]: bounds of clauses [0, i) together */
     QN_NULLABLE any_window *w;
-    double sums[BATCH];
+    double sums[BATCH + 8]; /* the kernel writes some behind */
 } any_part;
 
 typedef struct any_run {
@@ -588,39 +588,30 @@ static uint64_t take_seen(any_run *a, size_t word)
     return seen;
 }
 
-/* One part: the word's sums are compared together when there are many. */
-static void take_word_alone(any_run *a, size_t word, uint64_t left, float least,
+/* One part: the word's sums are compared together when there are several. */
+static void take_word_alone(any_run *a, size_t word, uint64_t left, double need,
                             size_t *useless)
 {
-    enum { MANY = 2 };
     any_part *part = &a->parts[0];
-    double *sums = part->w->sums + word * 64;
-    double need =
-        (double)least / QN_SUM_SLACK * (1.0 - 1e-12) - part->reach[part->essential];
-    uint64_t some = left;
-    for (int i = 0; i < MANY; i++) some &= some - 1;
-    if (some == 0) {
-        for (; left != 0; left &= left - 1) {
-            uint32_t bit = (uint32_t)__builtin_ctzll(left);
-            take_sum(a, part, (uint32_t)word * 64 + bit, need, useless);
-        }
+    uint32_t base = part->w->base + (uint32_t)word * 64;
+    if ((left & (left - 1)) == 0) {
+        take_sum(a, part, (uint32_t)word * 64 + (uint32_t)__builtin_ctzll(left), need,
+                 useless);
         return;
     }
-    uint64_t good = a->lists->above(sums, left, need, useless);
-    for (; good != 0; good &= good - 1) {
-        uint32_t bit = (uint32_t)__builtin_ctzll(good);
-        a->docs[a->n] = part->w->base + (uint32_t)word * 64 + bit;
-        part->sums[a->n++] = sums[bit];
-    }
-    memset(sums, 0, 64 * sizeof *sums);
+    uint64_t good = a->lists->take_above(part->w->sums + word * 64, left, need,
+                                         part->sums + a->n, useless);
+    for (; good != 0; good &= good - 1)
+        a->docs[a->n++] = base + (uint32_t)__builtin_ctzll(good);
 }
 
-static void take_word(any_run *a, size_t word, float least, size_t *useless)
+static void take_word(any_run *a, size_t word, float least, double need,
+                      size_t *useless)
 {
     uint64_t left = take_seen(a, word);
     if (left == 0) return;
     if (a->part_count == 1) {
-        take_word_alone(a, word, left, least, useless);
+        take_word_alone(a, word, left, need, useless);
         return;
     }
     for (; left != 0; left &= left - 1) {
@@ -635,12 +626,14 @@ static qn_status empty_window(any_run *a)
     float least = useless_score(a, !asks);
     uint64_t some = 0;
     size_t useless = 0;
+    double need = (double)least / QN_SUM_SLACK * (1.0 - 1e-12) -
+                  a->parts[0].reach[a->parts[0].essential];
     for (size_t p = 0; p < a->part_count; p++) {
         some |= a->parts[p].w->some;
         a->parts[p].w->some = 0;
     }
     for (; some != 0; some &= some - 1) {
-        take_word(a, (size_t)__builtin_ctzll(some), least, &useless);
+        take_word(a, (size_t)__builtin_ctzll(some), least, need, &useless);
         if (a->n > BATCH - 64) QN_TRY(finish_batch(a, true));
     }
     if (a->r->counting && !asks) a->r->c->total += useless;
