@@ -71,7 +71,7 @@ enum {
     POINTS_HEADER = 64,
     POINTS_CODEC = 1,
     POINTS_MIN = 16384,    /* values; fewer are looked through */
-    POINTS_MAX = 1 << 23, /* sorting takes 40 bytes a value */
+    POINTS_MAX = 1 << 23,  /* sorting takes 40 bytes a value */
     POINTS_RANGE_MIN = 64, /* fewer different values: ranges are not selective */
     COLUMN_CODEC = 1,
     COLUMN_MULTI = 1, /* flags of a column */

@@ -28,9 +28,9 @@ QN_MUST_CHECK qn_status qn_dsl__query(qn_dsl *d, const qn_json *v,
 typedef qn_status qn_dsl__builder(qn_dsl *d, const char *type, const qn_json *body,
                                   const qn_query **out);
 qn_dsl__builder qn_dsl__match, qn_dsl__match_phrase, qn_dsl__multi_match, qn_dsl__term,
-    qn_dsl__terms, qn_dsl__range, qn_dsl__geo_distance, qn_dsl__geo_box, qn_dsl__ids, qn_dsl__exists, qn_dsl__knn,
-    qn_dsl__bool, qn_dsl__dis_max, qn_dsl__constant_score, qn_dsl__match_all,
-    qn_dsl__match_none;
+    qn_dsl__terms, qn_dsl__range, qn_dsl__geo_distance, qn_dsl__geo_box, qn_dsl__ids,
+    qn_dsl__exists, qn_dsl__knn, qn_dsl__bool, qn_dsl__dis_max, qn_dsl__constant_score,
+    qn_dsl__match_all, qn_dsl__match_none;
 
 /* The sort section; search_after, once `sort` and `from` are read (v NULL: none). */
 QN_MUST_CHECK qn_status qn_dsl__sort(qn_dsl *d, const qn_json *v,
