@@ -141,7 +141,7 @@ void test_backup_while_writing(void **state)
     long before[COPIES];
     T_OK(pthread_create(&thread, NULL, write_on, &w) == 0);
     for (int i = 0; i < COPIES; i++) {
-        char name[8];
+        char name[16];
         while (atomic_load(&w.acknowledged) < 60 * (i + 1)) pause_ms(1);
         before[i] = atomic_load(&w.acknowledged);
         (void)snprintf(name, sizeof name, "c%d", i);
@@ -152,7 +152,7 @@ void test_backup_while_writing(void **state)
     (void)pthread_join(thread, NULL);
     T_OK(!w.failed);
     for (int i = 0; i < COPIES; i++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof name, "c%d", i);
         T_CALL(quern_table_restore(f.q, copy_of(&f, name), name, NULL, NULL, &f.err),
                &f.err);
