@@ -173,7 +173,8 @@ static qn_status make_room(qn_blockfile *f, qn_error *err)
         f->first_page[i] = pages;
         pages += block_at(f, i).pages;
     }
-    f->page_checked = qn_new_array(f->alloc, pages, sizeof *f->page_checked);
+    /* One more: nothing for none would look like a leak to who looks for them. */
+    f->page_checked = qn_new_array(f->alloc, pages + 1, sizeof *f->page_checked);
     if (f->checked == NULL || f->first_page == NULL || f->page_checked == NULL)
         return qn_fail(err, QN_ENOMEM, "no memory to open %s", f->name);
     return QN_OK;
