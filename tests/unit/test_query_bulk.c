@@ -3,6 +3,8 @@
  * scores, bit by bit, over lists of many blocks and super-blocks, several segments,
  * deletions, filters, least scores and every way of counting. */
 #include "base/pool.h"
+#include "num/kernels.h"
+#include "num/lists.h"
 #include "query/filter_cache.h"
 #include "query/phrase_sloppy.h"
 #include "query_corpus.h"
@@ -412,12 +414,67 @@ static void test_sloppy(void **state)
     T_ROW("");
 }
 
+/* ---- kernels ------------------------------------------------------------------------------ */
+
+static void check_find(const qn_lists *k, qn_rng *rng, size_t count)
+{
+    uint32_t list[QN_LIST_BLOCK + QN_LIST_SPARE], wanted[100];
+    uint8_t places[100];
+    uint32_t doc = below(rng, 5);
+    for (size_t i = 0; i < QN_LIST_BLOCK + QN_LIST_SPARE; i++) {
+        list[i] = doc; /* what stands behind the list may be found by mistake */
+        doc += 1 + below(rng, i % 3 == 0 ? 1u << 24 : 4);
+    }
+    size_t want = 0;
+    for (size_t i = 0; i < 100; i++)
+        wanted[i] = list[below(rng, QN_LIST_BLOCK)] + (below(rng, 3) == 0);
+    size_t found = k->find(list, count, wanted, 100, places);
+    for (size_t i = 0; i < 100; i++) {
+        size_t at = 0;
+        while (at < count && list[at] != wanted[i]) at++;
+        T_EQ_I(places[i], at < count ? at : QN_LIST_BLOCK);
+        want += at < count;
+    }
+    T_EQ_I(found, want);
+}
+
+static void check_take(const qn_lists *k, qn_rng *rng)
+{
+    double x[64], before[64], out[72];
+    uint64_t among = qn_rng_next(rng) & (below(rng, 2) == 0 ? UINT64_MAX : 0xFF00FF);
+    size_t others = 7, kept = 0, left = 0;
+    for (size_t i = 0; i < 64; i++) before[i] = x[i] = (double)below(rng, 5);
+    uint64_t mask = k->take_above(x, among, 2.0, out, &others);
+    for (size_t i = 0; i < 64; i++) {
+        bool marked = (among >> i & 1) != 0, good = marked && before[i] > 2.0;
+        T_EQ_I(mask >> i & 1, good);
+        if (good) T_OK(out[kept++] == before[i]);
+        left += marked && !good;
+        T_OK(x[i] == 0);
+    }
+    T_EQ_I(others, 7 + left);
+}
+
+static void test_kernels(void **state)
+{
+    (void)state;
+    qn_rng rng = {3};
+    for (size_t s = 0; s < qn_kernel_set_count; s++) {
+        if (!qn_kernel_sets[s].usable()) continue;
+        T_ROW(qn_kernel_sets[s].name);
+        for (size_t count = 1; count <= QN_LIST_BLOCK; count++)
+            check_find(qn_kernel_sets[s].lists, &rng, count);
+        for (size_t i = 0; i < 200; i++) check_take(qn_kernel_sets[s].lists, &rng);
+    }
+    T_ROW("");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_segment), cmocka_unit_test(test_deletions),
         cmocka_unit_test(test_segments),    cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_sloppy),
+        cmocka_unit_test(test_sloppy),      cmocka_unit_test(test_kernels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
