@@ -125,8 +125,10 @@ QUERN_API qn_status quern_table_list(quern *q,
  * Freed with quern_free(). */
 QUERN_API qn_status quern_table_show(quern *q, const char *name, char **json,
                                      size_t *json_size, qn_error *err);
-/* {"documents","deleted","segments":[...],"bytes":{...},"log":{...},"seq_no","memory_bytes"}
- */
+/* {"documents","deleted","segments":[{"id","in_memory","documents","deleted","bytes"}],
+ * "bytes":{"segments", by kind: "terms","postings",...,"log"},
+ * "log":{"bytes","unflushed","next_record","replay_from","durability"},"seq_no",
+ * "memory_bytes","memory_flush_bytes","merges":{...},"damage":[...] when there is any} */
 QUERN_API qn_status quern_table_stats(quern *q, const char *name, char **json,
                                       size_t *json_size, qn_error *err);
 /* Reads every byte of every file and checks every checksum. QN_ECORRUPT when anything

@@ -200,6 +200,13 @@ typedef struct qn_table {
     atomic_llong refreshed_at_ns, refresh_took_ns, searched_at_ns;
     int64_t seq_no_seen; /* what the next write would have had at the last look */
 
+    /* What keeps memory bounded when flushing fails or falls behind: documents not in
+     * files, at the last look; calls that wait for room. */
+    atomic_size_t memory_seen, waiting;
+    atomic_llong
+        flush_failed_at_ns; /* a flush that failed is left alone for a second */
+    qn_error flush_error;   /* why; guarded by `write` */
+
     /* What the policy comes to. */
     atomic_bool is_async;
     atomic_llong sync_interval_ms;
@@ -246,6 +253,8 @@ QN_MUST_CHECK qn_status qn_table_refresh(qn_table *t, qn_error *err);
 QN_MUST_CHECK qn_status qn_table_flush(qn_table *t, qn_error *err);
 /* A flush, then one segment without deleted documents. */
 QN_MUST_CHECK qn_status qn_table_optimize(qn_table *t, qn_error *err);
+/* A flush for want of memory, unless one failed a moment ago: then its error again. */
+QN_MUST_CHECK qn_status qn_table__flush_full(qn_table *t, qn_error *err);
 /* After a write: when much is in memory it asks for a flush in the background, and when
  * far too much is, it waits for one. */
 QN_MUST_CHECK qn_status qn_table_relieve(qn_table *t, qn_error *err);

@@ -241,15 +241,39 @@ size_t qn_table__memory_bytes(const qn_table *t)
     return bytes;
 }
 
+qn_status qn_table__flush_full(qn_table *t, qn_error *err)
+{
+    static const int64_t pause_ns = 1000000000;
+    qn_error why = {.at = QN_AT_NONE};
+    int64_t failed = atomic_load(&t->flush_failed_at_ns);
+    bool again = failed == 0 || qn_clock_mono_ns() - failed >= pause_ns;
+    qn_status st = again ? qn_table_flush(t, &why) : QN_OK;
+    (void)pthread_mutex_lock(&t->write);
+    if (!again) {
+        why = t->flush_error;
+        st = why.code;
+    } else if (st != QN_OK) {
+        t->flush_error = why;
+        t->flush_error.code = st;
+    }
+    if (again)
+        atomic_store(&t->flush_failed_at_ns, st == QN_OK ? 0 : qn_clock_mono_ns());
+    atomic_store(&t->memory_seen, qn_table__memory_bytes(t));
+    (void)pthread_mutex_unlock(&t->write);
+    if (st != QN_OK && err != NULL) *err = why;
+    return st;
+}
+
 qn_status qn_table_relieve(qn_table *t, qn_error *err)
 {
     size_t most = qn_engine_flush_bytes(t->engine);
     (void)pthread_mutex_lock(&t->write);
     size_t bytes = qn_table__memory_bytes(t);
+    atomic_store(&t->memory_seen, bytes);
     (void)pthread_mutex_unlock(&t->write);
     if (bytes < most || qn_clock_mono_ns() < atomic_load(&t->flush_retry_at_ns))
         return QN_OK;
-    if (bytes >= 2 * most) return qn_table_flush(t, err);
+    if (bytes >= 2 * most) return qn_table__flush_full(t, err);
     if (!atomic_exchange(&t->flush_wanted, true)) qn_engine_wake_upkeep(t->engine);
     return QN_OK;
 }

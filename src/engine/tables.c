@@ -4,6 +4,7 @@
 #include "engine/damage.h"
 #include "engine/manifest.h"
 #include "engine/write.h"
+#include "vec/vindex.h"
 
 void quern_free(void *p)
 {
@@ -245,13 +246,78 @@ static void print_segments(const qn_table_snapshot *s, qn_json_writer *w)
     qn_json_end_array(w);
 }
 
-static uint64_t file_bytes(const qn_table_snapshot *s)
+/* Bytes of segment files by what they hold. */
+static void print_kinds(const qn_table_snapshot *s, qn_json_writer *w)
 {
-    uint64_t n = 0;
-    for (size_t i = 0; i < s->view.segment_count; i++)
-        if (s->segments[i]->id != 0)
-            n += qn_blockfile_size(qn_segment_file(s->segments[i]->segment));
-    return n;
+    static const struct {
+        uint32_t kind;
+        const char *name;
+    } kinds[] = {
+        {QN_BLOCK_TERMS, "terms"},         {QN_BLOCK_POSTINGS, "postings"},
+        {QN_BLOCK_POSITIONS, "positions"}, {QN_BLOCK_NORMS, "norms"},
+        {QN_BLOCK_COLUMN, "columns"},      {QN_BLOCK_POINTS, "points"},
+        {QN_BLOCK_SOURCES, "sources"},     {QN_BLOCK_IDS, "ids"},
+        {QN_BLOCK_VINDEX, "vectors"},
+    };
+    enum { KINDS = sizeof kinds / sizeof *kinds };
+    uint64_t bytes[KINDS + 1] = {0}, all = 0; /* the last: everything else */
+    for (size_t i = 0; i < s->view.segment_count; i++) {
+        const qn_blockfile *f = qn_segment_file(s->segments[i]->segment);
+        if (s->segments[i]->id == 0) continue;
+        uint64_t known = 0;
+        for (size_t b = 0; b < qn_blockfile_count(f); b++) {
+            uint32_t kind = 0, id = 0;
+            uint64_t offset = 0, size = 0;
+            qn_blockfile_entry(f, b, &kind, &id, &offset, &size);
+            for (size_t k = 0; k < KINDS; k++) {
+                if (kinds[k].kind != kind) continue;
+                bytes[k] += size;
+                known += size;
+            }
+        }
+        all += qn_blockfile_size(f);
+        bytes[KINDS] += qn_blockfile_size(f) - known;
+    }
+    qn_json_member_int(w, "segments", (int64_t)all);
+    for (size_t k = 0; k < KINDS; k++)
+        qn_json_member_int(w, kinds[k].name, (int64_t)bytes[k]);
+    qn_json_member_int(w, "other", (int64_t)bytes[KINDS]);
+}
+
+/* Facts that the table's lock guards, taken at once. */
+typedef struct table_facts {
+    uint64_t log_bytes, log_next, replay_from;
+    int64_t seq_no;
+    size_t memory;
+    bool unflushed;
+} table_facts;
+
+static table_facts take_facts(qn_table *t)
+{
+    (void)pthread_mutex_lock(&t->write);
+    table_facts f = {
+        .log_bytes = t->dropped || t->wal == NULL ? 0 : qn_wal_size_bytes(t->wal),
+        .log_next = t->lsn_next,
+        .replay_from = t->replay_from,
+        .seq_no = t->seq_no_next - 1,
+        .memory = qn_table__memory_bytes(t),
+        .unflushed = t->unflushed,
+    };
+    (void)pthread_mutex_unlock(&t->write);
+    return f;
+}
+
+static void print_log(const qn_table *t, const table_facts *f, qn_json_writer *w)
+{
+    qn_json_key(w, "log");
+    qn_json_begin_object(w);
+    qn_json_member_int(w, "bytes", (int64_t)f->log_bytes);
+    qn_json_member_bool(w, "unflushed", f->unflushed);
+    qn_json_member_int(w, "next_record", (int64_t)f->log_next);
+    qn_json_member_int(w, "replay_from", (int64_t)f->replay_from);
+    qn_json_member_str(w, "durability",
+                       atomic_load(&t->is_async) ? "async" : "request");
+    qn_json_end_object(w);
 }
 
 qn_status quern_table_stats(quern *q, const char *name, char **json, size_t *json_size,
@@ -259,12 +325,7 @@ qn_status quern_table_stats(quern *q, const char *name, char **json, size_t *jso
 {
     qn_table *t = NULL;
     QN_TRY(qn_engine_table(q, name, &t, err));
-    (void)pthread_mutex_lock(&t->write);
-    uint64_t wal_bytes = t->dropped || t->wal == NULL ? 0 : qn_wal_size_bytes(t->wal);
-    int64_t seq_no = t->seq_no_next - 1;
-    size_t memory = qn_table__memory_bytes(t);
-    bool pending = t->unflushed;
-    (void)pthread_mutex_unlock(&t->write);
+    table_facts f = take_facts(t);
     qn_table_snapshot *s = qn_table_current(t);
     qn_buf b;
     qn_buf_init(&b, q->alloc);
@@ -277,16 +338,13 @@ qn_status quern_table_stats(quern *q, const char *name, char **json, size_t *jso
     print_segments(s, &w);
     qn_json_key(&w, "bytes");
     qn_json_begin_object(&w);
-    qn_json_member_int(&w, "segments", (int64_t)file_bytes(s));
-    qn_json_member_int(&w, "log", (int64_t)wal_bytes);
+    print_kinds(s, &w);
+    qn_json_member_int(&w, "log", (int64_t)f.log_bytes);
     qn_json_end_object(&w);
-    qn_json_key(&w, "log");
-    qn_json_begin_object(&w);
-    qn_json_member_int(&w, "bytes", (int64_t)wal_bytes);
-    qn_json_member_bool(&w, "unflushed", pending);
-    qn_json_end_object(&w);
-    qn_json_member_int(&w, "seq_no", seq_no);
-    qn_json_member_int(&w, "memory_bytes", (int64_t)memory);
+    print_log(t, &f, &w);
+    qn_json_member_int(&w, "seq_no", f.seq_no);
+    qn_json_member_int(&w, "memory_bytes", (int64_t)f.memory);
+    qn_json_member_int(&w, "memory_flush_bytes", (int64_t)qn_engine_flush_bytes(q));
     qn_table_print_merges(t, &w);
     (void)pthread_mutex_lock(&t->write);
     qn_damage_print(t, &w);

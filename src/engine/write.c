@@ -7,6 +7,8 @@
 enum {
     BATCH_OPS = 256,
     BATCH_EMBED_OPS = 64, /* progress is seen, and memory stays small */
+    FULL_FACTOR = 3,      /* of the bytes at which a flush begins */
+    WAITING_MAX = 1000,   /* calls that wait for a flush of a full table */
     GROUP_OPS = 64,       /* calls of so many are carried out together */
     BATCH_BYTES = 16 * 1024 * 1024,
 };
@@ -52,6 +54,34 @@ static void fail_all(write_call *c, qn_status st, const qn_error *err)
         c->results[i].status = st;
         c->results[i].error = *err;
     }
+}
+
+/* Before a batch: memory is bounded. A full one is flushed while the call waits; when that
+ * fails, or too many wait already, the call is refused and nothing of it is written. */
+static qn_status admit(qn_table *t, qn_error *err)
+{
+    size_t most = FULL_FACTOR * qn_engine_flush_bytes(t->engine);
+    if (atomic_load(&t->memory_seen) < most) return QN_OK;
+    qn_error why = {.at = QN_AT_NONE};
+    qn_status st = QN_EBUSY;
+    if (atomic_fetch_add(&t->waiting, 1) < WAITING_MAX) {
+        st = qn_table__flush_full(t, &why);
+    }
+    atomic_fetch_sub(&t->waiting, 1);
+    if (st == QN_OK) return QN_OK;
+    if (why.code == QN_OK)
+        return qn_fail(err, QN_EBUSY,
+                       "table %s: %d writes wait for memory already, try again later",
+                       t->name, WAITING_MAX);
+    if (st == QN_ENOSPC || st == QN_EREADONLY || st == QN_ENOTABLE) {
+        if (err != NULL) *err = why;
+        return st;
+    }
+    return qn_fail(
+        err, QN_EBUSY,
+        "table %s has no memory for more documents, and those it has could not "
+        "be written to files: %.300s",
+        t->name, why.text);
 }
 
 /* Updates embed when they know the merged document. */
@@ -122,6 +152,11 @@ static qn_status run(write_call *c, qn_error *err)
         if (c->options.cancel != NULL && atomic_load(c->options.cancel))
             return qn_fail(err, QN_ECANCELLED, "the write was cancelled");
         qn_table_schema *schema = qn_table_schema_now(t);
+        qn_status full = admit(t, err);
+        if (full != QN_OK) {
+            qn_table_schema_release(schema);
+            return full;
+        }
         size_t most = has_models(&schema->schema) ? BATCH_EMBED_OPS : BATCH_OPS;
         size_t end = batch_end(c, from, most);
         qn_status st = run_batch(c, schema, from, end, err);

@@ -37,6 +37,7 @@ int main(void)
         cmocka_unit_test(test_graves),
         cmocka_unit_test(test_policies),
         cmocka_unit_test(test_async),
+        cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_damaged_segments),
         cmocka_unit_test(test_damage_found_by_search),
         cmocka_unit_test(test_damaged_log),

@@ -34,6 +34,7 @@ void test_outcomes(void **state);
 void test_graves(void **state);
 void test_policies(void **state);
 void test_async(void **state);
+void test_full_disk(void **state);
 void test_damaged_segments(void **state);
 void test_damage_found_by_search(void **state);
 void test_damaged_log(void **state);

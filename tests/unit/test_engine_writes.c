@@ -332,11 +332,14 @@ void test_async(void **state)
     fixture f;
     quern_op_result r;
     T_ROW("async");
+    qn_io__fault.errnum = EIO; /* before any thread may look */
     fixture_begin(&f);
     fixture_table(&f, "t",
                   "{\"quern\":{\"durability\":\"async\",\"sync_interval\":\"100ms\"}}");
     put(&f, "t", "1", "{}"); /* the first one makes the file of the log */
-    qn_io__fault = (qn_io_fault){.calls = QN_IO_SYNC, .countdown = 1, .errnum = EIO};
+    atomic_store(&qn_io__fault.delivered, 0);
+    atomic_store(&qn_io__fault.countdown, 1);
+    atomic_store(&qn_io__fault.calls, QN_IO_SYNC);
     quern_op op = op_of(QUERN_OP_INDEX, "2", "{}");
     T_EQ_I(quern_write(f.q, "t", &op, 1, NULL, &r, &f.err), QN_OK);
     T_EQ_I(r.status, QN_OK);
@@ -345,7 +348,7 @@ void test_async(void **state)
         (void)nanosleep(&pause, NULL);
     }
     T_EQ_I(atomic_load(&qn_io__fault.delivered), 1);
-    qn_io__fault = (qn_io_fault){0};
+    atomic_store(&qn_io__fault.calls, 0);
     for (int i = 0; i < 500; i++) {
         struct timespec pause = {0, 10000000};
         if (quern_write(f.q, "t", &op, 1, NULL, &r, &f.err) != QN_OK) break;
@@ -357,4 +360,63 @@ void test_async(void **state)
     T_EQ_S(source_of(&f, "t", "1"), "{}");
     put(&f, "t", "3", "{}");
     fixture_end(&f);
+    qn_io__fault = (qn_io_fault){0};
+}
+
+/* A disk on which no file can be made: memory stays bounded, writes are refused when it
+ * is full, what was acknowledged is kept, and writing goes on when the disk is well. */
+void test_full_disk(void **state)
+{
+    (void)state;
+    enum { DOCS_MAX = 20000, TEXT = 900 };
+    fixture f;
+    T_ROW("full disk");
+    fixture_begin(&f);
+    quern_close(f.q);
+    quern_options o = QUERN_OPTIONS_INIT;
+    o.data_dir = f.dir;
+    o.neural_threads = 1;
+    o.memory_budget_bytes = 4 * 1024 * 1024; /* a flush begins at a quarter */
+    T_CALL(quern_open(&o, &f.q, &f.err), &f.err);
+    fixture_table(&f, "t", "{\"mappings\":{\"dynamic\":false}}");
+    put(&f, "t", "first", "{}");
+    static char source[TEXT + 16], id[24];
+    uint32_t noise = 1;
+    atomic_store(&qn_io__fault.delivered, 0);
+    qn_io__fault.errnum = ENOSPC;
+    qn_io__fault.sticky = true;
+    atomic_store(&qn_io__fault.countdown, 1);
+    atomic_store(&qn_io__fault.calls, QN_IO_OPEN);
+    quern_op_result r = {0};
+    qn_status st = QN_OK;
+    uint64_t n = 1;
+    for (; n < DOCS_MAX; n++) {
+        char *p = source + snprintf(source, sizeof source, "{\"x\":\"");
+        for (int i = 0; i < TEXT; i++) { /* nothing that packs well */
+            noise = noise * 1664525 + 1013904223;
+            *p++ = (char)('a' + (noise >> 24) % 26);
+        }
+        (void)snprintf(p, 3, "\"}");
+        (void)snprintf(id, sizeof id, "%llu", (unsigned long long)n);
+        quern_op op = op_of(QUERN_OP_INDEX, id, source);
+        st = quern_write(f.q, "t", &op, 1, NULL, &r, &f.err);
+        if (st == QN_OK) st = r.status;
+        if (st != QN_OK) break;
+    }
+    atomic_store(&qn_io__fault.calls, 0);
+    if (st != QN_ENOSPC) T_FAIL("%d after %llu", st, (unsigned long long)n);
+    T_OK(n > 500);
+    for (int i = 0; i < 500 && st != QN_OK; i++) { /* a failure is left alone a while */
+        struct timespec pause = {0, 10000000};
+        quern_op op = op_of(QUERN_OP_INDEX, "more", "{}");
+        st = quern_write(f.q, "t", &op, 1, NULL, &r, &f.err);
+        if (st == QN_OK) st = r.status;
+        (void)nanosleep(&pause, NULL);
+    }
+    T_EQ_I(st, QN_OK);
+    T_EQ_I(count_of(&f, "t"), n + 1);
+    fixture_reopen(&f);
+    T_EQ_I(count_of(&f, "t"), n + 1);
+    fixture_end(&f);
+    qn_io__fault = (qn_io_fault){0};
 }
