@@ -23,6 +23,7 @@ typedef struct cursor {
  * earlier input. */
 typedef struct walk {
     const merge *m;
+    uint32_t field;
     cursor *cursors;
     size_t opened; /* cursors to be ended */
     cursor **heap;
@@ -52,7 +53,7 @@ static void sift_down(walk *w, size_t i)
 
 static qn_status walk_open(walk *w, const merge *m, const merge_field *f, qn_error *err)
 {
-    *w = (walk){.m = m};
+    *w = (walk){.m = m, .field = f->pub.id};
     w->cursors = qn_new_array(m->alloc, m->count, sizeof *w->cursors);
     w->heap = qn_new_array(m->alloc, m->count, sizeof *w->heap);
     if (w->cursors == NULL || w->heap == NULL)
@@ -227,6 +228,9 @@ static qn_status gather(walk *w, gathered *g, bool positions, qn_error *err)
     uint64_t docs = 0;
     while (w->n > 0 && qn_slice_eq(w->heap[0]->terms.bytes, qn_buf_slice(&g->bytes))) {
         const cursor *c = w->heap[0];
+        if (g->source_count == w->m->count) /* an input has it twice */
+            return qn_segment__corrupt(qn_segment_file(c->in->segment), QN_BLOCK_TERMS,
+                                       w->field, 0, "terms out of order", err);
         g->sources[g->source_count++] = (source){c->in, c->terms.term};
         docs += c->terms.term.doc_freq;
         QN_TRY(walk_next(w, err));
