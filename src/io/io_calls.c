@@ -10,6 +10,20 @@
 
 qn_io_fault qn_io__fault;
 
+void qn_io__fault_set(const qn_io_fault *to)
+{
+    qn_io_fault *f = &qn_io__fault;
+    atomic_store(&f->calls, 0); /* from here on nobody looks at the rest */
+    atomic_store(&f->countdown, atomic_load(&to->countdown));
+    atomic_store(&f->delivered, atomic_load(&to->delivered));
+    atomic_store(&f->skip_sync, atomic_load(&to->skip_sync));
+    f->errnum = to->errnum;
+    f->sticky = to->sticky;
+    f->torn = to->torn;
+    f->shorten = to->shorten;
+    atomic_store(&f->calls, atomic_load(&to->calls));
+}
+
 /* true: this call has to fail; errno is set. */
 static bool fault_hits(unsigned call)
 {

@@ -5,8 +5,8 @@
  * Every call restarts after EINTR; read_all and write_all go on after short counts. A
  * fault counts each attempt, so an errnum of EINTR tries the restart.
  *
- * Threads   the fault switch is for tests; counting is atomic, arming is not: it is set
- *           up while no other thread is in here. Storing 0 to `calls` ends it any time. */
+ * Threads   the fault switch is for tests; counting is atomic. qn_io__fault_set() changes
+ *           it while other threads are in here, as storing to `calls` does. */
 #ifndef QN_IO_INTERNAL_H
 #define QN_IO_INTERNAL_H
 
@@ -41,11 +41,12 @@ typedef struct qn_io_fault {
     bool sticky;           /* and all later ones too */
     bool torn;             /* a failing write leaves half of its bytes behind */
     bool shorten;          /* the read or write does half of its bytes and succeeds */
-    bool skip_sync;        /* syncs do nothing: for tests of many small files */
+    atomic_bool skip_sync; /* syncs do nothing: for tests of many small files */
     atomic_long delivered; /* failures handed out: a test asserts that there was one */
 } qn_io_fault;
 
 extern qn_io_fault qn_io__fault;
+void qn_io__fault_set(const qn_io_fault *to);
 
 /* All set errno; -1 or false is failure. */
 int qn_io__open(const char *path, int flags);

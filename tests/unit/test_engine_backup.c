@@ -52,12 +52,12 @@ void test_backup(void **state)
         fixture_begin(&f);
         fill(&f);
         if (!links)
-            qn_io__fault = (qn_io_fault){
-                .calls = QN_IO_LINK, .countdown = 1, .errnum = EXDEV, .sticky = true};
+            qn_io__fault_set(&(qn_io_fault){
+                .calls = QN_IO_LINK, .countdown = 1, .errnum = EXDEV, .sticky = true});
         T_CALL(quern_table_backup(f.q, "t", copy_of(&f, "a"), &json, &n, &f.err),
                &f.err);
         T_EQ_I(atomic_load(&qn_io__fault.delivered), links ? 0 : 2);
-        qn_io__fault = (qn_io_fault){0};
+        qn_io__fault_set(&(qn_io_fault){0});
         T_OK(strstr(json, "\"table\":\"t\"") != NULL);
         T_EQ_I(strstr(json, "\"linked_bytes\":0") != NULL, !links);
         quern_free(json);
@@ -189,10 +189,10 @@ void test_backup_damaged(void **state)
     file_list l = {0};
     fixture_begin(&f);
     fill(&f);
-    qn_io__fault = (qn_io_fault){
-        .calls = QN_IO_LINK, .countdown = 1, .errnum = EXDEV, .sticky = true};
+    qn_io__fault_set(&(qn_io_fault){
+        .calls = QN_IO_LINK, .countdown = 1, .errnum = EXDEV, .sticky = true});
     T_CALL(quern_table_backup(f.q, "t", copy_of(&f, "a"), NULL, NULL, &f.err), &f.err);
-    qn_io__fault = (qn_io_fault){0};
+    qn_io__fault_set(&(qn_io_fault){0});
     T_CALL(qn_dir_list(copy_of(&f, "a"), note_name, &l, &f.err), &f.err);
     T_EQ_I(l.n, 5); /* BACKUP, manifest, two segments, log */
     for (int i = 0; i < l.n; i++) {
@@ -240,12 +240,12 @@ void test_backup_faults(void **state)
         (void)snprintf(row, sizeof row, "backup, call %ld", n);
         T_ROW(row);
         (void)snprintf(row, sizeof row, "b%ld", n);
-        qn_io__fault = (qn_io_fault){
-            .calls = QN_IO_ALL & ~(unsigned)QN_IO_SYNC, .countdown = n, .errnum = EIO};
+        qn_io__fault_set(&(qn_io_fault){
+            .calls = QN_IO_ALL & ~(unsigned)QN_IO_SYNC, .countdown = n, .errnum = EIO});
         qn_status st =
             quern_table_backup(f.q, "t", copy_of(&f, row), NULL, NULL, &f.err);
         hit = atomic_load(&qn_io__fault.delivered) > 0;
-        qn_io__fault = (qn_io_fault){0};
+        qn_io__fault_set(&(qn_io_fault){0});
         expect_filled(&f, "t");
         if (st == QN_OK) {
             T_CALL(quern_table_restore(f.q, copy_of(&f, row), "u", NULL, NULL, &f.err),
@@ -262,11 +262,12 @@ void test_backup_faults(void **state)
     for (bool hit = true; hit; n++) {
         (void)snprintf(row, sizeof row, "restore, call %ld", n);
         T_ROW(row);
-        qn_io__fault = (qn_io_fault){.calls = QN_IO_ALL, .countdown = n, .errnum = EIO};
+        qn_io__fault_set(
+            &(qn_io_fault){.calls = QN_IO_ALL, .countdown = n, .errnum = EIO});
         qn_status st =
             quern_table_restore(f.q, copy_of(&f, "whole"), "u", NULL, NULL, &f.err);
         hit = atomic_load(&qn_io__fault.delivered) > 0;
-        qn_io__fault = (qn_io_fault){0};
+        qn_io__fault_set(&(qn_io_fault){0});
         T_EQ_I(quern_table_exists(f.q, "u"), st == QN_OK);
         if (st == QN_OK) {
             expect_filled(&f, "u");

@@ -243,7 +243,7 @@ static void test_merge_fails(void **state)
     fixture f;
     T_ROW("fails");
     /* Armed before there are threads, but for the kind of call. */
-    qn_io__fault = (qn_io_fault){.countdown = 1, .errnum = ENOSPC, .sticky = true};
+    qn_io__fault_set(&(qn_io_fault){.countdown = 1, .errnum = ENOSPC, .sticky = true});
     merge_fixture(&f, 500, false);
     qn_log_set_level(QN_LOG_ERROR);
     ten_segments(&f);

@@ -103,10 +103,11 @@ void test_sync_fails(void **state)
     fixture_table(&f, "t", "{}");
     put(&f, "t", "1", "{}");
     quern_op op = op_of(QUERN_OP_INDEX, "2", "{}");
-    qn_io__fault = (qn_io_fault){.calls = QN_IO_SYNC, .countdown = 1, .errnum = EIO};
+    qn_io__fault_set(
+        &(qn_io_fault){.calls = QN_IO_SYNC, .countdown = 1, .errnum = EIO});
     T_EQ_I(quern_write(f.q, "t", &op, 1, NULL, &r, &f.err), QN_EIO);
     T_EQ_I(atomic_load(&qn_io__fault.delivered), 1);
-    qn_io__fault = (qn_io_fault){0};
+    qn_io__fault_set(&(qn_io_fault){0});
     T_EQ_I(r.status, QN_EIO);
     op.id = "3";
     (void)quern_write(f.q, "t", &op, 1, NULL, &r, &f.err);
@@ -337,9 +338,8 @@ void test_async(void **state)
     fixture_table(&f, "t",
                   "{\"quern\":{\"durability\":\"async\",\"sync_interval\":\"100ms\"}}");
     put(&f, "t", "1", "{}"); /* the first one makes the file of the log */
-    atomic_store(&qn_io__fault.delivered, 0);
-    atomic_store(&qn_io__fault.countdown, 1);
-    atomic_store(&qn_io__fault.calls, QN_IO_SYNC);
+    qn_io__fault_set(
+        &(qn_io_fault){.calls = QN_IO_SYNC, .countdown = 1, .errnum = EIO});
     quern_op op = op_of(QUERN_OP_INDEX, "2", "{}");
     T_EQ_I(quern_write(f.q, "t", &op, 1, NULL, &r, &f.err), QN_OK);
     T_EQ_I(r.status, QN_OK);
@@ -348,7 +348,7 @@ void test_async(void **state)
         (void)nanosleep(&pause, NULL);
     }
     T_EQ_I(atomic_load(&qn_io__fault.delivered), 1);
-    atomic_store(&qn_io__fault.calls, 0);
+    qn_io__fault_set(&(qn_io_fault){0});
     for (int i = 0; i < 500; i++) {
         struct timespec pause = {0, 10000000};
         if (quern_write(f.q, "t", &op, 1, NULL, &r, &f.err) != QN_OK) break;
