@@ -459,7 +459,7 @@ def mixed(names):
         note(line)
     idle = max(phases["idle"]["p99_us"], phases["idle-again"]["p99_us"])
     say(bench="mixed", corpus=name, p99_idle_us=idle, p99_ingest_us=phases["ingest"]["p99_us"],
-        ratio=round(phases["ingest"]["p99_us"] / phases["idle"]["p99_us"], 2), ingested=phases["rate"]["ingested"],
+        ratio=round(phases["ingest"]["p99_us"] / idle, 2), ingested=phases["rate"]["ingested"],
         mb_per_s=phases["rate"]["mb_per_s"])
     return True
 

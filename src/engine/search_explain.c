@@ -82,13 +82,13 @@ static void add_stages(qn_search *s, const qn_ranked *d, details *list)
                             (double)qn_rerank_score((float)d->neural)));
     }
     if (!isnan(d->fine))
-        add(list, d->fine, formula_text(s, QN_STAGE_FINE, "fine", d->fine_rank));
+        add(list, d->fine, formula_text(s, QN_STAGE_FINE, "fine", d->fine_rank + 1));
     if (!isnan(d->rough))
-        add(list, d->rough, formula_text(s, QN_STAGE_ROUGH, "rough", d->rough_rank));
+        add(list, d->rough, formula_text(s, QN_STAGE_ROUGH, "rough", d->rough_rank + 1));
     if (s->path_count > 1)
         add(list, d->recall,
             qn_arena_printf(s->arena, "fused score of recall (place %u)",
-                            d->recall_rank));
+                            d->recall_rank + 1));
 }
 
 /* A plain query is explained by itself, as its dialect does; stages and fusion stand
@@ -107,7 +107,7 @@ qn_status qn_search__explain(qn_search *s, const qn_ranked *d,
         QN_TRY(explain_path(s, i, d, &list.p[list.n++], err));
     root->value = d->score;
     root->description =
-        qn_arena_printf(s->arena, "score (place %u), from:", d->final_rank);
+        qn_arena_printf(s->arena, "score (place %u), from:", d->final_rank + 1);
     root->details = list.p;
     root->detail_count = list.n;
     return root->description == NULL ? no_memory(err) : QN_OK;
