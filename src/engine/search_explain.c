@@ -84,7 +84,8 @@ static void add_stages(qn_search *s, const qn_ranked *d, details *list)
     if (!isnan(d->fine))
         add(list, d->fine, formula_text(s, QN_STAGE_FINE, "fine", d->fine_rank + 1));
     if (!isnan(d->rough))
-        add(list, d->rough, formula_text(s, QN_STAGE_ROUGH, "rough", d->rough_rank + 1));
+        add(list, d->rough,
+            formula_text(s, QN_STAGE_ROUGH, "rough", d->rough_rank + 1));
     if (s->path_count > 1)
         add(list, d->recall,
             qn_arena_printf(s->arena, "fused score of recall (place %u)",
