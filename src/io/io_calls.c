@@ -13,14 +13,14 @@ qn_io_fault qn_io__fault;
 void qn_io__fault_set(const qn_io_fault *to)
 {
     qn_io_fault *f = &qn_io__fault;
-    atomic_store(&f->calls, 0); /* from here on nobody looks at the rest */
+    atomic_store(&f->calls, 0);
     atomic_store(&f->countdown, atomic_load(&to->countdown));
     atomic_store(&f->delivered, atomic_load(&to->delivered));
     atomic_store(&f->skip_sync, atomic_load(&to->skip_sync));
-    f->errnum = to->errnum;
-    f->sticky = to->sticky;
-    f->torn = to->torn;
-    f->shorten = to->shorten;
+    atomic_store(&f->errnum, atomic_load(&to->errnum));
+    atomic_store(&f->sticky, atomic_load(&to->sticky));
+    atomic_store(&f->torn, atomic_load(&to->torn));
+    atomic_store(&f->shorten, atomic_load(&to->shorten));
     atomic_store(&f->calls, atomic_load(&to->calls));
 }
 

@@ -33,14 +33,14 @@ enum {
     QN_IO_ALL = 4095,
 };
 
-/* All zero: off. */
+/* All zero: off. Atomic, since a test turns it on and off while threads run. */
 typedef struct qn_io_fault {
     atomic_uint calls;     /* which kinds count: QN_IO_... */
     atomic_long countdown; /* the call that takes it from 1 to 0 fails */
-    int errnum;            /* with this */
-    bool sticky;           /* and all later ones too */
-    bool torn;             /* a failing write leaves half of its bytes behind */
-    bool shorten;          /* the read or write does half of its bytes and succeeds */
+    atomic_int errnum;     /* with this */
+    atomic_bool sticky;    /* and all later ones too */
+    atomic_bool torn;      /* a failing write leaves half of its bytes behind */
+    atomic_bool shorten;   /* the read or write does half of its bytes and succeeds */
     atomic_bool skip_sync; /* syncs do nothing: for tests of many small files */
     atomic_long delivered; /* failures handed out: a test asserts that there was one */
 } qn_io_fault;
