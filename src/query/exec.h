@@ -9,9 +9,9 @@
  * `score` only when asked (`vector_in_score`, mapped as Elasticsearch does);
  * the raw metric of each vector leaf is kept beside the candidates either way.
  *
- * `top_n` keeps the best only. For a word or a union of words, and once `total_limit`
- * matches are counted, documents that cannot get among the best are then passed over
- * (query/prune.h): the same result, an inexact total.
+ * `top_n` keeps the best only. The bulk executors (query/run.h) and sorted searches then
+ * pass documents over that cannot get among the best, once `total_limit` matches are
+ * counted: the same result, an inexact total.
  *
  * Lifetime   results live in the arena.
  * Threads    one call, one thread and those of `pool`; calls share nothing.

@@ -15,7 +15,6 @@ enum {
 struct qn_filter_entry {
     qn_alloc *alloc;
     atomic_uint refs;
-    uint64_t segment;
     uint64_t bytes;
     qn_slice key; /* with the segment's number in front */
     struct qn_filter_entry *newer, *older;
@@ -104,17 +103,6 @@ void qn_filter_cache_destroy(qn_filter_cache *c)
     qn_delete(c->alloc, c);
 }
 
-void qn_filter_cache_forget(qn_filter_cache *c, uint64_t segment)
-{
-    if (c == NULL) return;
-    lock(c);
-    for (entry *e = c->newest, *older; e != NULL; e = older) {
-        older = e->older;
-        if (e->segment == segment) remove_entry(c, e);
-    }
-    unlock(c);
-}
-
 qn_filter_cache_stats qn_filter_cache_look(qn_filter_cache *c)
 {
     lock(c);
@@ -190,7 +178,6 @@ static entry *new_entry(qn_filter_cache *c, uint64_t segment, qn_slice key,
         return NULL;
     }
     e->alloc = c->alloc;
-    e->segment = segment;
     e->bytes = ENTRY_BYTES + e->key.n + n * sizeof *words;
     e->words[0] = count; /* a count, the bits, a zero */
     memcpy(e->words + 1, words, n * sizeof *words);

@@ -5,7 +5,8 @@
  * segments never change, deletions are applied apart, so an entry is never wrong. It is
  * found by the segment's number and the filter's canonical bytes (filters.h), and made
  * when the pair was asked for before not long ago: what comes once is not worth keeping.
- * Over the budget the least recently used go.
+ * Over the budget the least recently used go; those of segments that are gone, which
+ * nobody asks for any more, among the first.
  *
  * Lifetime   entries are counted: found or put ones are the caller's until released, and
  *            may outlive their place in the cache.
@@ -52,8 +53,6 @@ bool qn_filter_cache_get(qn_filter_cache *c, uint64_t segment, qn_slice key,
 bool qn_filter_cache_put(qn_filter_cache *c, uint64_t segment, qn_slice key,
                          const uint64_t *words, uint32_t doc_count, uint32_t count,
                          qn_filter_bits *out);
-/* Drops what belongs to a segment that is gone. */
-void qn_filter_cache_forget(QN_NULLABLE qn_filter_cache *c, uint64_t segment);
 void qn_filter_bits_release(const qn_filter_bits *b);
 
 #endif
