@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -114,6 +115,29 @@ def clauses(query, config="", **more):
         request.append("kvpairs=" + ",".join(pairs))
     request += [f"{name}={text}" for name, text in more.items()]
     return "&&".join(request)
+
+
+class Commands(unittest.TestCase):
+    """Tests of the command line: a temporary folder, and in it the data folder of every
+    command."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="quern-e2e-"))
+        self.data = self.folder / "data"
+
+    def tearDown(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def ok(self, *arguments, **more):
+        code, out, err = run(*arguments, data=more.pop("data", self.data), **more)
+        self.assertEqual(code, 0, (arguments, out, err))
+        return out
+
+    def fails(self, want, *arguments, **more):
+        code, out, err = run(*arguments, data=more.pop("data", self.data), **more)
+        self.assertEqual(code, want, (arguments, out, err))
+        self.assertTrue(err.strip(), "a failure says why")
+        return err
 
 
 class Folder:

@@ -4,33 +4,14 @@ is written to meanwhile; damage found by check and by restore."""
 import json
 import pathlib
 import shutil
-import tempfile
 import threading
 import time
 import unittest
 
-from harness import Server, run
+from harness import Commands, Server, run
 
 
-class Backup(unittest.TestCase):
-    def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="quern-backup-"))
-        self.data = self.folder / "data"
-
-    def tearDown(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def ok(self, *arguments, **more):
-        code, out, err = run(*arguments, data=more.pop("data", self.data), **more)
-        self.assertEqual(code, 0, (arguments, out, err))
-        return out
-
-    def fails(self, want, *arguments, **more):
-        code, out, err = run(*arguments, data=more.pop("data", self.data), **more)
-        self.assertEqual(code, want, (arguments, out, err))
-        self.assertTrue(err.strip(), "a failure says why")
-        return err
-
+class Backup(Commands):
     def fill(self, n):
         schema = self.folder / "schema.json"
         schema.write_text('{"mappings":{"properties":{"t":{"type":"text"},"n":{"type":"long"}}}}')

@@ -4,13 +4,10 @@ folder of its own and through a server."""
 import gzip
 import json
 import math
-import pathlib
 import re
-import shutil
-import tempfile
 import unittest
 
-from harness import ROOT, Folder, Server, run
+from harness import ROOT, Commands, Folder, Server, run
 
 COMMANDS = [
     "serve", "demo", "table create", "table list", "table show", "table drop", "table stats",
@@ -33,25 +30,7 @@ def source(film):
     return {k: v for k, v in film.items() if k != "_id"}
 
 
-class Base(unittest.TestCase):
-    def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="quern-cli-"))
-        self.data = self.folder / "data"
-
-    def tearDown(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def ok(self, *arguments, **more):
-        code, out, err = run(*arguments, data=more.pop("data", self.data), **more)
-        self.assertEqual(code, 0, (arguments, out, err))
-        return out
-
-    def fails(self, want, *arguments, **more):
-        code, out, err = run(*arguments, data=more.pop("data", self.data), **more)
-        self.assertEqual(code, want, (arguments, out, err))
-        self.assertTrue(err.strip(), "a failure says why")
-        return err
-
+class Base(Commands):
     def json(self, *arguments, **more):
         return json.loads(self.ok(*arguments, **more))
 
