@@ -287,7 +287,7 @@ static void write_item(qn_call *c, const item *it)
         qn_json_key(w, "error");
         qn_es_error_object(c, w, &it->result->error, it->table);
     } else {
-        qn_write_result_members(w, it->table, &it->op, it->result);
+        qn_write_result_members(w, it->table, it->result);
         qn_json_member_int(w, "status", qn_write_result_status(&it->op, it->result));
     }
     qn_json_end_object(w);

@@ -64,7 +64,7 @@ static qn_status run_op(qn_call *c, const char *table, quern_op *op, qn_error *e
     }
     qn_call_json(c, missing ? 404 : result.created ? 201 : 200);
     qn_json_begin_object(&c->w);
-    qn_write_result_members(&c->w, table, op, &result);
+    qn_write_result_members(&c->w, table, &result);
     if (refresh) qn_json_member_bool(&c->w, "forced_refresh", true);
     qn_json_end_object(&c->w);
     return QN_OK;

@@ -96,10 +96,9 @@ qn_status qn_write_read_version(quern_op *op, qn_slice type, bool has_version,
     return qn_fail(err, QN_EINVAL, "Validation Failed: 1: %s;", wrong);
 }
 
-void qn_write_result_members(qn_json_writer *w, const char *table, const quern_op *op,
+void qn_write_result_members(qn_json_writer *w, const char *table,
                              const quern_op_result *result)
 {
-    (void)op;
     static const char *const words[] = {/* ORDER quern_outcome */
                                         "created", "updated", "deleted", "noop",
                                         "not_found"};

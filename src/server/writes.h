@@ -15,7 +15,7 @@ QN_MUST_CHECK qn_status qn_write_read_version(quern_op *op, qn_slice type,
                                               bool has_version, int64_t version,
                                               qn_error *err);
 /* _index, _id, _version, result, _shards, _seq_no, _primary_term. */
-void qn_write_result_members(qn_json_writer *w, const char *table, const quern_op *op,
+void qn_write_result_members(qn_json_writer *w, const char *table,
                              const quern_op_result *result);
 /* The status of one operation in Elasticsearch's terms: 201, 200, 404, 409 ... */
 int qn_write_result_status(const quern_op *op, const quern_op_result *result);
