@@ -17,6 +17,7 @@
 #include "io/file_copy.h"
 
 #include <stdio.h>
+#include <xxhash.h>
 
 enum { PATH_MAX_BYTES = 4096 };
 
@@ -120,6 +121,23 @@ static qn_status copy_parts(taking *k, qn_error *err)
     return QN_OK;
 }
 
+/* Policies, plug-ins, dictionaries: as they are now, if there are any. */
+static qn_status take_records(taking *k, qn_error *err)
+{
+    part *p = NULL;
+    qn_buf text;
+    qn_buf_init(&text, k->q->alloc);
+    qn_status st = qn_control_export(k->q->control, k->t->name, &text, err);
+    if (st == QN_OK && text.n > 0) st = add_part(k, QN_BACKUP_CONTROL, &p, err);
+    if (st == QN_OK && text.n > 0) {
+        p->size = text.n;
+        p->sum = XXH3_64bits(text.p, text.n);
+        st = qn_file_replace(k->to, text.p, text.n, err);
+    }
+    qn_buf_deinit(&text);
+    return st;
+}
+
 static qn_status write_list(taking *k, const qn_manifest *m, qn_error *err)
 {
     qn_backup_file *files = qn_new_array(k->q->alloc, k->parts.n + 1, sizeof *files);
@@ -156,6 +174,7 @@ static qn_status take(taking *k, qn_error *err)
     if (st == QN_OK) st = take_all(k, &m, err);
     qn_table_let_go(k->t);
     if (st == QN_OK) st = copy_parts(k, err);
+    if (st == QN_OK) st = take_records(k, err);
     if (st == QN_OK) st = write_list(k, &m, err);
     qn_manifest_deinit(&m);
     return st;

@@ -70,7 +70,8 @@ static bool plain_name(qn_slice s)
     for (size_t i = 0; i < s.n; i++)
         if (s.p[i] == '/' || s.p[i] == 0) return false;
     return qn_slice_starts_with(s, "manifest-") || qn_slice_starts_with(s, "wal-") ||
-           (qn_slice_starts_with(s, "seg-") && qn_slice_ends_with(s, ".qns"));
+           (qn_slice_starts_with(s, "seg-") && qn_slice_ends_with(s, ".qns")) ||
+           qn_slice_eq_str(s, QN_BACKUP_CONTROL);
 }
 
 static bool read_sum(const qn_json *v, uint64_t *sum)

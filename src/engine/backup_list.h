@@ -12,6 +12,7 @@
 #include "base/arena.h"
 
 enum { QN_BACKUP_VERSION = 1 };
+#define QN_BACKUP_CONTROL "control.json" /* the table's policies and plug-ins */
 
 typedef struct qn_backup_file {
     const char *name; /* "seg-3.qns" */

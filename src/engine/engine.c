@@ -110,6 +110,14 @@ static qn_status check_models(quern *q, qn_slice schema, qn_schema_dialect *dial
     return st;
 }
 
+/* Under tables_lock. What fails here is swept when the folder is opened again. */
+static void forget_records(quern *q, const char *table)
+{
+    qn_error why;
+    if (qn_control_drop_table(q->control, table, &why) != QN_OK)
+        qn_log(QN_LOG_WARN, "engine", "%s", why.text);
+}
+
 qn_status qn_engine_create(quern *q, const char *name, qn_slice schema, qn_error *err)
 {
     if (q->read_only)
@@ -125,6 +133,7 @@ qn_status qn_engine_create(quern *q, const char *name, qn_slice schema, qn_error
         st = qn_fail(err, QN_ETABLEEXISTS, "index [%s] already exists", name);
     if (st == QN_OK) st = qn_table_make(q, name, schema, err);
     if (st == QN_OK) st = add_entry(q, name, err);
+    if (st == QN_OK) forget_records(q, name); /* of an earlier table of that name */
     (void)pthread_mutex_unlock(&q->tables_lock);
     return st;
 }
@@ -184,6 +193,7 @@ qn_status quern_table_drop(quern *q, const char *name, qn_error *err)
         memmove(q->tables.p + place, q->tables.p + place + 1,
                 (q->tables.n - place - 1) * sizeof *q->tables.p);
         q->tables.n--;
+        forget_records(q, name);
     }
     (void)pthread_mutex_unlock(&q->tables_lock);
     qn_table_release(gone);
@@ -433,6 +443,21 @@ static qn_status open_models(quern *q, const quern_options *o, qn_error *err)
     return st;
 }
 
+static bool has_table(void *ctx, const char *name)
+{
+    return quern_table_exists(ctx, name);
+}
+
+/* Records that cannot be read keep nobody from searching: whoever asks for one is told. */
+static qn_status open_control(quern *q, qn_error *err)
+{
+    qn_error why;
+    QN_TRY(qn_control_open(q->alloc, q->data_dir, q->read_only, &q->control, err));
+    if (!q->read_only && qn_control_sweep(q->control, has_table, q, &why) != QN_OK)
+        qn_log(QN_LOG_WARN, "engine", "%s", why.text);
+    return QN_OK;
+}
+
 static size_t core_count(void)
 {
     long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -458,6 +483,7 @@ static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
         q->alloc, o->filter_cache_bytes == 0 ? filters_default : o->filter_cache_bytes,
         QN_FILTER_DOCS_MIN, &q->filters, err));
     QN_TRY(open_folder(q, err));
+    QN_TRY(open_control(q, err));
     QN_TRY(open_models(q, o, err));
     QN_TRY(qn_sync_thread_start(q, err));
     if (pthread_create(&q->maintenance, NULL, maintenance_main, q) != 0)
@@ -508,6 +534,7 @@ void quern_close(quern *q)
         qn_delete(q->alloc, q->tables.p[i].name);
     }
     qn_vec_deinit(q->alloc, &q->tables);
+    qn_control_close(q->control);
     qn_models_destroy(q->models);
     qn_score_cache_destroy(q->scores);
     qn_filter_cache_destroy(q->filters);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/pool.h"
+#include "engine/control.h"
 #include "engine/merge_thread.h"
 #include "engine/models.h"
 #include "engine/score_cache.h"
@@ -30,6 +31,7 @@ struct quern {
     qn_models *models;
     qn_score_cache *scores;
     qn_filter_cache *filters;
+    qn_control *control;
     qn_lock lock;
 
     pthread_mutex_t tables_lock;

@@ -12,6 +12,7 @@
 #include "io/file_copy.h"
 
 #include <stdio.h>
+#include <xxhash.h>
 
 enum { PATH_MAX_BYTES = 4096, NAME_MAX_BYTES = 256 };
 
@@ -109,14 +110,43 @@ static qn_status rename_inside(quern *q, const char *draft, const char *name,
     return st;
 }
 
+/* Policies and what else stood beside the documents. They have the table's name before it
+ * has it itself; should it never get it, they are swept. */
+static qn_status restore_records(quern *q, const qn_backup_file *f, const char *dir,
+                                 const char *name, qn_error *err)
+{
+    char path[PATH_MAX_BYTES + NAME_MAX_BYTES];
+    qn_buf text;
+    (void)snprintf(path, sizeof path, "%s/%s", dir, f->name);
+    qn_buf_init(&text, q->alloc);
+    qn_status st = qn_file_read(path, (size_t)f->bytes + 1, &text, err);
+    if (st == QN_OK &&
+        (text.n != f->bytes || XXH3_64bits(text.p, text.n) != f->sum || f->linked))
+        st =
+            qn_fail_file(err, QN_ECORRUPT, path, QN_AT_NONE,
+                         "%s is not what was backed up: its checksum is another", path);
+    if (st == QN_OK) st = qn_control_import(q->control, name, qn_buf_slice(&text), err);
+    qn_buf_deinit(&text);
+    return st;
+}
+
+static bool is_control(const qn_backup_file *f)
+{
+    return strcmp(f->name, QN_BACKUP_CONTROL) == 0;
+}
+
 static qn_status restore(quern *q, const qn_backup_list *list, const char *dir,
                          const char *draft, const char *name, qn_error *err)
 {
     for (size_t i = 0; i < list->count; i++)
-        QN_TRY(copy_file(dir, draft, &list->files[i], err));
+        if (!is_control(&list->files[i]))
+            QN_TRY(copy_file(dir, draft, &list->files[i], err));
     QN_TRY(check_copies(q, draft, dir, err));
     QN_TRY(rename_inside(q, draft, name, err));
     QN_TRY(qn_dir_sync(draft, err));
+    for (size_t i = 0; i < list->count; i++)
+        if (is_control(&list->files[i]))
+            QN_TRY(restore_records(q, &list->files[i], dir, name, err));
     return qn_engine_adopt(q, draft, name, err);
 }
 
