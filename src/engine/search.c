@@ -50,6 +50,9 @@ static qn_status read_ha3(qn_search *s, qn_error *err)
     const qn_request *r = NULL;
     const qn_stage *stages = NULL;
     QN_TRY(qn_ha3_parse(s->arena, &s->env, s->text, &r, err));
+    if (r->aggregate_count > 0 || r->distinct_count > 0)
+        return qn_fail(err, QN_EUNSUPPORTED, "the %s clause is not supported",
+                       r->aggregate_count > 0 ? "aggregate" : "distinct");
     QN_TRY(qn_rank_stages_ha3(r, s->arena, &stages, &s->stage_count, err));
     for (size_t i = 0; i < s->stage_count; i++) s->stages[i] = stages[i];
     s->scale = QN_RANK_HA3;

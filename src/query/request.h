@@ -14,6 +14,7 @@
 #ifndef QN_QUERY_REQUEST_H
 #define QN_QUERY_REQUEST_H
 
+#include "query/clauses.h"
 #include "query/tree.h"
 
 struct qn_analyzers;
@@ -144,6 +145,21 @@ typedef struct qn_request {
     qn_slice trace, rank_trace; /* levels, "" is off */
     uint32_t rank_size, rerank_size; /* 0: the policy's */
     bool no_summary;
+
+    const qn_aggregate *aggregates;
+    size_t aggregate_count;
+    /* The first thins out what the rough sort orders, the second (or, without one, the
+     * first) the final order. */
+    const qn_distinct *distincts;
+    size_t distinct_count;
+    const qn_layer *layers; /* searched in order, each until its quota is used */
+    size_t layer_count;
+    qn_rank_clause rank;
+    QN_NULLABLE const qn_searcher_cache *searcher_cache;
+    /* Without a query: these documents, in this order. */
+    qn_fetch_by fetch_by;
+    const qn_fetch_address *fetch;
+    size_t fetch_count;
 } qn_request;
 
 /* NULL when absent; the last one of that name otherwise. */

@@ -177,8 +177,29 @@ static const struct {
     {"query=a&&virtual_attribute=v:1;v:2", 2070, 31},
     {"query=a&&rank=foo:1", 1063, 14},
     {"query=a&&rank=foo", 1002, 14},
-    {"query=a&&distinct=dist_key:year", 1002, 9},
-    {"query=a&&aggregate=group_key:year,agg_fun:count()", 1002, 9},
+    {"query=a&&distinct=dist_key:year", 0, -1},
+    {"query=a&&distinct=dist_count:2", 1073, 18},
+    {"query=a&&distinct=dist_key:year,dist_count:0", 1070, 43},
+    {"query=a&&distinct=dist_key:year,dist_count:x", 1070, 43},
+    {"query=a&&distinct=dist_key:year,dist_times:-1", 1071, 43},
+    {"query=a&&distinct=dist_key:year,max_item_count:-1", 1077, 47},
+    {"query=a&&distinct=dist_key:year,reserved:1", 1072, 41},
+    {"query=a&&distinct=dist_key:year,update_total_hit:yes", 1078, 49},
+    {"query=a&&distinct=dist_key:year,grade:3|x", 1075, 40},
+    {"query=a&&distinct=dist_key:year;none_dist;none_dist", 1076, 42},
+    {"query=a&&distinct=dist_key:year,other:1", 1055, 32},
+    {"query=a&&distinct=dist_key:-year", 1055, 28},
+    {"query=a&&distinct=", 1055, 18},
+    {"query=a&&aggregate=group_key:year,agg_fun:count()", 0, -1},
+    {"query=a&&aggregate=group_key:year", 1053, 19},
+    {"query=a&&aggregate=agg_fun:count()", 1053, 19},
+    {"query=a&&aggregate=group_key:year,agg_fun:avg(year)", 1043, 42},
+    {"query=a&&aggregate=group_key:year,agg_fun:count(year)", 1053, 48},
+    {"query=a&&aggregate=group_key:year,agg_fun:max()", 1053, 46},
+    {"query=a&&aggregate=group_key:year,agg_fun:count(),range:2~1", 1041, 58},
+    {"query=a&&aggregate=group_key:year,agg_fun:count(),range:2~2", 1041, 58},
+    {"query=a&&aggregate=group_key:year,agg_fun:count(),max_group:x", 1053, 60},
+    {"query=a&&aggregate=group_key:year,agg_fun:count();", 1053, 50},
     {"query=body:the", 1012, 6},
     {"query=body:the ANDNOT a", 1033, 6},
     {"query=year(title):1", 1016, 11},
@@ -200,6 +221,63 @@ static void test_refused_requests(void **state)
         T_OK((st == QN_OK) == (r.request != NULL));
         end(&r);
     }
+}
+
+static void test_aggregates(void **state)
+{
+    (void)state;
+    request_run r;
+    T_CALL(run(&r, "query=a&&aggregate=agg_fun:max(id+1)#max(id+(1))#count()#"
+                   "distinct_count(f(a,\"x\\\"y\\z\")),group_key:a & 1 * 2,"
+                   "range:-5~2.5~0x10,agg_filter:a+b<c AND d=10,max_group:-3,"
+                   "agg_sampler_threshold:7,agg_sampler_step:2,order_by:count;"
+                   "group_key:[a, b+1],agg_fun:sum(c)"),
+           &r.err);
+    T_EQ_I(r.request->aggregate_count, 2);
+    const qn_aggregate *a = r.request->aggregates;
+    slice_is(a->key_name, "(a&(1*2))");
+    T_EQ_I(a->function_count, 3);
+    slice_is(a->functions[0].name, "max((id+1))");
+    slice_is(a->functions[0].argument.text, "id+1");
+    slice_is(a->functions[1].name, "count()");
+    slice_is(a->functions[2].name, "distinct_count(f(a , \"x\\\"yz\"))");
+    T_EQ_I(a->bound_count, 3);
+    T_EQ_I(a->bounds[0].i64, -5);
+    T_OK(!a->bounds[1].whole && a->bounds[1].f64 == 2.5);
+    T_EQ_I(a->bounds[2].i64, 16);
+    slice_is(a->filter.normalized, "(((a+b)<c) AND (d=10))");
+    T_EQ_I(a->max_group, 0);
+    T_EQ_I(a->sampler_threshold, 7);
+    T_EQ_I(a->sampler_step, 2);
+    T_OK(a->order_by_count);
+    slice_is(a[1].key_name, "[a, (b+1)]");
+    T_EQ_I(a[1].max_group, QN_AGG_GROUPS_DEFAULT);
+    T_OK(!a[1].order_by_count);
+    slice_is(a[1].filter.text, "");
+    end(&r);
+}
+
+static void test_distincts(void **state)
+{
+    (void)state;
+    request_run r;
+    T_CALL(run(&r,
+               "query=a&&distinct=none_dist;dist_key:year,dist_count:2,dist_times:3,"
+               "reserved:false,update_total_hit:true,dist_filter:price>1,"
+               "grade:3|-1|2.5,max_item_count:9"),
+           &r.err);
+    T_EQ_I(r.request->distinct_count, 2);
+    T_OK(r.request->distincts[0].none);
+    const qn_distinct *d = &r.request->distincts[1];
+    slice_is(d->key.text, "year");
+    T_EQ_I(d->count, 2);
+    T_EQ_I(d->times, 3);
+    T_OK(!d->reserved && d->update_total_hit);
+    slice_is(d->filter.normalized, "(price>1)");
+    T_EQ_I(d->grade_count, 3);
+    T_OK(d->grades[0] == -1 && d->grades[1] == 2.5 && d->grades[2] == 3);
+    T_EQ_I(d->max_item_count, 9);
+    end(&r);
 }
 
 static void test_table_of(void **state)
@@ -303,6 +381,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden_clauses), cmocka_unit_test(test_practice_query),
         cmocka_unit_test(test_clauses),        cmocka_unit_test(test_refused_requests),
+        cmocka_unit_test(test_aggregates),     cmocka_unit_test(test_distincts),
         cmocka_unit_test(test_table_of),       cmocka_unit_test(test_limits),
         cmocka_unit_test(test_no_memory),
     };

@@ -41,6 +41,9 @@ QN_MUST_CHECK qn_status qn_ha3__add_kvpair(qn_ha3_request *r, qn_slice key,
 QN_MUST_CHECK qn_status qn_ha3__parse_clusters(qn_ha3_request *r, qn_slice names,
                                                char separator);
 
+QN_MUST_CHECK qn_status qn_ha3__parse_aggregate(qn_ha3_request *r, qn_slice clause);
+QN_MUST_CHECK qn_status qn_ha3__parse_distinct(qn_ha3_request *r, qn_slice clause);
+
 /* Cuts the next piece off *rest at `separator`, trimmed; empty pieces are passed over.
  * false when nothing is left. */
 bool qn_ha3__next_piece(qn_slice *rest, char separator, qn_slice *piece);

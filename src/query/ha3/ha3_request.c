@@ -30,6 +30,8 @@ typedef enum clause_id {
     CLAUSE_VIRTUAL_ATTRIBUTE,
     CLAUSE_KVPAIRS,
     CLAUSE_RANK,
+    CLAUSE_DISTINCT,
+    CLAUSE_AGGREGATE,
     CLAUSE_IGNORED, /* advice about speed or health: nothing to do here */
     CLAUSE_REFUSED, /* would change the result, and is not here */
     CLAUSE_COUNT,
@@ -52,8 +54,8 @@ static const struct {
     {"searcher_cache", CLAUSE_IGNORED},
     {"optimizer", CLAUSE_IGNORED},
     {"pkfilter", CLAUSE_REFUSED},
-    {"distinct", CLAUSE_REFUSED},
-    {"aggregate", CLAUSE_REFUSED},
+    {"distinct", CLAUSE_DISTINCT},
+    {"aggregate", CLAUSE_AGGREGATE},
     {"fetch_summary", CLAUSE_REFUSED},
     {"layer", CLAUSE_REFUSED},
     {"level", CLAUSE_REFUSED},
@@ -238,6 +240,10 @@ static qn_status parse_all(qn_ha3_request *r, const clause_set *set)
     else
         r->request->filter = QN_SLICE_LIT("");
     if (text[CLAUSE_SORT].p != NULL) QN_TRY(qn_ha3__parse_sort(r, text[CLAUSE_SORT]));
+    if (text[CLAUSE_DISTINCT].p != NULL)
+        QN_TRY(qn_ha3__parse_distinct(r, text[CLAUSE_DISTINCT]));
+    if (text[CLAUSE_AGGREGATE].p != NULL)
+        QN_TRY(qn_ha3__parse_aggregate(r, text[CLAUSE_AGGREGATE]));
     if (text[CLAUSE_RANK].p != NULL) QN_TRY(parse_rank(r, text[CLAUSE_RANK]));
     QN_TRY(parse_attributes(r, text[CLAUSE_ATTRIBUTE]));
     QN_TRY(parse_virtual_attributes(r, text[CLAUSE_VIRTUAL_ATTRIBUTE]));
