@@ -135,24 +135,31 @@ static qn_status build_multi_attr(qn_expr__builder *b, const call *c,
 /* --- numbers --- */
 
 /* pow and log are floats in HA3, doubles in a formula. */
-static qn_status math_or_float(qn_expr__builder *b, const call *c, qn_expr__math_id id,
-                               qn_expr__value *out)
+static uint32_t float_if_strict(qn_expr__builder *b, uint32_t node)
 {
-    uint32_t args[2] = {arg_node(b, c, 0), arg_node(b, c, 1)};
-    out->node = qn_expr__call(b, id, args);
-    if (b->e->dialect != QN_EXPR_FORMULA)
-        out->node = qn_expr__narrow(b, out->node, QN_EXPR_FLOAT);
-    return QN_OK;
+    return b->e->dialect == QN_EXPR_FORMULA ? node
+                                            : qn_expr__narrow(b, node, QN_EXPR_FLOAT);
 }
 
 static qn_status build_pow(qn_expr__builder *b, const call *c, qn_expr__value *out)
 {
-    return math_or_float(b, c, QN_MATH_pow, out);
+    uint32_t args[] = {arg_node(b, c, 0), arg_node(b, c, 1)};
+    out->node = float_if_strict(b, qn_expr__call(b, QN_MATH_pow, args));
+    return QN_OK;
+}
+
+/* A value of its own, so that of a constant it is computed once. */
+static uint32_t ln_of(qn_expr__builder *b, uint32_t node)
+{
+    return qn_expr__call(b, QN_MATH_ln, &node);
 }
 
 static qn_status build_log(qn_expr__builder *b, const call *c, qn_expr__value *out)
 {
-    return math_or_float(b, c, QN_MATH_log, out);
+    uint32_t base = arg_node(b, c, 0);
+    uint32_t args[] = {base, arg_node(b, c, 1), ln_of(b, base)};
+    out->node = float_if_strict(b, qn_expr__call(b, QN_MATH_log, args));
+    return QN_OK;
 }
 
 static qn_status build_hamming(qn_expr__builder *b, const call *c, qn_expr__value *out)
@@ -193,6 +200,7 @@ static qn_status build_normalize(qn_expr__builder *b, const call *c,
     if (c->n == 2 && has_max && !(max > 1)) return bad_arg(b, c, 1, "over 1");
     if (c->n == 3 && has_max && qn_expr__is_const(b->e, args[2], &min) && !(max > min))
         return bad_arg(b, c, 1, "over the minimum");
+    if (c->n == 2) args[2] = ln_of(b, args[1]);
     out->node = qn_expr__call(b,
                               c->n == 1   ? QN_MATH_normalize_atan
                               : c->n == 2 ? QN_MATH_normalize_log
@@ -204,10 +212,14 @@ static qn_status build_normalize(qn_expr__builder *b, const call *c,
 static qn_status decay_call(qn_expr__builder *b, const call *c, qn_expr__math_id id,
                             qn_expr__value *out)
 {
-    uint32_t args[5];
-    args[3] = qn_expr__const_f(b, QN_EXPR_DOUBLE, 0.000001);
+    uint32_t args[6], least = qn_expr__const_f(b, QN_EXPR_DOUBLE, 0.000001);
+    args[3] = least;
     args[4] = qn_expr__const_f(b, QN_EXPR_DOUBLE, 0);
     for (uint32_t i = 0; i < c->n; i++) args[i] = arg_node(b, c, i);
+    uint32_t decay = qn_expr__to_double(b, args[3]);
+    uint32_t none = qn_expr__op(b, QN_OP_LEF, QN_EXPR_BOOL, decay,
+                                qn_expr__const_f(b, QN_EXPR_DOUBLE, 0), 0);
+    args[5] = ln_of(b, qn_expr__op(b, QN_OP_SELF, QN_EXPR_DOUBLE, none, least, decay));
     out->node = qn_expr__call(b, id, args);
     return QN_OK;
 }

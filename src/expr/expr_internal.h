@@ -178,20 +178,23 @@ void qn_expr__program_deinit(qn_alloc *alloc, qn_expr__program *p);
 /* --- scalar functions (expr_math.c) --- */
 
 typedef enum qn_expr__math_id {
-#define M(name, args) QN_MATH_##name,
+#define M(name, args, beyond) QN_MATH_##name,
 #include "expr/math.def"
 #undef M
     QN_MATH_COUNT
 } qn_expr__math_id;
 
-enum { QN_EXPR__MATH_ARGS_MAX = 5 };
+enum { QN_EXPR__MATH_ARGS_MAX = 6 };
+#define QN_EXPR__ANGLE_MAX 1e6 /* radians */
 
 typedef struct qn_expr__math {
     const char *name;
     unsigned args;
-    double (*eval)(const double *args);
+    bool beyond; /* <math.h> serves what is over QN_EXPR__ANGLE_MAX */
 } qn_expr__math;
 extern const qn_expr__math qn_expr__maths[QN_MATH_COUNT];
+/* One value, by the base kernels. */
+double qn_expr__math_eval(qn_expr__math_id function, const double *values);
 
 /* --- building nodes while typing (expr_nodes.c) --- */
 
@@ -291,17 +294,33 @@ qn_slice qn_expr__name_nearest(const qn_expr_env *env, qn_slice name);
 
 /* --- execution (expr_machine.c, expr_kernels_*.c) --- */
 
-/* One pure step on n lanes, n a multiple of 8, at most QN_EXPR_LANES. */
+/* One pure step on n lanes, n a multiple of 8, at most QN_EXPR_LANES; registers stand at
+ * 64 bytes. */
 typedef void (*qn_expr__kernel)(size_t n, void *dst, const void *x, const void *y,
                                 const void *z);
-extern const qn_expr__kernel qn_expr__kernels_base[QN_OP_COUNT];
-#ifdef QN_EXPR_AVX2
-extern const qn_expr__kernel qn_expr__kernels_avx2[QN_OP_COUNT];
+/* One function of math.def likewise, on a register per argument. */
+typedef void (*qn_expr__call_kernel)(size_t n, double *dst, const double *const *args);
+
+/* All steps for one instruction set. Every set gives the bits of the base set. */
+typedef struct qn_expr__kernels {
+    const char *name;
+    /* Is x[i] != 0 (wanted) or x[i] == 0 (not wanted) for any i? */
+    bool (*any_lane)(size_t n, const int64_t *x, bool wanted);
+    /* Copies scores, 0 for what is not finite; how many of those. */
+    size_t (*finish)(size_t n, const double *x, double *out);
+    qn_expr__kernel ops[QN_OP_COUNT];
+    qn_expr__call_kernel calls[QN_MATH_COUNT];
+} qn_expr__kernels;
+extern const qn_expr__kernels qn_expr__kernels_base;
+#ifdef QN_EXPR_X86
+extern const qn_expr__kernels qn_expr__kernels_avx2, qn_expr__kernels_avx512;
 #endif
+/* The k-th set that this CPU can run, fastest first; NULL past the last. */
+const qn_expr__kernels *qn_expr__kernels_at(size_t k);
 
 QN_MUST_CHECK qn_status qn_expr__machine_make(qn_alloc *alloc, const qn_expr *e,
                                               const qn_expr__program *p,
-                                              const qn_expr__kernel *kernels,
+                                              const qn_expr__kernels *kernels,
                                               qn_expr_machine **out, qn_error *err);
 /* Runs the steps over at most QN_EXPR_LANES documents from `first`. */
 QN_MUST_CHECK qn_status qn_expr__run(qn_expr_machine *m, const qn_expr_batch *b,

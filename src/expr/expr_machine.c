@@ -12,7 +12,7 @@ struct qn_expr_machine {
     qn_alloc *alloc;
     const qn_expr *e;
     const qn_expr__program *program;
-    const qn_expr__kernel *kernels;
+    const qn_expr__kernels *kernels;
     uint64_t *regs;      /* numbers: regs + r * QN_EXPR_LANES */
     qn_slice *strings;   /* the same for strings */
     qn_expr_list *lists; /* and lists */
@@ -58,19 +58,32 @@ static void fill_constants(qn_expr_machine *m)
     }
 }
 
-static const qn_expr__kernel *choose_kernels(void)
+const qn_expr__kernels *qn_expr__kernels_at(size_t k)
 {
-#ifdef QN_EXPR_AVX2
-    const char *forced = getenv("QUERN_KERNELS");
-    bool scalar = forced != NULL && strcmp(forced, "scalar") == 0;
-    if (!scalar && __builtin_cpu_supports("avx2")) return qn_expr__kernels_avx2;
+#ifdef QN_EXPR_X86
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && k-- == 0)
+        return &qn_expr__kernels_avx512;
+    if (__builtin_cpu_supports("avx2") && k-- == 0) return &qn_expr__kernels_avx2;
 #endif
-    return qn_expr__kernels_base;
+    return k == 0 ? &qn_expr__kernels_base : NULL;
+}
+
+/* The fastest, or the one that $QUERN_KERNELS names where this CPU can run it. */
+static const qn_expr__kernels *choose_kernels(void)
+{
+    const char *forced = getenv("QUERN_KERNELS");
+    for (size_t k = 0; forced != NULL; k++) {
+        const qn_expr__kernels *set = qn_expr__kernels_at(k);
+        if (set == NULL) break;
+        if (strcmp(set->name, forced) == 0) return set;
+    }
+    return qn_expr__kernels_at(0);
 }
 
 qn_status qn_expr__machine_make(qn_alloc *alloc, const qn_expr *e,
                                 const qn_expr__program *p,
-                                const qn_expr__kernel *kernels,
+                                const qn_expr__kernels *kernels,
                                 QN_OWNED qn_expr_machine **out, qn_error *err)
 {
     *out = NULL;
@@ -141,17 +154,18 @@ static double random_of(uint64_t seed, uint32_t doc)
     return (double)(qn_rng_next(&rng) >> 11) / (double)((UINT64_C(1) << 53) - 1);
 }
 
+/* Kernels work on whole vectors: on lanes past the last one too. */
+static size_t whole_vectors(size_t n)
+{
+    return (n + 7) & ~(size_t)7;
+}
+
 static void run_call(qn_expr_machine *m, const qn_expr__step *s, size_t n)
 {
-    const qn_expr__math *math = &qn_expr__maths[s->c];
     const uint16_t *args = m->program->args.p + s->a;
-    double *dst = reg_f(m, s->dst), values[QN_EXPR__MATH_ARGS_MAX];
     const double *columns[QN_EXPR__MATH_ARGS_MAX];
     for (size_t k = 0; k < s->b; k++) columns[k] = reg_f(m, args[k]);
-    for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; k < s->b; k++) values[k] = columns[k][i];
-        dst[i] = math->eval(values);
-    }
+    m->kernels->calls[s->c](whole_vectors(n), reg_f(m, s->dst), columns);
 }
 
 static bool has_i64(const qn_expr__set *set, int64_t v)
@@ -264,9 +278,9 @@ static void run_item(qn_expr_machine *m, const qn_expr__step *s, size_t n)
 static void run_kernel(qn_expr_machine *m, const qn_expr__step *s, size_t n)
 {
     const qn_expr__opinfo *info = &qn_expr__opcodes[s->op];
-    m->kernels[s->op]((n + 7) & ~(size_t)7, reg_i(m, s->dst),
-                      reg_of_kind(m, info->a, s->a), reg_of_kind(m, info->b, s->b),
-                      reg_of_kind(m, info->c, s->c));
+    m->kernels->ops[s->op](whole_vectors(n), reg_i(m, s->dst),
+                           reg_of_kind(m, info->a, s->a), reg_of_kind(m, info->b, s->b),
+                           reg_of_kind(m, info->c, s->c));
 }
 
 qn_status qn_expr__run(qn_expr_machine *m, const qn_expr_batch *b, size_t first,
@@ -348,12 +362,10 @@ qn_status qn_expr_eval(qn_expr_machine *m, const qn_expr_batch *b, double *out,
         size_t n = run_length(b, first);
         QN_TRY(qn_expr__run(m, b, first, n, err));
         const void *lanes = qn_expr__output(m, 0, 'I');
-        for (size_t i = 0; i < n; i++) {
-            double v = lane_double(lanes, type, i);
-            bool fine = isfinite(v);
-            bad += !fine;
-            out[first + i] = fine ? v : 0;
-        }
+        if (qn_expr__type_is_float(type))
+            bad += m->kernels->finish(n, lanes, out + first);
+        else
+            for (size_t i = 0; i < n; i++) out[first + i] = lane_double(lanes, type, i);
         first += n;
     }
     if (b->bad_docs != NULL) *b->bad_docs += bad;

@@ -157,10 +157,10 @@ uint32_t qn_expr__op(qn_expr__builder *b, qn_expr__opcode op, qn_expr_type type,
 {
     const qn_expr__opinfo *info = &qn_expr__opcodes[op];
     if (b->failed) return 0;
-    fold_lanes fx, fy, fz, dst;
+    _Alignas(64) fold_lanes fx, fy, fz, dst;
     if (info->pure && fold_operand(b, info->a, x, &fx) &&
         fold_operand(b, info->b, y, &fy) && fold_operand(b, info->c, z, &fz)) {
-        qn_expr__kernels_base[op](FOLD_LANES, &dst, &fx, &fy, &fz);
+        qn_expr__kernels_base.ops[op](FOLD_LANES, &dst, &fx, &fy, &fz);
         return info->r == 'F' ? qn_expr__const_f(b, type, dst.f64[0])
                               : qn_expr__const_i(b, type, dst.i64[0]);
     }
@@ -198,7 +198,8 @@ uint32_t qn_expr__call(qn_expr__builder *b, qn_expr__math_id function,
     }
     if (b->failed) return 0;
     if (constant == math->args)
-        return qn_expr__const_f(b, QN_EXPR_DOUBLE, math->eval(values));
+        return qn_expr__const_f(b, QN_EXPR_DOUBLE,
+                                qn_expr__math_eval(function, values));
     uint32_t at = call_args(b, doubles, math->args);
     return qn_expr__node_add(b, (qn_expr__node){.op = QN_OP_CALL,
                                                 .type = QN_EXPR_DOUBLE,

@@ -5,6 +5,8 @@
 
 #include "prop_expr.h"
 
+#include "expr/expr_internal.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -92,9 +94,8 @@ static void one_round(bool strict)
                         qn_buf_slice(&text), &env, &e, &err);
     if (st != QN_OK)
         T_FAIL("at %d: %s: %s", (int)err.at, err.text, qn_buf_slice(&text).p);
-    static const char *const sets[] = {"scalar", ""};
-    for (size_t k = 0; k < 2; k++) {
-        setenv("QUERN_KERNELS", sets[k], 1);
+    for (size_t k = 0; qn_expr__kernels_at(k) != NULL; k++) {
+        setenv("QUERN_KERNELS", qn_expr__kernels_at(k)->name, 1);
         qn_expr_machine *m = NULL;
         T_CALL(qn_expr_machine_create(qn_alloc_heap(), e, &m, &err), &err);
         (strict ? check_condition : check_formula)(e, m, tree, qn_buf_slice(&text).p);

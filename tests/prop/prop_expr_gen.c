@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "prop_expr.h"
 
+#include "expr/expr_internal.h"
+
 #include <math.h>
 #include <stdio.h>
 
@@ -40,8 +42,23 @@ enum {
     OP_ABS,
     OP_SQRT,
     OP_FLOOR,
-    OP_LN,
+    OP_MATH, /* and one more for each row of math_calls */
 };
+
+/* Functions whose values come from the kernels of math.def, one document at a time: how
+ * near those are to the truth is another test's question. */
+static const struct {
+    const char *name;
+    qn_expr__math_id id;
+} math_calls[] = {
+    {"ln", QN_MATH_ln},       {"log2", QN_MATH_log2},
+    {"log10", QN_MATH_log10}, {"exp", QN_MATH_exp},
+    {"atan", QN_MATH_atan},   {"asin", QN_MATH_asin},
+    {"acos", QN_MATH_acos},   {"sin", QN_MATH_sin},
+    {"cos", QN_MATH_cos},     {"sigmoid", QN_MATH_sigmoid},
+    {"ceil", QN_MATH_ceil},   {"normalize", QN_MATH_normalize_atan},
+};
+enum { MATH_CALLS = sizeof math_calls / sizeof *math_calls };
 
 /* How tightly each binary operator binds: the two tables of the README. */
 static const int formula_level[] = {0, 1, 2, 3, 4, 5, 6, 6, 7, 7, 7, 7, 8, 8, 9, 9, 10};
@@ -163,7 +180,7 @@ prop_node *prop_gen_formula(prop_gen *g, unsigned depth)
             return leaf_literal(g, below(g, 2) == 0 ? QN_EXPR_INT64 : QN_EXPR_DOUBLE);
         return leaf_column(g, 0, true);
     }
-    int op = OP_OR + (int)below(g, OP_LN - OP_OR + 1);
+    int op = OP_OR + (int)below(g, OP_MATH + MATH_CALLS - OP_OR);
     prop_node *n = new_node(g, op, 0);
     n->kid_count = is_binary(op)                  ? 2
                    : op == OP_IF                  ? 3
@@ -270,8 +287,7 @@ static void print_call(prop_gen *g, const prop_node *n, const char *name, bool s
 
 void prop_print(prop_gen *g, const prop_node *n, bool strict, qn_buf *out)
 {
-    static const char *const names[] = {"if",   "min",   "max", "abs",
-                                        "sqrt", "floor", "ln"};
+    static const char *const names[] = {"if", "min", "max", "abs", "sqrt", "floor"};
     int level = level_of(n, strict);
     if (n->op == OP_LEAF) {
         print_leaf(n, out);
@@ -295,7 +311,10 @@ void prop_print(prop_gen *g, const prop_node *n, bool strict, qn_buf *out)
         print_kid(g, n->kids[1], right < level || (right == level && !to_the_right),
                   strict, out);
     } else {
-        print_call(g, n, names[n->op - OP_IF], strict, out);
+        print_call(g, n,
+                   n->op < OP_MATH ? names[n->op - OP_IF]
+                                   : math_calls[n->op - OP_MATH].name,
+                   strict, out);
     }
 }
 
@@ -402,6 +421,11 @@ static number eval_in(const prop_node *n, const prop_table *t, size_t doc)
     return integer(any);
 }
 
+static double pow_of(double x, double y)
+{
+    return qn_expr__math_eval(QN_MATH_pow, (double[]){x, y});
+}
+
 static number eval_arithmetic(int op, double x, double y)
 {
     switch (op) {
@@ -414,7 +438,7 @@ static number eval_arithmetic(int op, double x, double y)
     case OP_DIV:
         return decimal(y == 0 ? (double)NAN : x / y);
     default:
-        return decimal(isnan(x) || isnan(y) ? (double)NAN : pow(x, y));
+        return decimal(isnan(x) || isnan(y) ? (double)NAN : pow_of(x, y));
     }
 }
 
@@ -470,7 +494,7 @@ static number eval_call(const prop_node *n, number a, number b)
     case OP_FLOOR:
         return decimal(floor(x));
     default:
-        return decimal(log(x));
+        return decimal(qn_expr__math_eval(math_calls[n->op - OP_MATH].id, &x));
     }
 }
 

@@ -51,5 +51,10 @@ void test_expr_terms(void **state);
 void test_expr_listing(void **state);
 void test_expr_strings_and_integers(void **state);
 void test_expr_out_of_memory(void **state);
+void test_expr_math_bounds(void **state);
+void test_expr_math_pow(void **state);
+void test_expr_math_edges(void **state);
+void test_expr_math_beyond(void **state);
+void test_expr_math_sets(void **state);
 
 #endif

@@ -300,6 +300,11 @@ int main(void)
         cmocka_unit_test(test_expr_listing),
         cmocka_unit_test(test_expr_strings_and_integers),
         cmocka_unit_test(test_expr_out_of_memory),
+        cmocka_unit_test(test_expr_math_bounds),
+        cmocka_unit_test(test_expr_math_pow),
+        cmocka_unit_test(test_expr_math_edges),
+        cmocka_unit_test(test_expr_math_beyond),
+        cmocka_unit_test(test_expr_math_sets),
     };
     return cmocka_run_group_tests_name("expr", tests, NULL, NULL);
 }
