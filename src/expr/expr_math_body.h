@@ -68,7 +68,7 @@ static const double exp_coefficients[] = {
 /* x = k ln 2 + r, |r| <= ln 2 / 2; e^r by a rational approximation. */
 MATH_FN vecf vec_exp(CTX vecf x)
 {
-    x = PICK(LT(K(710), x), K(710), x); /* e^710 overflows, */
+    x = PICK(LT(K(710), x), K(710), x);   /* e^710 overflows, */
     x = PICK(LT(x, K(-746)), K(-746), x); /* e^-746 is 0 */
     vecf k = SUB(ADD(MUL(x, K(1.44269504088896338700)), K(ROUNDER)), K(ROUNDER));
     vecf hi = SUB(x, MUL(k, K(6.93147180369123816490e-01)));
@@ -189,11 +189,11 @@ MATH_FN QN_MATH_NAME(pair) log2_pair(CTX vecf x)
 {
     mask small = LT(x, K(0x1p-1022));
     veci bits = BITS(PICK(small, MUL(x, K(0x1p53)), x));
-    vecf n = SUB(DOUBLE(IOR(ISHR(bits, 52), KI(INT64_C(0x433) << 52))),
-                 K(0x1p52 + 1023));
+    vecf n =
+        SUB(DOUBLE(IOR(ISHR(bits, 52), KI(INT64_C(0x433) << 52))), K(0x1p52 + 1023));
     n = PICK(small, SUB(n, K(53)), n);
-    vecf ax = DOUBLE(IOR(IAND(bits, KI((INT64_C(1) << 52) - 1)),
-                         KI(INT64_C(0x3ff) << 52)));
+    vecf ax =
+        DOUBLE(IOR(IAND(bits, KI((INT64_C(1) << 52) - 1)), KI(INT64_C(0x3ff) << 52)));
     /* Near 1, near 1.5 or near 2: log of the quotient by that and the log of that. */
     mask middle = LT(K(1.2247447967529297), ax), upper = LE(K(1.7320499420166016), ax);
     n = PICK(upper, ADD(n, K(1)), n);
@@ -318,18 +318,19 @@ MATH_FN vecf vec_atan(CTX vecf x)
     hi = PICK(m, K(1.57079632679489655800e+00), hi);
     lo = PICK(m, K(6.12323399573676603587e-17), lo);
     vecf q = DIV(top, bottom), z = MUL(q, q), w = MUL(z, z);
-    vecf s = ADD(MUL(z, horner(PASS w, atan_even, 6)), MUL(w, horner(PASS w, atan_odd, 5)));
+    vecf s =
+        ADD(MUL(z, horner(PASS w, atan_even, 6)), MUL(w, horner(PASS w, atan_odd, 5)));
     vecf y = SUB(hi, SUB(SUB(MUL(q, s), lo), q));
     return PICK(EQ(x, x), with_sign(PASS y, x), x);
 }
 
 static const double asin_top[] = {
-    1.66666666666666657415e-01,  -3.25565818622400915405e-01, 2.01212532134862925881e-01,
-    -4.00555345006794114027e-02, 7.91534994289814532176e-04,  3.47933107596021167570e-05};
-static const double asin_bottom[] = {1, -2.40339491173441421878e+00,
-                                     2.02094576023350569471e+00,
-                                     -6.88283971605453293030e-01,
-                                     7.70381505559019352791e-02};
+    1.66666666666666657415e-01, -3.25565818622400915405e-01,
+    2.01212532134862925881e-01, -4.00555345006794114027e-02,
+    7.91534994289814532176e-04, 3.47933107596021167570e-05};
+static const double asin_bottom[] = {
+    1, -2.40339491173441421878e+00, 2.02094576023350569471e+00,
+    -6.88283971605453293030e-01, 7.70381505559019352791e-02};
 #define HALF_PI_HI 1.57079632679489655800e+00
 #define HALF_PI_LO 6.12323399573676603587e-17
 
@@ -371,8 +372,7 @@ MATH_FN vecf vec_acos(CTX vecf x)
     vecf w = upper_half(PASS s), c = sqrt_remainder(PASS z, s, w);
     vecf middle = SUB(K(HALF_PI_HI), SUB(x, SUB(K(HALF_PI_LO), MUL(x, r))));
     vecf right = MUL(K(2), ADD(w, ADD(MUL(r, s), c)));
-    vecf left =
-        MUL(K(2), SUB(K(HALF_PI_HI), ADD(s, SUB(MUL(r, s), K(HALF_PI_LO)))));
+    vecf left = MUL(K(2), SUB(K(HALF_PI_HI), ADD(s, SUB(MUL(r, s), K(HALF_PI_LO)))));
     return PICK(low, middle, PICK(negative, left, right));
 }
 
@@ -380,8 +380,9 @@ static const double sin_coefficients[] = {
     8.33333333332248946124e-03, -1.98412698298579493134e-04, 2.75573137070700676789e-06,
     -2.50507602534068634195e-08, 1.58969099521155010221e-10};
 static const double cos_coefficients[] = {
-    4.16666666666666019037e-02,  -1.38888888888741095749e-03, 2.48015872894767294178e-05,
-    -2.75573143513906633035e-07, 2.08757232129817482790e-09,  -1.13596475577881948265e-11};
+    4.16666666666666019037e-02, -1.38888888888741095749e-03,
+    2.48015872894767294178e-05, -2.75573143513906633035e-07,
+    2.08757232129817482790e-09, -1.13596475577881948265e-11};
 
 /* x = n pi/2 + hi + lo, |hi| <= pi/4, for |x| up to QN_EXPR__ANGLE_MAX: pi/2 in three
  * pieces, the first two times n < 2^20 exact. */
@@ -603,8 +604,7 @@ MATH_ROW(distance)
     vecf lat_a = MUL(v[1], K(radians)), lat_b = MUL(v[3], K(radians));
     vecf dlat = vec_sin(PASS DIV(SUB(lat_b, lat_a), K(2)));
     vecf dlon = vec_sin(PASS DIV(MUL(SUB(v[2], v[0]), K(radians)), K(2)));
-    vecf across =
-        MUL(MUL(MUL(vec_cos(PASS lat_a), vec_cos(PASS lat_b)), dlon), dlon);
+    vecf across = MUL(MUL(MUL(vec_cos(PASS lat_a), vec_cos(PASS lat_b)), dlon), dlon);
     vecf h = ADD(MUL(dlat, dlat), across);
     vecf angle = vec_asin(PASS SQRT(LEAST(h, K(1))));
     return PICK(places, MUL(K(2 * earth_radius_km), angle), K(0));

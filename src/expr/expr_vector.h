@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef QN_VEC_BYTES
+#define QN_VEC_BYTES 16
+#endif
+
 enum { VEC_LANES = QN_VEC_BYTES / 8 };
 typedef double vecf __attribute__((vector_size(QN_VEC_BYTES)));
 typedef int64_t veci __attribute__((vector_size(QN_VEC_BYTES)));

@@ -115,7 +115,7 @@ void test_expr_math_pow(void **state)
 }
 
 static const double edges[EDGE_COUNT] = {
-    0,        -0.0,     1,           -1,         0.5, -2,      3,   5e-324,
+    0,       -0.0,      1,       -1,       0.5,    -2,        3,     5e-324,
     -5e-324, 0x1p-1022, DBL_MAX, -DBL_MAX, 0x1p53, -0x1.8p10, 1e300, 1e6};
 
 static bool same_number(double a, double b)
@@ -181,8 +181,7 @@ void test_expr_math_edges(void **state)
     };
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         T_ROW(rows[r].name);
-        double got =
-            qn_expr__math_eval(rows[r].id, (double[]){rows[r].x, rows[r].y});
+        double got = qn_expr__math_eval(rows[r].id, (double[]){rows[r].x, rows[r].y});
         if (!same_number(got, rows[r].want))
             T_FAIL("got %.17g, want %.17g", got, rows[r].want);
     }
