@@ -390,6 +390,46 @@ QUERN_API qn_status quern_search(quern *q, const char *table,
                                  qn_error *err);
 QUERN_API void quern_reply_free(quern_reply *reply);
 
+/* ---- rank policies ---------------------------------------------------------------
+ *
+ * A table's named formulas for the rough and the fine sort. HA3 requests name them in
+ * kvpairs (first_rank_name, second_rank_name), pipelines in their stages ("policy"). The
+ * policies named "default", when there are any, rank HA3 requests that name none. A name
+ * has versions, of which one is active; the newest 20 are kept. Texts: rank policies in
+ * docs/reference/policies.md. */
+typedef enum quern_policy_stage {
+    QUERN_POLICY_ROUGH,
+    QUERN_POLICY_FINE
+} quern_policy_stage;
+
+/* A new version, which becomes the active one unless it is a `draft`. It is compiled
+ * against the table first; err->at is then the place in the formula. `json` (may be NULL):
+ * as quern_policy_show(). */
+QUERN_API qn_status quern_policy_put(quern *q, const char *table,
+                                     quern_policy_stage stage, const char *name,
+                                     const char *policy, size_t policy_size, bool draft,
+                                     char **json, size_t *json_size, qn_error *err);
+/* {"table","policies":[{"table","stage","name","version","active","created_ms",
+ * "formula"}]}, by stage, name and version. */
+QUERN_API qn_status quern_policy_list(quern *q, const char *table, char **json,
+                                      size_t *json_size, qn_error *err);
+/* One of those with "policy", its text as given; `version` 0: the active one. */
+QUERN_API qn_status quern_policy_show(quern *q, const char *table,
+                                      quern_policy_stage stage, const char *name,
+                                      uint32_t version, char **json, size_t *json_size,
+                                      qn_error *err);
+QUERN_API qn_status quern_policy_activate(quern *q, const char *table,
+                                          quern_policy_stage stage, const char *name,
+                                          uint32_t version, qn_error *err);
+/* The version before the active one becomes active; *version (may be NULL) is it. */
+QUERN_API qn_status quern_policy_roll_back(quern *q, const char *table,
+                                           quern_policy_stage stage, const char *name,
+                                           uint32_t *version, qn_error *err);
+/* All versions. */
+QUERN_API qn_status quern_policy_drop(quern *q, const char *table,
+                                      quern_policy_stage stage, const char *name,
+                                      qn_error *err);
+
 /* Which table a request means when it names none: the configured default, else the only
  * one, else an error that lists them. `name` needs room for 256 bytes. */
 QUERN_API qn_status quern_default_table(quern *q, char *name, size_t name_size,

@@ -2,6 +2,7 @@
 #include "engine/search.h"
 
 #include "engine/damage.h"
+#include "engine/rank_policies.h"
 
 #include "nn/embed.h"
 #include "query/sort.h"
@@ -53,6 +54,10 @@ static qn_status read_ha3(qn_search *s, qn_error *err)
     if (r->aggregate_count > 0 || r->distinct_count > 0)
         return qn_fail(err, QN_EUNSUPPORTED, "the %s clause is not supported",
                        r->aggregate_count > 0 ? "aggregate" : "distinct");
+    qn_request resolved = *r;
+    r = &resolved;
+    QN_TRY(qn_rank_policies_resolve(s->q->control, s->table, s->arena, &resolved,
+                                    &s->policy_warning, err));
     QN_TRY(qn_rank_stages_ha3(r, s->arena, &stages, &s->stage_count, err));
     for (size_t i = 0; i < s->stage_count; i++) s->stages[i] = stages[i];
     s->scale = QN_RANK_HA3;
@@ -263,7 +268,7 @@ qn_status qn_search__run(qn_search *s, qn_error *err)
 static qn_status begin(quern *q, const char *table, const quern_search_options *options,
                        qn_search *s, qn_reply_box **box, qn_error *err)
 {
-    *s = (qn_search){.q = q, .began_ns = qn_clock_mono_ns()};
+    *s = (qn_search){.q = q, .table = table, .began_ns = qn_clock_mono_ns()};
     *box = NULL;
     quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
     if (options == NULL || options->size > sizeof o)

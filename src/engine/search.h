@@ -34,6 +34,7 @@ typedef struct qn_reply_box {
 
 typedef struct qn_search {
     quern *q;
+    const char *table;
     qn_table_snapshot *snapshot;
     qn_arena *arena;
     quern_search_options options;
@@ -66,6 +67,7 @@ typedef struct qn_search {
     uint64_t total;
     bool total_exact, timed_out;
     qn_rank_filter *filter;
+    qn_error policy_warning;     /* code QN_OK: none */
     qn_explainer *explainers[2]; /* by path; made when first asked for */
 } qn_search;
 

@@ -212,20 +212,21 @@ static bool sorted_by_field(const qn_request *r)
     return r->sort_count != 0;
 }
 
-/* What the ranking says, and what was left out of the search because it is damaged. */
+/* What the ranking says, a policy that cannot be read, and what was left out of the search
+ * because it is damaged. */
 static qn_status fill_warnings(const qn_search *s, quern_reply *r, qn_error *err)
 {
-    r->warnings = s->ranked.warnings;
-    r->warning_count = s->ranked.warning_count;
-    size_t damaged = s->snapshot->damage_count, ranked = s->ranked.warning_count;
-    if (damaged == 0) return QN_OK;
-    qn_error *all = qn_arena_array(s->arena, ranked + damaged, sizeof *all);
+    size_t damaged = s->snapshot->damage_count, ranked = s->ranked.warning_count, n = 0;
+    qn_error *all = qn_arena_array(s->arena, ranked + damaged + 1, sizeof *all);
     if (all == NULL) return no_memory(err);
-    if (ranked != 0) memcpy(all, s->ranked.warnings, ranked * sizeof *all);
-    memcpy(all + ranked, s->snapshot->damage, damaged * sizeof *all);
-    for (size_t i = 0; i < damaged; i++) all[ranked + i].code = QN_ECORRUPT;
+    for (size_t i = 0; i < ranked; i++) all[n++] = s->ranked.warnings[i];
+    if (s->policy_warning.code != QN_OK) all[n++] = s->policy_warning;
+    for (size_t i = 0; i < damaged; i++) {
+        all[n] = s->snapshot->damage[i];
+        all[n++].code = QN_ECORRUPT;
+    }
     r->warnings = all;
-    r->warning_count = ranked + damaged;
+    r->warning_count = n;
     return QN_OK;
 }
 

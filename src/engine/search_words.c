@@ -5,6 +5,8 @@
  * vector path is one VECTOR leaf with the words embedded by the field's own model. */
 #include "engine/search.h"
 
+#include "engine/rank_policies.h"
+
 static qn_status no_memory(qn_error *err)
 {
     return qn_fail(err, QN_ENOMEM, "search");
@@ -231,6 +233,8 @@ qn_status qn_search__words(qn_search *s, qn_error *err)
     }
     for (size_t i = 0; i < p->stage_count; i++)
         s->stages[s->stage_count++] = p->stages[i];
+    QN_TRY(qn_rank_policies_stages(s->q->control, s->table, s->arena, s->stages,
+                                   s->stage_count, err));
     s->neural_fields = p->neural_fields;
     s->neural_field_count = p->neural_field_count;
     s->neural_tokens = p->neural_tokens;

@@ -52,6 +52,8 @@ typedef struct qn_stage {
                         * 0: all for ROUGH and FINE, the default for NEURAL */
     int64_t budget_ms; /* NEURAL: 0 is what the request has left */
     const char *model; /* NEURAL */
+    qn_slice
+        policy; /* ROUGH, FINE: its name, where `formula` is still to be looked up */
     bool
         selects_only; /* ROUGH: decides who goes on, but is not in the score of the others */
 } qn_stage;
@@ -181,8 +183,8 @@ void qn_sort_value_print(const qn_sort_value *v, qn_buf *out);
  *   {"recall": {"text":   {"fields": ["title^2", "overview"], "operator": "or", "k": 1000},
  *               "vector": {"field": "embedding", "k": 100},
  *               "fusion": "rrf" | "linear" | "sum", "weights": {"text": 1, "vector": 1}},
- *    "rough":  {"formula": "...", "keep": 1000},
- *    "fine":   {"formula": "...", "keep": 200},
+ *    "rough":  {"formula": "..." | "policy": NAME, "keep": 1000},
+ *    "fine":   {"formula": "..." | "policy": NAME, "keep": 200},
  *    "neural": {"model": "...", "fields": ["title", "overview"], "keep": 50,
  *               "budget_ms": 800, "formula": "neural_z()+0.5*text_z()"}} */
 typedef struct qn_pipeline {

@@ -229,6 +229,15 @@ static qn_status stage_formula(reader *r, const qn_json *v, void *into)
     return QN_OK;
 }
 
+static qn_status stage_policy(reader *r, const qn_json *v, void *into)
+{
+    qn_stage *stage = into;
+    if (v->kind != QN_JSON_STRING || v->string.n == 0)
+        return wrong(r, v, "the name of a policy");
+    stage->policy = qn_arena_slice(r->arena, v->string);
+    return stage->policy.p == NULL ? qn_fail(r->err, QN_ENOMEM, "pipeline") : QN_OK;
+}
+
 static qn_status stage_keep(reader *r, const qn_json *v, void *into)
 {
     qn_stage *stage = into;
@@ -269,8 +278,10 @@ static qn_status neural_tokens(reader *r, const qn_json *v, void *into)
 
 static qn_status stage(reader *r, const qn_json *v, void *into)
 {
-    static const member plain[] = {
-        {"formula", stage_formula}, {"keep", stage_keep}, {NULL, NULL}};
+    static const member plain[] = {{"formula", stage_formula},
+                                   {"policy", stage_policy},
+                                   {"keep", stage_keep},
+                                   {NULL, NULL}};
     static const member neural[] = {{"formula", stage_formula},
                                     {"keep", stage_keep},
                                     {"budget_ms", stage_budget},
@@ -283,8 +294,8 @@ static qn_status stage(reader *r, const qn_json *v, void *into)
     if (qn_slice_eq_str(v->key, "rough")) s.kind = QN_STAGE_ROUGH;
     if (qn_slice_eq_str(v->key, "fine")) s.kind = QN_STAGE_FINE;
     QN_TRY(read_object(r, v, s.kind == QN_STAGE_NEURAL ? neural : plain, &s));
-    if (s.kind != QN_STAGE_NEURAL && s.formula.n == 0)
-        return wrong(r, v, "a \"formula\"");
+    if (s.kind != QN_STAGE_NEURAL && (s.formula.n == 0) == (s.policy.n == 0))
+        return wrong(r, v, "a \"formula\" or a \"policy\", one of them");
     r->stages[r->stage_count++] = s;
     return QN_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stages_ha3.c -- the stages that an HA3 request implies. */
+/* stages_ha3.c -- the stages that an HA3 request implies. The policies that it names have
+ * become formulas before (engine/rank_policies.h). */
 #include "rank/pipeline.h"
 
 static bool sorts_by_rank(const qn_request *request)
@@ -17,11 +18,6 @@ qn_status qn_rank_stages_ha3(const qn_request *request, qn_arena *arena,
     static const char rough_default[] = "static_bm25()*10";
     *stages = NULL;
     *count = 0;
-    if (request->first_rank_name.n > 0 || request->second_rank_name.n > 0)
-        return qn_fail(
-            err, QN_EUNSUPPORTED,
-            "named rank policies are not stored yet; give the expression itself in "
-            "kvpairs as first_formula and formula");
     if (request->rerank_size > QN_RANK_RERANK_SIZE_MAX)
         return qn_fail(err, QN_ELIMIT, "rerank_size is %u, at most %d",
                        request->rerank_size, QN_RANK_RERANK_SIZE_MAX);
