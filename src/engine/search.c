@@ -54,6 +54,9 @@ static qn_status read_ha3(qn_search *s, qn_error *err)
     if (r->aggregate_count > 0 || r->distinct_count > 0)
         return qn_fail(err, QN_EUNSUPPORTED, "the %s clause is not supported",
                        r->aggregate_count > 0 ? "aggregate" : "distinct");
+    if (r->layer_count > 0 || r->fetch_count > 0)
+        return qn_fail(err, QN_EUNSUPPORTED, "the %s clause is not supported",
+                       r->layer_count > 0 ? "layer" : "fetch_summary");
     qn_request resolved = *r;
     r = &resolved;
     QN_TRY(qn_rank_policies_resolve(s->q->control, s->table, s->arena, &resolved,

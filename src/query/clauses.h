@@ -104,7 +104,8 @@ typedef enum qn_layer_key {
     QN_LAYER_UNSORTED,
 } qn_layer_key;
 
-/* {v}, {[a,b]}, {[a,)}: both ends stand inside, as HA3 stores them. */
+/* {v}, {[a,b]}, {[a,)}. HA3 keeps "]" and ")" alike: of attributes the upper end is
+ * inside either way; of places in the order of documents it is outside, but for {v}. */
 typedef struct qn_layer_interval {
     bool has_low, has_high;
     qn_clause_number low, high;

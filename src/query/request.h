@@ -127,6 +127,9 @@ typedef struct qn_request {
 
     /* HA3. Texts are "" when absent; *_at is where they begin. */
     qn_slice query_text; /* the query clause as written */
+    /* One for each layer; `query` is the first. Layers after the last use the first. */
+    const qn_query *const *queries;
+    size_t query_count;
     qn_slice filter;
     uint64_t filter_at;
     qn_slice first_formula, formula;            /* rough and fine expression */
@@ -145,6 +148,9 @@ typedef struct qn_request {
     qn_slice trace, rank_trace; /* levels, "" is off */
     uint32_t rank_size, rerank_size; /* 0: the policy's */
     bool no_summary;
+    bool rerank_hint; /* fine scorers run also where RANK is no sort key */
+    bool trace_tree;  /* request_trace_type:kvtracer */
+    bool cache_info;  /* the reply says whether it came from a cache: no */
 
     const qn_aggregate *aggregates;
     size_t aggregate_count;
@@ -177,6 +183,10 @@ typedef struct qn_ha3_query_options {
     qn_slice default_index; /* "": the schema's */
     bool default_or;        /* default_operator:OR */
     qn_slice analyzer;      /* for all text indexes; "": each its own */
+    /* "title#simple;body#english": before `analyzer`; "" for none. */
+    qn_slice index_analyzers;
+    /* "title;body": words of these are looked up as they stand; "" for none. */
+    qn_slice raw_indexes;
 } qn_ha3_query_options;
 
 /* A query clause alone, without `query=`. */

@@ -170,7 +170,7 @@ static const struct {
     {"query=a&&sort=year;-year", 1032, 20},
     {"query=a&&sort=RANK;-RANK", 1032, 20},
     {"query=a&&sort=a+b;-a + b", 1032, 19},
-    {"query=a&&sort=+", 1054, 14},
+    {"query=a&&sort=+", 1054, 15},
     {"query=a&&kvpairs=x", 2090, 17},
     {"query=a&&kvpairs=x:1,y", 2090, 21},
     {"query=a&&virtual_attribute=year:1", 2070, 27},

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The clauses made of keys and values: config, cluster, sort, kvpairs. */
+/* The config clause.
+ *
+ *     config = key ":" value { "," key ":" value }
+ *
+ * No escapes: each piece is cut at ':' and must give exactly two words. Unknown keys are
+ * passed over in silence, as HA3 does; so is a flag that is neither yes nor no. */
 #include "query/ha3/ha3_internal.h"
 
-/* ---- config -------------------------------------------------------------------------
- * config = key ":" value { "," key ":" value }. No escapes; unknown keys are passed
- * over in silence, as HA3 does. */
+/* ---- values ----------------------------------------------------------------------- */
 
 static qn_status parse_u32(qn_ha3_request *r, qn_slice value, qn_status code,
                            uint32_t *out)
@@ -28,21 +31,31 @@ static void parse_flag(qn_slice value, bool *out)
     }
 }
 
-static qn_status parse_format(qn_ha3_request *r, qn_slice value)
+static bool is_one_of(qn_slice value, const char *const *words)
 {
-    static const char *const formats[] = {"xml", "json", "fulljson"};
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-        if (!qn_slice_eq_str(value, formats[i])) continue;
-        r->request->format = value;
-        return QN_OK;
-    }
-    return qn_fail_at(r->err, QN_EFORMAT, qn_ha3__offset(r, value),
-                      "no result format [%.*s]: there are xml, json and fulljson",
-                      QN_SLICE_ARG(value));
+    for (; *words != NULL; words++)
+        if (qn_slice_eq_str(value, *words)) return true;
+    return false;
+}
+
+static qn_status not_one_of(const qn_ha3_request *r, qn_slice value, qn_status code,
+                            const char *key, const char *known)
+{
+    return qn_fail_at(r->err, code, qn_ha3__offset(r, value),
+                      "no %s [%.*s]: there are %s", key, QN_SLICE_ARG(value), known);
+}
+
+/* ---- keys that have a reader of their own ----------------------------------------- */
+
+/* Whether there is such a format is told later. */
+static qn_status read_format(qn_ha3_request *r, qn_slice value)
+{
+    r->format = value;
+    return QN_OK;
 }
 
 /* kvpairs inside config: k#v;k#v */
-static qn_status parse_config_kvpairs(qn_ha3_request *r, qn_slice value)
+static qn_status read_kvpairs(qn_ha3_request *r, qn_slice value)
 {
     qn_slice piece;
     while (qn_ha3__next_piece(&value, ';', &piece)) {
@@ -57,38 +70,200 @@ static qn_status parse_config_kvpairs(qn_ha3_request *r, qn_slice value)
     return QN_OK;
 }
 
+static qn_status read_cluster(qn_ha3_request *r, qn_slice value)
+{
+    return qn_ha3__parse_clusters(r, value, '&');
+}
+
+static qn_status read_operator(qn_ha3_request *r, qn_slice value)
+{
+    if (qn_slice_eq_str(value, "OR")) r->query.default_or = true;
+    if (qn_slice_eq_str(value, "AND")) r->query.default_or = false;
+    return QN_OK;
+}
+
+static qn_status read_no_tokenize(qn_ha3_request *r, qn_slice value)
+{
+    r->query.raw_indexes = value;
+    return QN_OK;
+}
+
+static qn_status read_fetch_type(qn_ha3_request *r, qn_slice value)
+{
+    /* ORDER FETCH: qn_fetch_by */
+    static const char *const types[] = {"docid", "pk", "rawpk"};
+    for (size_t i = 0; i < 3; i++) {
+        if (!qn_slice_eq_str(value, types[i])) continue;
+        r->request->fetch_by = (qn_fetch_by)i;
+        return QN_OK;
+    }
+    return not_one_of(r, value, QN_ESUMMARYTYPE, "fetch_summary_type",
+                      "docid, pk and rawpk");
+}
+
+static qn_status read_fetch_cluster(qn_ha3_request *r, qn_slice value)
+{
+    r->fetch_cluster = value;
+    return QN_OK;
+}
+
+static qn_status read_join(qn_ha3_request *r, qn_slice value)
+{
+    static const char *const types[] = {"weak", "strong", NULL};
+    return is_one_of(value, types)
+               ? QN_OK
+               : not_one_of(r, value, QN_EJOINTYPE, "join_type", "weak and strong");
+}
+
+static qn_status read_sub_doc(qn_ha3_request *r, qn_slice value)
+{
+    static const char *const types[] = {"no", "group", "flat", NULL};
+    return is_one_of(value, types)
+               ? QN_OK
+               : not_one_of(r, value, QN_ESUBDOC, "sub_doc", "no, group and flat");
+}
+
+static qn_status read_proto_option(qn_ha3_request *r, qn_slice value)
+{
+    static const char *const options[] = {"summary_in_bytes", "pb_matchdoc_format",
+                                          NULL};
+    qn_slice piece;
+    while (qn_ha3__next_piece(&value, '&', &piece)) {
+        if (!is_one_of(piece, options))
+            return not_one_of(r, piece, QN_EPROTOOPTION, "proto_format_option",
+                              "summary_in_bytes and pb_matchdoc_format");
+        r->pb_matchdoc |= piece.p[0] == 'p';
+    }
+    return QN_OK;
+}
+
+static qn_status read_version(qn_ha3_request *r, qn_slice value)
+{
+    int64_t v;
+    if (qn_slice_to_i64(value, &v)) return QN_OK;
+    return qn_fail_at(r->err, QN_EINDEXVERSION, qn_ha3__offset(r, value),
+                      "[%.*s] is no version", QN_SLICE_ARG(value));
+}
+
+/* The one chain there is, and the name under which the hosted product calls it. */
+static qn_status read_chain(qn_ha3_request *r, qn_slice value)
+{
+    static const char *const chains[] = {"DEFAULT", "search", NULL};
+    return is_one_of(value, chains)
+               ? QN_OK
+               : not_one_of(r, value, QN_ENOCHAIN, "qrs_chain", "DEFAULT and search");
+}
+
+/* ---- the table of keys ------------------------------------------------------------ */
+
+typedef enum value_kind {
+    VALUE_NUMBER,
+    VALUE_FLAG,
+    VALUE_TEXT,
+    VALUE_OTHER
+} value_kind;
+
+/* `offset` is into qn_ha3_config; of keys that say nothing here the value is checked and
+ * left in `ignored`. Keys that are not in the table are not looked at. */
+#define AT(member) offsetof(qn_ha3_config, member)
+static const struct {
+    const char *key;
+    value_kind kind;
+    qn_status code;
+    size_t offset;
+    qn_status (*read)(qn_ha3_request *r, qn_slice value);
+} keys[] = {
+    {"cluster", VALUE_OTHER, QN_OK, 0, read_cluster},
+    {"start", VALUE_NUMBER, QN_ESTART, AT(start), NULL},
+    {"hit", VALUE_NUMBER, QN_EHIT, AT(hit), NULL},
+    {"searcher_return_hits", VALUE_NUMBER, QN_EHIT, AT(ignored), NULL},
+    {"format", VALUE_OTHER, QN_OK, 0, read_format},
+    {"rank_size", VALUE_NUMBER, QN_ERANKSIZE, AT(rank_size), NULL},
+    {"total_rank_size", VALUE_NUMBER, QN_ETOTALRANK, AT(total_rank_size), NULL},
+    {"rerank_size", VALUE_NUMBER, QN_ERERANKSIZE, AT(rerank_size), NULL},
+    {"total_rerank_size", VALUE_NUMBER, QN_ETOTALRERANK, AT(total_rerank_size), NULL},
+    {"timeout", VALUE_NUMBER, QN_ETIMEOUTTEXT, AT(timeout), NULL},
+    {"seek_timeout", VALUE_NUMBER, QN_ETIMEOUTTEXT, AT(ignored), NULL},
+    {"default_index", VALUE_TEXT, QN_OK, AT(default_index), NULL},
+    {"default_operator", VALUE_OTHER, QN_OK, 0, read_operator},
+    {"analyzer", VALUE_TEXT, QN_OK, AT(analyzer), NULL},
+    {"no_tokenize_indexes", VALUE_OTHER, QN_OK, 0, read_no_tokenize},
+    {"trace", VALUE_TEXT, QN_OK, AT(trace), NULL},
+    {"rank_trace", VALUE_TEXT, QN_OK, AT(rank_trace), NULL},
+    {"request_trace_type", VALUE_TEXT, QN_OK, AT(trace_type), NULL},
+    {"cache_info", VALUE_FLAG, QN_OK, AT(cache_info), NULL},
+    {"no_summary", VALUE_FLAG, QN_OK, AT(no_summary), NULL},
+    {"rerank_hint", VALUE_FLAG, QN_OK, AT(rerank_hint), NULL},
+    {"kvpairs", VALUE_OTHER, QN_OK, 0, read_kvpairs},
+    {"qrs_chain", VALUE_OTHER, QN_OK, 0, read_chain},
+    {"debug_query_key", VALUE_TEXT, QN_OK, AT(debug_key), NULL},
+    {"fetch_summary_type", VALUE_OTHER, QN_OK, 0, read_fetch_type},
+    {"fetch_summary_cluster", VALUE_OTHER, QN_OK, 0, read_fetch_cluster},
+    {"join_type", VALUE_OTHER, QN_OK, 0, read_join},
+    {"proto_format_option", VALUE_OTHER, QN_OK, 0, read_proto_option},
+    {"actual_hits_limit", VALUE_NUMBER, QN_EHIT, AT(ignored), NULL},
+    {"research_threshold", VALUE_NUMBER, QN_ERESEARCH, AT(ignored), NULL},
+    {"sub_doc", VALUE_OTHER, QN_OK, 0, read_sub_doc},
+    {"version", VALUE_OTHER, QN_OK, 0, read_version},
+};
+#undef AT
+
 static qn_status take_config(qn_ha3_request *r, qn_slice key, qn_slice value)
 {
-    qn_request *q = r->request;
-    uint32_t ignored;
-    if (qn_slice_eq_str(key, "start")) return parse_u32(r, value, QN_ESTART, &q->from);
-    if (qn_slice_eq_str(key, "hit")) return parse_u32(r, value, QN_EHIT, &q->size);
-    if (qn_slice_eq_str(key, "timeout"))
-        return parse_u32(r, value, QN_ETIMEOUTTEXT, &q->timeout_ms);
-    if (qn_slice_eq_str(key, "seek_timeout"))
-        return parse_u32(r, value, QN_ETIMEOUTTEXT, &ignored);
-    if (qn_slice_eq_str(key, "rank_size") || qn_slice_eq_str(key, "total_rank_size"))
-        return parse_u32(r, value, QN_ERANKSIZE, &q->rank_size);
-    if (qn_slice_eq_str(key, "rerank_size") ||
-        qn_slice_eq_str(key, "total_rerank_size"))
-        return parse_u32(r, value, QN_ERERANKSIZE, &q->rerank_size);
-    if (qn_slice_eq_str(key, "format")) return parse_format(r, value);
-    if (qn_slice_eq_str(key, "kvpairs")) return parse_config_kvpairs(r, value);
-    if (qn_slice_eq_str(key, "cluster")) return qn_ha3__parse_clusters(r, value, '&');
-    if (qn_slice_eq_str(key, "default_index")) r->query.default_index = value;
-    if (qn_slice_eq_str(key, "analyzer")) r->query.analyzer = value;
-    if (qn_slice_eq_str(key, "default_operator")) {
-        if (qn_slice_eq_str(value, "OR")) r->query.default_or = true;
-        if (qn_slice_eq_str(value, "AND")) r->query.default_or = false;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        if (!qn_slice_eq_str(key, keys[i].key)) continue;
+        void *out = (char *)&r->config + keys[i].offset;
+        switch (keys[i].kind) {
+        case VALUE_NUMBER:
+            return parse_u32(r, value, keys[i].code, out);
+        case VALUE_FLAG:
+            parse_flag(value, out);
+            return QN_OK;
+        case VALUE_TEXT:
+            *(qn_slice *)out = value;
+            return QN_OK;
+        case VALUE_OTHER:
+            return keys[i].read(r, value);
+        }
     }
-    if (qn_slice_eq_str(key, "trace")) q->trace = value;
-    if (qn_slice_eq_str(key, "rank_trace")) q->rank_trace = value;
-    if (qn_slice_eq_str(key, "no_summary")) parse_flag(value, &q->no_summary);
     return QN_OK;
+}
+
+/* What the keys mean together. The total sizes say more than those of one partition. */
+static void settle(qn_ha3_request *r)
+{
+    qn_request *q = r->request;
+    const qn_ha3_config *c = &r->config;
+    q->from = c->start;
+    q->size = c->hit;
+    q->timeout_ms = c->timeout;
+    q->rank_size = c->total_rank_size != 0 ? c->total_rank_size : c->rank_size;
+    q->rerank_size = c->total_rerank_size != 0 ? c->total_rerank_size : c->rerank_size;
+    q->trace = c->trace;
+    q->rank_trace = c->rank_trace;
+    q->trace_tree = qn_slice_eq_str(c->trace_type, "kvtracer");
+    q->cache_info = c->cache_info;
+    q->no_summary = c->no_summary;
+    q->rerank_hint = c->rerank_hint;
+    r->query.default_index = c->default_index;
+    r->query.analyzer = c->analyzer;
+    if (c->debug_key.n == 0) return;
+    q->from = 0;
+    q->no_summary = false;
+    if (q->trace.n == 0) q->trace = QN_SLICE_LIT("INFO");
+    if (q->rank_trace.n == 0) q->rank_trace = QN_SLICE_LIT("INFO");
 }
 
 qn_status qn_ha3__parse_config(qn_ha3_request *r, qn_slice clause)
 {
+    const qn_slice nothing = QN_SLICE_LIT("");
+    r->config = (qn_ha3_config){.hit = QN_REQUEST_SIZE_DEFAULT,
+                                .default_index = nothing,
+                                .analyzer = nothing,
+                                .trace = nothing,
+                                .rank_trace = nothing,
+                                .trace_type = nothing,
+                                .debug_key = nothing};
     qn_slice piece;
     while (qn_ha3__next_piece(&clause, ',', &piece)) {
         qn_slice rest = piece, key, value, more;
@@ -99,172 +274,36 @@ qn_status qn_ha3__parse_config(qn_ha3_request *r, qn_slice clause)
                               "config: [%.*s] is no key:value", QN_SLICE_ARG(piece));
         QN_TRY(take_config(r, key, value));
     }
+    settle(r);
+    return QN_OK;
+}
+
+qn_status qn_ha3__check_summary(const qn_ha3_request *r)
+{
     const qn_request *q = r->request;
+    if (r->pb_matchdoc && !q->no_summary)
+        return qn_fail(r->err, QN_EPBPHASE, "pb_matchdoc_format needs no_summary:yes");
+    if (r->pb_matchdoc)
+        return qn_fail(r->err, QN_EPBFORMAT,
+                       "pb_matchdoc_format needs format:protobuf");
+    if (r->fetch_cluster.n > 0 && q->fetch_by != QN_FETCH_RAWPK)
+        return qn_fail_at(r->err, QN_EFETCHCLUSTER, qn_ha3__offset(r, r->fetch_cluster),
+                          "fetch_summary_cluster needs fetch_summary_type:rawpk");
+    return QN_OK;
+}
+
+qn_status qn_ha3__check_config(qn_ha3_request *r)
+{
+    static const char *const formats[] = {"xml", "json", "fulljson", NULL};
+    qn_request *q = r->request;
     if ((uint64_t)q->from + q->size > QN_REQUEST_HA3_WINDOW_MAX)
         return qn_fail(r->err, QN_EWINDOW,
-                       "ConfigClause: sum of start offset [%u] and hits [%u] greater "
-                       "than limit [%d]",
+                       "start offset [%u] and hits [%u], together at most [%d]",
                        q->from, q->size, QN_REQUEST_HA3_WINDOW_MAX);
-    return QN_OK;
-}
-
-/* ---- cluster ------------------------------------------------------------------------
- * names with an optional ".zone" and ":mode=values" behind, which say nothing here. */
-qn_status qn_ha3__parse_clusters(qn_ha3_request *r, qn_slice names, char separator)
-{
-    qn_slice *list = qn_arena_array(r->arena, names.n / 2 + 1, sizeof *list);
-    if (list == NULL) return qn_fail(r->err, QN_ENOMEM, "cluster clause");
-    size_t n = 0;
-    qn_slice piece;
-    uint64_t at = qn_ha3__offset(r, names);
-    while (qn_ha3__next_piece(&names, separator, &piece)) {
-        size_t end = 0;
-        while (end < piece.n && piece.p[end] != '.' && piece.p[end] != ':') end++;
-        qn_slice name = qn_slice_trim((qn_slice){piece.p, end});
-        bool known = name.n == 0;
-        for (size_t i = 0; i < n; i++) known |= qn_slice_eq(list[i], name);
-        if (!known) list[n++] = name;
-    }
-    if (n == 0)
-        return qn_fail_at(r->err, QN_ENOCLUSTER, at,
-                          "ConfigClause: cluster name not exist");
-    r->request->clusters = list;
-    r->request->cluster_count = n;
-    return QN_OK;
-}
-
-/* ---- sort ---------------------------------------------------------------------------
- * sort = ["+"|"-"] key { ";" ["+"|"-"] key }; without a sign descending,
- * or ascending where the environment says so. */
-
-/* The next key: up to a `;` outside double quotes. */
-static qn_slice next_key(qn_slice *rest)
-{
-    size_t n = 0;
-    bool quoted = false;
-    for (; n < rest->n && (quoted || rest->p[n] != ';'); n++) {
-        if (rest->p[n] == '"') quoted = !quoted;
-        if (quoted && rest->p[n] == '\\' && n + 1 < rest->n) n++;
-    }
-    qn_slice key = qn_slice_trim((qn_slice){rest->p, n});
-    if (n < rest->n) n++;
-    *rest = (qn_slice){rest->p + n, rest->n - n};
-    return key;
-}
-
-/* Equal but for blanks. */
-static bool same_text(qn_slice a, qn_slice b)
-{
-    size_t i = 0, j = 0;
-    for (;;) {
-        while (i < a.n && a.p[i] == ' ') i++;
-        while (j < b.n && b.p[j] == ' ') j++;
-        if (i == a.n || j == b.n) return i == a.n && j == b.n;
-        if (a.p[i++] != b.p[j++]) return false;
-    }
-}
-
-static void read_sort_key(qn_ha3_request *r, qn_slice text, qn_sort_key *key)
-{
-    *key = (qn_sort_key){.descending = !r->env->sort_ascending};
-    if (text.p[0] == '+' || text.p[0] == '-') {
-        key->signed_key = true;
-        key->descending = text.p[0] == '-';
-        text = qn_slice_trim((qn_slice){text.p + 1, text.n - 1});
-    }
-    key->text = text;
-    key->at = (uint32_t)qn_ha3__offset(r, text);
-    key->missing_text = QN_SLICE_LIT("");
-    key->field = qn_schema_field(r->env->schema, text);
-    if (qn_slice_eq_str(text, "RANK"))
-        key->kind = QN_SORT_SCORE;
-    else
-        key->kind = key->field != NULL ? QN_SORT_FIELD : QN_SORT_EXPR;
-    if (key->kind != QN_SORT_FIELD) return;
-    /* An attribute without a value reads as 0 or "", here as in formulas. */
-    key->missing = QN_MISSING_VALUE;
-    if (key->field->type != QN_FIELD_KEYWORD) key->missing_text = QN_SLICE_LIT("0");
-}
-
-qn_status qn_ha3__parse_sort(qn_ha3_request *r, qn_slice clause)
-{
-    if (clause.n == 0)
-        return qn_fail_at(r->err, QN_ESORTEMPTY, qn_ha3__offset(r, clause),
-                          "SortClause: sort description not exist");
-    qn_sort_key *keys =
-        qn_arena_array(r->arena, QN_REQUEST_SORT_KEYS_MAX, sizeof *keys);
-    if (keys == NULL) return qn_fail(r->err, QN_ENOMEM, "sort clause");
-    size_t n = 0;
-    while (clause.n > 0) {
-        qn_slice text = next_key(&clause);
-        if (text.n == 0) continue;
-        if (n == QN_REQUEST_SORT_KEYS_MAX)
-            return qn_fail_at(r->err, QN_ELIMIT, qn_ha3__offset(r, text),
-                              "over %d sort keys", QN_REQUEST_SORT_KEYS_MAX);
-        read_sort_key(r, text, &keys[n]);
-        if (keys[n].text.n == 0)
-            return qn_fail_at(r->err, QN_ESORT, qn_ha3__offset(r, text),
-                              "a sort key without a name");
-        for (size_t i = 0; i < n; i++) {
-            if (same_text(keys[i].text, keys[n].text))
-                return qn_fail_at(r->err, QN_ESORTTWICE, keys[n].at,
-                                  "SortClause: two sort keys [%.*s]",
-                                  QN_SLICE_ARG(keys[n].text));
-        }
-        n++;
-    }
-    r->request->sort = keys;
-    r->request->sort_count = n;
-    return QN_OK;
-}
-
-/* ---- kvpairs ------------------------------------------------------------------------
- * kvpairs = key ":" value { "," key ":" value }; `\x` is x for every x. */
-
-qn_status qn_ha3__add_kvpair(qn_ha3_request *r, qn_slice key, qn_slice value)
-{
-    if (r->kvpair_count == QN_REQUEST_KVPAIRS_MAX)
-        return qn_fail(r->err, QN_ELIMIT, "over %d kvpairs", QN_REQUEST_KVPAIRS_MAX);
-    r->kvpairs[r->kvpair_count++] =
-        (qn_kvpair){qn_slice_trim(key), qn_slice_trim(value)};
-    return QN_OK;
-}
-
-/* Copies up to an unescaped `stop` (or the end) into `out`; moves *rest behind it. */
-static bool unescape_until(qn_slice *rest, const char *stop, char *out, size_t *n)
-{
-    size_t i = 0;
-    size_t stops = strlen(stop);
-    for (*n = 0; i < rest->n && memchr(stop, rest->p[i], stops) == NULL; i++) {
-        if (rest->p[i] == '\\' && i + 1 < rest->n) i++;
-        out[(*n)++] = rest->p[i];
-    }
-    bool found = i < rest->n;
-    size_t used = found && rest->p[i] != ',' ? i + 1 : i;
-    *rest = (qn_slice){rest->p + used, rest->n - used};
-    return found && used > i;
-}
-
-qn_status qn_ha3__parse_kvpairs(qn_ha3_request *r, qn_slice clause)
-{
-    char *bytes = qn_arena_new(r->arena, clause.n + 1);
-    if (bytes == NULL) return qn_fail(r->err, QN_ENOMEM, "kvpairs clause");
-    while (clause.n > 0) {
-        uint64_t at = qn_ha3__offset(r, clause);
-        size_t n;
-        bool colon = unescape_until(&clause, ":,", bytes, &n);
-        qn_slice key = {bytes, n};
-        if (!colon && qn_slice_trim(key).n > 0)
-            return qn_fail_at(r->err, QN_EKVPAIRS, at,
-                              "kvpairs: the key [%.*s] has no value",
-                              (int)(n > 100 ? 100 : n), bytes);
-        bytes += n;
-        if (colon) {
-            unescape_until(&clause, ",", bytes, &n);
-            QN_TRY(qn_ha3__add_kvpair(r, key, (qn_slice){bytes, n}));
-            bytes += n;
-        }
-        if (clause.n > 0) clause = (qn_slice){clause.p + 1, clause.n - 1}; /* comma */
-    }
+    if (r->format.n == 0) return QN_OK;
+    if (!is_one_of(r->format, formats))
+        return not_one_of(r, r->format, QN_EFORMAT, "result format",
+                          "xml, json and fulljson");
+    q->format = r->format;
     return QN_OK;
 }

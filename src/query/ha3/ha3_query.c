@@ -8,10 +8,13 @@
 #include "query/ha3/ha3_internal.h"
 #include "query/ha3/ha3_lexer.h"
 
+#include <stdio.h>
+
 typedef struct parser {
     qn_leaf_maker make;
     const qn_ha3_token *t; /* the token under the head */
-    uint64_t base;         /* of the clause in the request */
+    qn_slice text;         /* the clause */
+    uint64_t base;         /* of it in the request */
     const qn_ha3_query_options *options;
     int depth;
     size_t cores;
@@ -33,12 +36,23 @@ static bool accept(parser *p, qn_ha3_token_kind kind)
     return true;
 }
 
+/* HA3's words for a query that cannot be read. */
+static qn_status broken(parser *p, const qn_ha3_token *t, const char *what)
+{
+    int shown = (int)(p->text.n > 200 ? 200 : p->text.n);
+    return qn_fail_at(p->make.err, QN_ESYNTAX, at_of(p, t),
+                      "Parse query failed! error description: %s, queryClauseStr:%.*s",
+                      what, shown, p->text.p);
+}
+
 static qn_status unexpected(parser *p, const char *expecting)
 {
-    return qn_fail_at(p->make.err, QN_ESYNTAX, at_of(p, p->t),
-                      "syntax error, unexpected %s%s%s", qn_ha3_token_name(p->t->kind),
-                      expecting == NULL ? "" : ", expecting ",
-                      expecting == NULL ? "" : expecting);
+    char what[120];
+    (void)snprintf(what, sizeof what, "syntax error, unexpected %s%s%s",
+                   qn_ha3_token_name(p->t->kind),
+                   expecting == NULL ? "" : ", expecting ",
+                   expecting == NULL ? "" : expecting);
+    return broken(p, p->t, what);
 }
 
 static qn_status expect(parser *p, qn_ha3_token_kind kind)
@@ -146,17 +160,17 @@ typedef struct operand {
 static qn_status invalid_range(parser *p, const qn_ha3_token *t, int64_t low,
                                int64_t high)
 {
-    return qn_fail_at(p->make.err, QN_ESYNTAX, at_of(p, t),
-                      "Invalid Range: [%lld, %lld]", (long long)low, (long long)high);
+    char what[80];
+    (void)snprintf(what, sizeof what, "Invalid Range: [%lld, %lld].", (long long)low,
+                   (long long)high);
+    return broken(p, t, what);
 }
 
 static qn_status read_end(parser *p, bool inclusive, qn_leaf_end *end, int64_t *value)
 {
     const qn_ha3_token *t = p->t;
     QN_TRY(expect(p, QN_HA3_NUMBER));
-    if (!qn_slice_to_i64(t->text, value))
-        return qn_fail_at(p->make.err, QN_ESYNTAX, at_of(p, t),
-                          "the number [%.*s] is out of range", QN_SLICE_ARG(t->text));
+    if (!qn_slice_to_i64(t->text, value)) return broken(p, t, "a number out of range");
     *end = (qn_leaf_end){t->text, inclusive, at_of(p, t)};
     return QN_OK;
 }
@@ -267,6 +281,28 @@ static qn_status parse_boost_term(parser *p, const qn_leaf_target *target, opera
     }
 }
 
+/* Is `name` in "a;b;c"? */
+static bool names_index(qn_slice list, qn_slice name)
+{
+    qn_slice piece;
+    while (qn_ha3__next_piece(&list, ';', &piece))
+        if (qn_slice_eq(piece, name)) return true;
+    return false;
+}
+
+/* The analyzer that the request names for an index, for all of them, or none. */
+static qn_slice analyzer_for(const parser *p, qn_slice index)
+{
+    qn_slice list = p->options->index_analyzers, piece, name;
+    while (qn_ha3__next_piece(&list, ';', &piece)) {
+        qn_slice rest = piece;
+        if (qn_ha3__next_piece(&rest, '#', &name) && qn_slice_eq(name, index) &&
+            qn_ha3__next_piece(&rest, '#', &name))
+            return name;
+    }
+    return p->options->analyzer;
+}
+
 static qn_status build_core(parser *p, const operand *o, bool raw, qn_query **out)
 {
     const qn_leaf_target *t = &o->target;
@@ -286,10 +322,12 @@ static qn_status build_core(parser *p, const operand *o, bool raw, qn_query **ou
         return no_value ? qn_leaf_new(&p->make, QN_QUERY_NONE, NULL, at, out) : st;
     }
     if (raw) return qn_leaf_term(&p->make, t, text, at, out);
+    if (names_index(p->options->raw_indexes, qn_leaf_target_name(t)))
+        return qn_leaf_term(&p->make, t, text, at, out);
     bool phrase = o->core->kind == QN_HA3_PHRASE;
     qn_leaf_match how = {.any = p->options->default_or,
                          .phrase = phrase,
-                         .analyzer = p->options->analyzer};
+                         .analyzer = analyzer_for(p, qn_leaf_target_name(t))};
     QN_TRY(qn_leaf_text(&p->make, t, text, at, &how, out));
     if (*out == NULL && phrase)
         return qn_fail_at(p->make.err, QN_ENULLPHRASE, at,
@@ -538,22 +576,45 @@ static qn_status parse_exprs(parser *p, qn_query **out)
 }
 
 /* query = exprs { ";" exprs } END     the ones after the first are for layers */
-static qn_status parse_query(parser *p, qn_query **out)
+static qn_status parse_query(parser *p, qn_query **trees, size_t *n)
 {
-    QN_TRY(parse_exprs(p, out));
-    while (accept(p, QN_HA3_SEMICOLON)) {
-        qn_query *layer;
-        QN_TRY(parse_exprs(p, &layer));
-    }
+    do {
+        if (*n == QN_LAYERS_MAX)
+            return qn_fail_at(p->make.err, QN_ELIMIT, at_of(p, p->t),
+                              "over %d queries for layers", QN_LAYERS_MAX);
+        QN_TRY(parse_exprs(p, &trees[(*n)++]));
+    } while (accept(p, QN_HA3_SEMICOLON));
     return p->t->kind == QN_HA3_END ? QN_OK : unexpected(p, "end of file or ';'");
+}
+
+/* A layer whose words were all dropped finds nothing; the whole query may not be that. */
+static qn_status finish(parser *p, qn_query *const *trees, size_t n, qn_ha3_layers *out)
+{
+    if (p->deferred != QN_OK) {
+        *p->make.err = p->deferred_error;
+        return p->deferred;
+    }
+    if (trees[0] == NULL)
+        return qn_fail_at(p->make.err, QN_ENULLQUERY, p->base,
+                          "no word of the query is left to look for");
+    const qn_query **queries = qn_arena_array(p->make.arena, n, sizeof *queries);
+    if (queries == NULL) return qn_fail(p->make.err, QN_ENOMEM, "query clause");
+    for (size_t i = 0; i < n; i++) {
+        if (trees[i] == NULL)
+            QN_TRY(qn_leaf_none(&p->make, p->base, &queries[i]));
+        else
+            QN_TRY(qn_query_rewrite(p->make.arena, trees[i], &queries[i], p->make.err));
+    }
+    *out = (qn_ha3_layers){queries, n};
+    return QN_OK;
 }
 
 qn_status qn_ha3__parse_clause(qn_arena *arena, const qn_query_env *env,
                                qn_slice clause, uint64_t base,
-                               const qn_ha3_query_options *options,
-                               const qn_query **out, qn_error *err)
+                               const qn_ha3_query_options *options, qn_ha3_layers *out,
+                               qn_error *err)
 {
-    *out = NULL;
+    *out = (qn_ha3_layers){0};
     if (clause.n > QN_QUERY_BYTES_MAX)
         return qn_fail(err, QN_ELIMIT, "a query of %zu bytes, at most %d are allowed",
                        clause.n, QN_QUERY_BYTES_MAX);
@@ -564,22 +625,21 @@ qn_status qn_ha3__parse_clause(qn_arena *arena, const qn_query_env *env,
     parser p = {.make = {arena, env, err == NULL ? &local : err},
                 .t = tokens,
                 .base = base,
-                .options = options};
-    qn_query *tree;
-    QN_TRY(parse_query(&p, &tree));
-    if (p.deferred != QN_OK) {
-        *p.make.err = p.deferred_error;
-        return p.deferred;
-    }
-    if (tree == NULL)
-        return qn_fail_at(err, QN_ENULLQUERY, base,
-                          "no word of the query is left to look for");
-    return qn_query_rewrite(arena, tree, out, err);
+                .options = options,
+                .text = clause};
+    qn_query *trees[QN_LAYERS_MAX] = {NULL};
+    size_t count = 0;
+    QN_TRY(parse_query(&p, trees, &count));
+    return finish(&p, trees, count, out);
 }
 
 qn_status qn_ha3_parse_query(qn_arena *arena, const qn_query_env *env, qn_slice text,
                              const qn_ha3_query_options *options, const qn_query **out,
                              qn_error *err)
 {
-    return qn_ha3__parse_clause(arena, env, text, 0, options, out, err);
+    qn_ha3_layers layers;
+    *out = NULL;
+    QN_TRY(qn_ha3__parse_clause(arena, env, text, 0, options, &layers, err));
+    *out = layers.queries[0];
+    return QN_OK;
 }

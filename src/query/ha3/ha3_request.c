@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The request string: clauses joined by `&&`, no quoting. The last of a kind wins. The
  * order of parsing decides which of several errors is reported. */
-#include "query/ha3/ha3_internal.h"
+#include "query/ha3/ha3_words.h"
 
 bool qn_ha3__next_piece(qn_slice *rest, char separator, qn_slice *piece)
 {
@@ -16,54 +16,72 @@ bool qn_ha3__next_piece(qn_slice *rest, char separator, qn_slice *piece)
     return false;
 }
 
-/* ---- clauses ----------------------------------------------------------------------
- */
+/* ---- clauses ---------------------------------------------------------------------- */
 
-/* What is done with a clause. ORDER CLAUSES: `clauses` below. */
+/* ORDER CLAUSES: the order of parsing, which decides which of several errors is told. */
 typedef enum clause_id {
     CLAUSE_CONFIG,
     CLAUSE_CLUSTER,
     CLAUSE_QUERY,
     CLAUSE_FILTER,
     CLAUSE_SORT,
-    CLAUSE_ATTRIBUTE,
-    CLAUSE_VIRTUAL_ATTRIBUTE,
-    CLAUSE_KVPAIRS,
-    CLAUSE_RANK,
     CLAUSE_DISTINCT,
     CLAUSE_AGGREGATE,
-    CLAUSE_IGNORED, /* advice about speed or health: nothing to do here */
-    CLAUSE_REFUSED, /* would change the result, and is not here */
+    CLAUSE_RANK,
+    CLAUSE_HEALTHCHECK,
+    CLAUSE_ATTRIBUTE,
+    CLAUSE_VIRTUAL_ATTRIBUTE,
+    CLAUSE_FETCH_SUMMARY,
+    CLAUSE_KVPAIRS,
+    CLAUSE_LAYER,
+    CLAUSE_SEARCHER_CACHE,
+    CLAUSE_OPTIMIZER,
+    CLAUSE_RANK_SORT,
+    CLAUSE_FINAL_SORT,
+    CLAUSE_LEVEL,
+    CLAUSE_ANALYZER,
+    CLAUSE_AUX_QUERY,
+    CLAUSE_AUX_FILTER,
+    CLAUSE_PKFILTER,
     CLAUSE_COUNT,
 } clause_id;
 
+static qn_status parse_cluster(qn_ha3_request *r, qn_slice text);
+static qn_status parse_query(qn_ha3_request *r, qn_slice text);
+static qn_status parse_filter(qn_ha3_request *r, qn_slice text);
+static qn_status parse_aux_query(qn_ha3_request *r, qn_slice text);
+static qn_status parse_aux_filter(qn_ha3_request *r, qn_slice text);
+static qn_status parse_pkfilter(qn_ha3_request *r, qn_slice text);
+
+/* ORDER CLAUSES. A clause that is absent is not parsed, but for config, which has
+ * defaults. */
 static const struct {
     const char *name;
-    clause_id id;
-} clauses[] = {
-    {"config", CLAUSE_CONFIG},
-    {"cluster", CLAUSE_CLUSTER},
-    {"query", CLAUSE_QUERY},
-    {"filter", CLAUSE_FILTER},
-    {"sort", CLAUSE_SORT},
-    {"attribute", CLAUSE_ATTRIBUTE},
-    {"virtual_attribute", CLAUSE_VIRTUAL_ATTRIBUTE},
-    {"kvpairs", CLAUSE_KVPAIRS},
-    {"rank", CLAUSE_RANK},
-    {"healthcheck", CLAUSE_IGNORED},
-    {"searcher_cache", CLAUSE_IGNORED},
-    {"optimizer", CLAUSE_IGNORED},
-    {"pkfilter", CLAUSE_REFUSED},
-    {"distinct", CLAUSE_DISTINCT},
-    {"aggregate", CLAUSE_AGGREGATE},
-    {"fetch_summary", CLAUSE_REFUSED},
-    {"layer", CLAUSE_REFUSED},
-    {"level", CLAUSE_REFUSED},
-    {"rank_sort", CLAUSE_REFUSED},
-    {"final_sort", CLAUSE_REFUSED},
-    {"analyzer", CLAUSE_REFUSED},
-    {"aux_query", CLAUSE_REFUSED},
-    {"aux_filter", CLAUSE_REFUSED},
+    qn_status (*parse)(qn_ha3_request *r, qn_slice text);
+} clauses[CLAUSE_COUNT] = {
+    {"config", qn_ha3__parse_config},
+    {"cluster", parse_cluster},
+    {"query", parse_query},
+    {"filter", parse_filter},
+    {"sort", qn_ha3__parse_sort},
+    {"distinct", qn_ha3__parse_distinct},
+    {"aggregate", qn_ha3__parse_aggregate},
+    {"rank", qn_ha3__parse_rank},
+    {"healthcheck", qn_ha3__parse_health},
+    {"attribute", qn_ha3__parse_attributes},
+    {"virtual_attribute", qn_ha3__parse_virtuals},
+    {"fetch_summary", qn_ha3__parse_fetch},
+    {"kvpairs", qn_ha3__parse_kvpairs},
+    {"layer", qn_ha3__parse_layer},
+    {"searcher_cache", qn_ha3__parse_cache},
+    {"optimizer", qn_ha3__parse_optimizer},
+    {"rank_sort", qn_ha3__parse_rank_sort},
+    {"final_sort", qn_ha3__parse_final_sort},
+    {"level", qn_ha3__parse_level},
+    {"analyzer", qn_ha3__parse_analyzer},
+    {"aux_query", parse_aux_query},
+    {"aux_filter", parse_aux_filter},
+    {"pkfilter", parse_pkfilter},
 };
 
 /* The texts by kind; p NULL where the clause is absent. */
@@ -88,12 +106,9 @@ static qn_status take_clause(qn_ha3_request *r, qn_slice piece, clause_set *set)
     size_t n = (size_t)(equals - piece.p);
     qn_slice name = qn_slice_trim((qn_slice){piece.p, n});
     qn_slice text = qn_slice_trim((qn_slice){equals + 1, piece.n - n - 1});
-    for (size_t i = 0; i < sizeof clauses / sizeof *clauses; i++) {
+    for (size_t i = 0; i < CLAUSE_COUNT; i++) {
         if (!qn_slice_eq_str(name, clauses[i].name)) continue;
-        if (clauses[i].id == CLAUSE_REFUSED)
-            return qn_fail_at(r->err, QN_EUNSUPPORTED, qn_ha3__offset(r, name),
-                              "the %s clause is not supported", clauses[i].name);
-        set->text[clauses[i].id] = text;
+        set->text[i] = text;
         return QN_OK;
     }
     return unknown_clause(r, name);
@@ -114,87 +129,71 @@ static qn_status split_clauses(qn_ha3_request *r, clause_set *set)
     return QN_OK;
 }
 
-/* attribute = name { "," name } */
-static qn_status parse_attributes(qn_ha3_request *r, qn_slice text)
+/* ---- clauses of one expression or query ---------------------------------------------- */
+
+static qn_status parse_cluster(qn_ha3_request *r, qn_slice text)
 {
-    qn_slice *names = qn_arena_array(r->arena, QN_REQUEST_KVPAIRS_MAX, sizeof *names);
-    if (names == NULL) return qn_fail(r->err, QN_ENOMEM, "attribute clause");
-    size_t n = 0;
-    qn_slice name;
-    while (qn_ha3__next_piece(&text, ',', &name)) {
-        if (qn_schema_field(r->env->schema, name) == NULL &&
-            memchr(name.p, '(', name.n) != NULL)
-            return qn_fail_at(r->err, QN_ENOATTR, qn_ha3__offset(r, name),
-                              "[%.*s] is no attribute", QN_SLICE_ARG(name));
-        if (n == QN_REQUEST_KVPAIRS_MAX)
-            return qn_fail_at(r->err, QN_ELIMIT, qn_ha3__offset(r, name),
-                              "over %d attributes", QN_REQUEST_KVPAIRS_MAX);
-        names[n++] = name;
-    }
-    r->request->attributes = names;
-    r->request->attribute_count = n;
-    return QN_OK;
+    return qn_ha3__parse_clusters(r, text, ',');
 }
 
-/* virtual_attribute = name ":" expr { ";" name ":" expr } */
-static qn_status parse_virtual_attributes(qn_ha3_request *r, qn_slice text)
-{
-    qn_kvpair *pairs = qn_arena_array(r->arena, QN_REQUEST_KVPAIRS_MAX, sizeof *pairs);
-    if (pairs == NULL) return qn_fail(r->err, QN_ENOMEM, "virtual_attribute clause");
-    size_t n = 0;
-    qn_slice piece;
-    while (qn_ha3__next_piece(&text, ';', &piece)) {
-        uint64_t at = qn_ha3__offset(r, piece);
-        const char *colon = memchr(piece.p, ':', piece.n);
-        if (colon == NULL || n == QN_REQUEST_KVPAIRS_MAX)
-            return qn_fail_at(r->err, colon == NULL ? QN_ECONFIG : QN_ELIMIT, at,
-                              "wrong virtual attribute [%.*s]", QN_SLICE_ARG(piece));
-        size_t key_n = (size_t)(colon - piece.p);
-        qn_kvpair pair = {qn_slice_trim((qn_slice){piece.p, key_n}),
-                          qn_slice_trim((qn_slice){colon + 1, piece.n - key_n - 1})};
-        bool taken = qn_schema_field(r->env->schema, pair.key) != NULL;
-        for (size_t i = 0; i < n; i++) taken |= qn_slice_eq(pairs[i].key, pair.key);
-        if (taken)
-            return qn_fail_at(r->err, QN_EVIRTUAL, at,
-                              "the virtual attribute [%.*s] has the name of another "
-                              "attribute",
-                              QN_SLICE_ARG(pair.key));
-        pairs[n++] = pair;
-    }
-    r->request->virtual_attributes = pairs;
-    r->request->virtual_attribute_count = n;
-    return QN_OK;
-}
-
-/* rank = key ":" value { "," key ":" value }: only the name of a policy is used. */
-static qn_status parse_rank(qn_ha3_request *r, qn_slice text)
-{
-    qn_slice piece;
-    while (qn_ha3__next_piece(&text, ',', &piece)) {
-        uint64_t at = qn_ha3__offset(r, piece);
-        const char *colon = memchr(piece.p, ':', piece.n);
-        if (colon == NULL)
-            return qn_fail_at(r->err, QN_ECONFIG, at, "RankClause: no ':' in [%.*s]",
-                              QN_SLICE_ARG(piece));
-        qn_slice key = qn_slice_trim((qn_slice){piece.p, (size_t)(colon - piece.p)});
-        if (qn_slice_eq_str(key, "fieldboost"))
-            return qn_fail_at(r->err, QN_EUNSUPPORTED, at,
-                              "fieldboost is not supported: give the boosts in the "
-                              "index definition");
-        if (!qn_slice_eq_str(key, "rank_profile") && !qn_slice_eq_str(key, "rank_hint"))
-            return qn_fail_at(r->err, QN_ERANKKEY, at, "RankClause: unknown key [%.*s]",
-                              QN_SLICE_ARG(key));
-    }
-    return QN_OK;
-}
-
+/* What is wrong with names and words of the query is told only when all clauses are
+ * right in themselves. */
 static qn_status parse_query(qn_ha3_request *r, qn_slice text)
 {
-    if (text.p == NULL || text.n == 0)
-        return qn_fail_at(r->err, QN_ENULLQUERY, 0, "QueryClause: clause not exist");
     r->request->query_text = text;
-    return qn_ha3__parse_clause(r->arena, r->env, text, qn_ha3__offset(r, text),
-                                &r->query, &r->request->query, r->err);
+    if (text.n == 0) return QN_OK;
+    qn_ha3_layers layers = {0};
+    qn_status st = qn_ha3__parse_clause(r->arena, r->env, text, qn_ha3__offset(r, text),
+                                        &r->query, &layers, r->err);
+    r->request->query = layers.count == 0 ? NULL : layers.queries[0];
+    r->request->queries = layers.queries;
+    r->request->query_count = layers.count;
+    if (st == QN_OK || st == QN_ESYNTAX || st == QN_ENOMEM || st == QN_ELIMIT)
+        return st;
+    r->held = st;
+    if (r->err != NULL) r->held_error = *r->err;
+    return QN_OK;
+}
+
+static qn_status parse_filter(qn_ha3_request *r, qn_slice text)
+{
+    qn_clause_expr expr;
+    QN_TRY(qn_ha3__parse_expr(r, text, "FilterClause", QN_EFILTER, &expr, NULL));
+    r->request->filter = expr.text;
+    r->request->filter_at = expr.at;
+    return QN_OK;
+}
+
+/* The cluster that these would join is nobody's here: they are read and refused. */
+static qn_status parse_aux_query(qn_ha3_request *r, qn_slice text)
+{
+    const qn_ha3_query_options options = {.default_index = QN_SLICE_LIT("")};
+    qn_ha3_layers layers = {0};
+    qn_status st = qn_ha3__parse_clause(r->arena, r->env, text, qn_ha3__offset(r, text),
+                                        &options, &layers, r->err);
+    if (st == QN_ENOMEM || st == QN_ELIMIT) return st;
+    if (st != QN_ESYNTAX) r->aux = true;
+    return st != QN_ESYNTAX ? QN_OK
+                            : qn_fail_at(r->err, QN_EAUXQUERY, qn_ha3__offset(r, text),
+                                         "aux_query: no query [%.*s]",
+                                         (int)(text.n > 100 ? 100 : text.n), text.p);
+}
+
+static qn_status parse_aux_filter(qn_ha3_request *r, qn_slice text)
+{
+    qn_clause_expr expr;
+    r->aux = true;
+    return qn_ha3__parse_expr(r, text, "AuxFilterClause", QN_EAUXFILTER, &expr, NULL);
+}
+
+/* A primary key as it stands: the query finds that document or none. */
+static qn_status parse_pkfilter(qn_ha3_request *r, qn_slice text)
+{
+    if (text.n == 0)
+        return qn_fail_at(r->err, QN_EPKFILTER, qn_ha3__offset(r, text),
+                          "PKFilter clause error. no key");
+    r->pkfilter = text;
+    return QN_OK;
 }
 
 /* Those kvpairs that have a meaning of their own. */
@@ -227,27 +226,80 @@ static qn_status name_kvpairs(qn_ha3_request *r)
     return QN_OK;
 }
 
+/* Every query keeps only the document of pkfilter. */
+static qn_status restrict_to_key(qn_ha3_request *r)
+{
+    qn_request *q = r->request;
+    qn_leaf_maker make = {r->arena, r->env, r->err};
+    uint64_t at = qn_ha3__offset(r, r->pkfilter);
+    const qn_leaf_target primary = {.kind = QN_INDEX_PRIMARY};
+    const qn_query **queries =
+        qn_arena_array(r->arena, q->query_count, sizeof *queries);
+    if (queries == NULL) return qn_fail(r->err, QN_ENOMEM, "pkfilter");
+    for (size_t i = 0; i < q->query_count; i++) {
+        qn_query *both, *key;
+        QN_TRY(qn_leaf_value(&make, &primary, r->pkfilter, at, &key));
+        QN_TRY(qn_leaf_new(&make, QN_QUERY_BOOL, NULL, at, &both));
+        const qn_query **lists = qn_arena_array(r->arena, 2, sizeof *lists);
+        if (lists == NULL) return qn_fail(r->err, QN_ENOMEM, "pkfilter");
+        lists[0] = q->queries[i];
+        lists[1] = key;
+        both->u.boolean.must = (qn_query_list){lists, 1};
+        both->u.boolean.filter = (qn_query_list){lists + 1, 1};
+        QN_TRY(qn_query_rewrite(r->arena, both, &queries[i], r->err));
+    }
+    q->queries = queries;
+    q->query = queries[0];
+    return QN_OK;
+}
+
+static qn_status parse_clauses(qn_ha3_request *r, const clause_set *set)
+{
+    /* Which analyzers there are decides how the query is read, but what is wrong with
+     * them is told in its turn. */
+    qn_error *err = r->err;
+    r->err = NULL;
+    qn_status analyzers = QN_OK;
+    if (set->text[CLAUSE_ANALYZER].p != NULL)
+        analyzers = qn_ha3__parse_analyzer(r, set->text[CLAUSE_ANALYZER]);
+    qn_ha3_query_options named = r->query;
+    r->err = err;
+    if (analyzers == QN_ENOMEM) return qn_fail(err, QN_ENOMEM, "analyzer clause");
+    for (size_t i = 0; i < CLAUSE_COUNT; i++) {
+        if (set->text[i].p == NULL && i != CLAUSE_CONFIG) continue;
+        QN_TRY(clauses[i].parse(r, set->text[i]));
+        if (i != CLAUSE_CONFIG) continue;
+        if (named.analyzer.n > 0) r->query.analyzer = named.analyzer;
+        if (named.index_analyzers.n > 0)
+            r->query.index_analyzers = named.index_analyzers;
+        if (named.raw_indexes.n > 0) r->query.raw_indexes = named.raw_indexes;
+    }
+    return QN_OK;
+}
+
+/* What can be told only when everything is parsed, in HA3's order. */
+static qn_status validate(qn_ha3_request *r)
+{
+    const qn_request *q = r->request;
+    QN_TRY(qn_ha3__check_summary(r));
+    if (q->query_text.n == 0 && q->fetch_count == 0)
+        return qn_fail_at(r->err, QN_ENULLQUERY, 0, "QueryClause: clause not exist.");
+    if (r->held != QN_OK) {
+        if (r->err != NULL) *r->err = r->held_error;
+        return r->held;
+    }
+    QN_TRY(qn_ha3__check_config(r));
+    if (r->aux)
+        return qn_fail(r->err, QN_EAUXCLUSTER,
+                       "No ScanJoinCluster cannot execute aux query or filter");
+    if (r->pkfilter.n > 0 && q->query_count > 0) return restrict_to_key(r);
+    return QN_OK;
+}
+
 static qn_status parse_all(qn_ha3_request *r, const clause_set *set)
 {
-    const qn_slice *text = set->text;
-    QN_TRY(qn_ha3__parse_config(r, text[CLAUSE_CONFIG]));
-    if (text[CLAUSE_CLUSTER].p != NULL)
-        QN_TRY(qn_ha3__parse_clusters(r, text[CLAUSE_CLUSTER], ','));
-    QN_TRY(parse_query(r, text[CLAUSE_QUERY]));
-    r->request->filter = text[CLAUSE_FILTER];
-    if (text[CLAUSE_FILTER].p != NULL)
-        r->request->filter_at = qn_ha3__offset(r, text[CLAUSE_FILTER]);
-    else
-        r->request->filter = QN_SLICE_LIT("");
-    if (text[CLAUSE_SORT].p != NULL) QN_TRY(qn_ha3__parse_sort(r, text[CLAUSE_SORT]));
-    if (text[CLAUSE_DISTINCT].p != NULL)
-        QN_TRY(qn_ha3__parse_distinct(r, text[CLAUSE_DISTINCT]));
-    if (text[CLAUSE_AGGREGATE].p != NULL)
-        QN_TRY(qn_ha3__parse_aggregate(r, text[CLAUSE_AGGREGATE]));
-    if (text[CLAUSE_RANK].p != NULL) QN_TRY(parse_rank(r, text[CLAUSE_RANK]));
-    QN_TRY(parse_attributes(r, text[CLAUSE_ATTRIBUTE]));
-    QN_TRY(parse_virtual_attributes(r, text[CLAUSE_VIRTUAL_ATTRIBUTE]));
-    QN_TRY(qn_ha3__parse_kvpairs(r, text[CLAUSE_KVPAIRS]));
+    QN_TRY(parse_clauses(r, set));
+    QN_TRY(validate(r));
     return name_kvpairs(r);
 }
 
@@ -261,6 +313,7 @@ static void set_defaults(qn_request *q)
     q->query_text = q->filter = q->first_formula = q->formula = QN_SLICE_LIT("");
     q->first_rank_name = q->second_rank_name = QN_SLICE_LIT("");
     q->trace = q->rank_trace = QN_SLICE_LIT("");
+    q->rank.profile = q->rank.hint = QN_SLICE_LIT("");
 }
 
 qn_status qn_ha3_parse(qn_arena *arena, const qn_query_env *env, qn_slice text,
