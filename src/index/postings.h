@@ -173,6 +173,9 @@ void qn_postings_block_ahead(qn_postings *p, uint32_t target, qn_postings_range 
 void qn_postings_super_ahead(qn_postings *p, uint32_t target, qn_postings_range *out);
 /* Of the whole list. */
 void qn_postings_list_range(const qn_postings *p, qn_postings_range *out);
+/* The last document of the block that is `blocks` - 1 blocks behind the one that would
+ * hold `target`; QN_DOC_END when the list ends no later. */
+uint32_t qn_postings_last_ahead(qn_postings *p, uint32_t target, uint32_t blocks);
 /* No score in the range is greater (0 for an empty one). */
 float qn_postings_range_score(const qn_postings_range *r, const qn_bm25_term *t);
 /* No score of the list's documents in [base, limit) is greater; 0 when there is none for

@@ -115,6 +115,14 @@ void qn_postings_super_ahead(qn_postings *p, uint32_t target, qn_postings_range 
     if (block < p->block_count) super_range(p, block / QN_POSTINGS_SUPER, out);
 }
 
+uint32_t qn_postings_last_ahead(qn_postings *p, uint32_t target, uint32_t blocks)
+{
+    if (p->doc == QN_DOC_END || p->whole) return QN_DOC_END;
+    uint32_t block = look(p, target > p->doc ? target : p->doc);
+    if (block >= p->block_count || p->block_count - block <= blocks) return QN_DOC_END;
+    return block_last(p, block + blocks - 1);
+}
+
 void qn_postings_peek(const qn_postings *p, uint32_t target, uint32_t *last,
                       qn_postings_bound *bound)
 {
@@ -135,16 +143,20 @@ void qn_postings_list_range(const qn_postings *p, qn_postings_range *out)
     read_pairs(p->pairs, QN_POSTINGS_PAIRS, out);
 }
 
+/* Scores grow with freq * inverse[norm], step by step, roundings included: one division
+ * for the greatest. */
 float qn_postings_range_score(const qn_postings_range *r, const qn_bm25_term *t)
 {
-    float best = 0;
+    float most = 0;
+    if (r->n == 0) return 0;
     for (uint32_t i = 0; i < r->n; i++) {
         const qn_postings_bound *b = &r->pairs[i];
-        float score = b->freq == UINT32_MAX ? t->weight
-                                            : qn_bm25_score(t, (float)b->freq, b->norm);
-        if (score > best) best = score;
+        if (b->freq == UINT32_MAX) return t->weight;
+        float by = (float)b->freq * t->inverse[b->norm];
+        if (by > most) most = by;
     }
-    return best;
+    float score = t->weight - t->weight / (1.0f + most);
+    return score > 0 ? score : 0;
 }
 
 float qn_postings_bound_between(qn_postings *p, uint32_t base, uint32_t limit,

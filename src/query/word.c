@@ -128,7 +128,8 @@ qn_status qn_word_run(qn_word *w, uint32_t limit, const qn_accept *accept,
     const uint8_t *norms;
     qn_postings_rest_docs(&w->p, &out->docs, &out->n);
     out->n = out->taken = qn_word_below(out->docs, out->n, limit);
-    out->last = out->docs[out->taken - 1] + 1 == limit;
+    out->end = out->docs[out->taken - 1] + 1;
+    out->last = out->end == limit;
     if (accept->bits_count > 0) return run_passing(w, accept, out, err);
     size_t rest;
     QN_TRY(qn_postings_rest3(&w->p, &out->docs, &freqs, &norms, &rest, err));

@@ -120,6 +120,7 @@ typedef struct qn_word_docs {
     size_t n;
     size_t taken; /* of the list, passed or not: for qn_word_pass() */
     bool last;    /* the last one taken stands right before `limit` */
+    uint32_t end; /* the document behind the last one taken */
     float scores[QN_POSTINGS_BLOCK];
     uint32_t passed[QN_POSTINGS_BLOCK];
 } qn_word_docs;
