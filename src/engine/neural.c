@@ -101,15 +101,20 @@ static qn_status look_up(const qn_neural_job *job, qn_slice model,
     return st;
 }
 
-qn_status qn_neural_score(void *ctx, const char *model_name, const uint32_t *segments,
+qn_status qn_neural_score(void *ctx, const char *model_name, const qn_slice *fields,
+                          size_t field_count, const uint32_t *segments,
                           const uint32_t *docs, size_t n, const qn_deadline *deadline,
                           float *logits, bool *scored, qn_error *err)
 {
-    qn_neural_job *job = ctx;
+    qn_neural_job *whole = ctx, own = *whole, *job = &own;
+    if (field_count > 0) {
+        own.fields = fields;
+        own.field_count = field_count;
+    }
     qn_model *model = NULL;
     qn_slice name = {0};
     QN_TRY(qn_models_get(job->q->models, model_name, QN_MODEL_RERANK, &model, err));
-    job->model_name = qn_model_describe(model)->name;
+    whole->model_name = qn_model_describe(model)->name;
     QN_TRY(identity(job, model, &name, err));
     pending p = {
         .texts = qn_arena_array(job->arena, n + 1, sizeof *p.texts),

@@ -26,7 +26,8 @@ typedef struct qn_neural_job {
 } qn_neural_job;
 
 /* A qn_rank_neural_fn (rank/pipeline.h); ctx is a qn_neural_job. */
-qn_status qn_neural_score(void *ctx, const char *model, const uint32_t *segments,
+qn_status qn_neural_score(void *ctx, const char *model, const qn_slice *fields,
+                          size_t field_count, const uint32_t *segments,
                           const uint32_t *docs, size_t n, const qn_deadline *deadline,
                           float *logits, bool *scored, qn_error *err);
 

@@ -405,7 +405,7 @@ static qn_status check_call(qn_expr__builder *b, const call *c)
 
 /* --- features --- */
 
-enum { FEATURE_ARGS_MAX = 8 };
+enum { FEATURE_ARGS_MAX = 16 };
 
 static void feature_arg(const qn_expr__builder *b, const call *c, uint32_t i,
                         qn_expr_arg *out)

@@ -41,6 +41,11 @@ static qn_status bound_open(bound *b, const qn_rank_input *in, qn_arena *arena,
     qn_status st = qn_expr_compile(qn_alloc_heap(), dialect, text, &env, &b->expr, err);
     if (st != QN_OK && b->binding.no_memory)
         st = qn_fail(err, QN_ENOMEM, "inputs of a formula");
+    else if (st == QN_ENOATTR && b->binding.failure.code != QN_OK) {
+        /* The name is a virtual attribute's: what is wrong with that. */
+        st = b->binding.failure.code;
+        if (err != NULL) *err = b->binding.failure;
+    }
     if (st == QN_OK)
         st = qn_expr_machine_create(qn_alloc_heap(), b->expr, &b->machine, err);
     if (st != QN_OK) bound_close(b);
@@ -124,6 +129,17 @@ size_t qn_rank_formula_warnings(const qn_rank_formula *f, qn_error *out, size_t 
     return n;
 }
 
+const qn_rank_model_ask *qn_rank_formula_models(const qn_rank_formula *f, size_t *n)
+{
+    *n = f->b.binding.model_count;
+    return f->b.binding.models;
+}
+
+bool qn_rank_formula_asks_stage(const qn_rank_formula *f)
+{
+    return f->b.binding.asks_stage_model;
+}
+
 qn_status qn_rank_formula_trace(qn_rank_formula *f, size_t segment, uint32_t doc,
                                 const qn_rank_facts *facts, qn_buf *out, qn_error *err)
 {
@@ -178,6 +194,11 @@ void qn_rank_key_close(qn_rank_key *key)
     if (key == NULL) return;
     bound_close(&key->b);
     qn_delete(qn_alloc_heap(), key);
+}
+
+qn_expr_type qn_rank_key_type(const qn_rank_key *key)
+{
+    return qn_expr_result_type(key->b.expr);
 }
 
 qn_status qn_rank_key_run(qn_rank_key *key, size_t segment, const uint32_t *docs,

@@ -15,9 +15,12 @@
 #ifndef QN_RANK_BIND_H
 #define QN_RANK_BIND_H
 
+#include "expr/expr.h"
 #include "rank/pipeline.h"
 
 typedef struct qn_rank_formula qn_rank_formula;
+
+enum { QN_RANK_MODELS_MAX = 4 }; /* models that one formula may name */
 
 /* Compiles `text` for its place (QN_EXPR_IN_*). `what` ("first_formula", "fine formula")
  * begins the messages. Ended by qn_rank_formula_close(). */
@@ -33,6 +36,18 @@ typedef struct qn_rank_spread {
     double mean, deviation, least;
 } qn_rank_spread;
 
+/* A model that a formula asks by name; its scores are facts, got before the formula runs. */
+typedef struct qn_rank_model_ask {
+    const char *model;
+    const qn_slice *fields; /* what it reads; none: as the request says */
+    size_t field_count;
+} qn_rank_model_ask;
+const qn_rank_model_ask *qn_rank_formula_models(const qn_rank_formula *f, size_t *n);
+/* It has neural_score() and the like without a name: the neural stage's own. */
+bool qn_rank_formula_asks_stage(const qn_rank_formula *f);
+
+struct qn_rank_pool;
+
 /* Facts about documents that formulas may read besides columns and match data. Arrays are
  * parallel to the documents of the run; NULL: not known at this stage. */
 typedef struct qn_rank_facts {
@@ -42,6 +57,12 @@ typedef struct qn_rank_facts {
     const float *rough;
     const double *neural; /* logits */
     QN_NULLABLE const qn_rank_spread *text_spread, *vector_spread, *neural_spread;
+    /* By the models of qn_rank_formula_models(): logits by document, NaN where it was not
+     * reached, and their spreads. */
+    const double *const *models;
+    const qn_rank_spread *model_spreads;
+    /* All candidates, for rrf() and linear(). */
+    QN_NULLABLE const struct qn_rank_pool *pool;
 } qn_rank_facts;
 
 /* Values for `n` documents of one segment, ascending. `facts` start at the same document. */
@@ -71,6 +92,8 @@ QN_MUST_CHECK qn_status qn_rank_key_open(const qn_rank_input *in, qn_arena *aren
                                          qn_slice text, QN_OWNED qn_rank_key **out,
                                          qn_error *err);
 void qn_rank_key_close(QN_OWNED QN_NULLABLE qn_rank_key *key);
+/* A number's type (qn_expr_type) or QN_EXPR_STRING. */
+qn_expr_type qn_rank_key_type(const qn_rank_key *key);
 QN_MUST_CHECK qn_status qn_rank_key_run(qn_rank_key *key, size_t segment,
                                         const uint32_t *docs, size_t n,
                                         qn_sort_value *out, qn_error *err);

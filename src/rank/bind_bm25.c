@@ -87,20 +87,25 @@ static qn_status slot_field(qn_binding *b, qn_slot *slot, const qn_field *field,
     return QN_OK;
 }
 
-static qn_status term_of(qn_binding *b, const qn_slot_field *f, const leaf_field *lf,
+/* A word counts by its commonest spelling; a phrase by all spellings, as the executor
+ * weighs them. */
+static qn_status term_of(qn_binding *b, const qn_slot_field *f, const qn_query *query,
                          const qn_bm25_field *stats, float boost, qn_bm25_term *out,
                          qn_error *err)
 {
-    uint64_t freqs[QN_FEATURE_TERMS_MAX];
-    for (size_t i = 0; i < lf->word_count; i++) {
+    uint64_t most = 0;
+    uint64_t *freqs = qn_arena_array(b->arena, query->term_count + 1, sizeof *freqs);
+    if (freqs == NULL) return qn_fail(err, QN_ENOMEM, "bm25()");
+    for (size_t i = 0; i < query->term_count; i++) {
         qn_term_totals totals;
         QN_TRY(qn_snapshot_term_totals(b->in->snapshot, f->field->id,
-                                       f->words.p[lf->word + i].bytes, &totals, err));
+                                       query->terms[i].bytes, &totals, err));
         freqs[i] = totals.doc_count;
+        if (freqs[i] > most) most = freqs[i];
     }
-    float idf = lf->word_count == 1
-                    ? qn_bm25_idf(stats->doc_count, freqs[0])
-                    : qn_bm25_idf_sum(stats->doc_count, freqs, lf->word_count);
+    float idf = query->kind == QN_QUERY_PHRASE
+                    ? qn_bm25_idf_sum(stats->doc_count, freqs, query->term_count)
+                    : qn_bm25_idf(stats->doc_count, most);
     qn_bm25_term_init(out, stats, boost, idf);
     return QN_OK;
 }
@@ -123,7 +128,7 @@ static qn_status make_leaf(qn_binding *b, qn_slot *slot, const qn_query *query, 
                f->words.p[lf->word + lf->word_count].leaf == query)
             lf->word_count++;
         if (lf->word_count == 0) continue;
-        QN_TRY(term_of(b, f, lf, &slot->bm25->stats[lf->field],
+        QN_TRY(term_of(b, f, query, &slot->bm25->stats[lf->field],
                        query->boost * query->fields[i].boost, &lf->term, err));
         l->field_count++;
     }
@@ -175,18 +180,22 @@ qn_status qn_slot_bm25_make(qn_binding *b, qn_slot *slot, qn_error *err)
     return QN_OK;
 }
 
-/* Places where all words of a phrase stand at their distances. */
-static float phrase_count(const qn_query *query, const qn_match_term *terms, size_t n)
+/* Places where all words of a phrase stand at their distances. Words and terms are in the
+ * same order; a word has a term a spelling. */
+static float phrase_count(const qn_query *query, const qn_match_word *words,
+                          const qn_match_term *terms, size_t n)
 {
-    uint32_t count = 0;
+    uint32_t count = 0, places[QN_FEATURE_TERMS_MAX];
     size_t at[QN_FEATURE_TERMS_MAX] = {0};
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0, t = 0; i < n; t += words[i++].spelling_count) {
         if (terms[i].positions == NULL) return 0;
+        places[i] = query->terms[t].position;
+    }
     for (uint32_t first = 0; first < terms[0].count; first++) {
-        uint32_t start = terms[0].positions[first] - query->terms[0].position;
+        uint32_t start = terms[0].positions[first] - places[0];
         bool all = true;
         for (size_t i = 1; i < n && all; i++) {
-            uint32_t wanted = start + query->terms[i].position;
+            uint32_t wanted = start + places[i];
             while (at[i] < terms[i].count && terms[i].positions[at[i]] < wanted)
                 at[i]++;
             all = at[i] < terms[i].count && terms[i].positions[at[i]] == wanted;
@@ -228,9 +237,11 @@ qn_status qn_slot_bm25_value(qn_binding *b, qn_slot *slot, uint32_t doc, double 
 {
     struct qn_slot_bm25 *s = slot->bm25;
     qn_match_view views[QN_SLOT_FIELDS_MAX];
+    /* HA3's own plug-in keeps the factor that orders nothing. */
+    float scale = slot->kind == QN_SLOT_BM25_PLAIN ? 2.2F : 1.0F;
     *out = 0;
     if (s->is_text_score) {
-        *out = text_fact(b, doc);
+        *out = (double)(scale * (float)text_fact(b, doc));
         return QN_OK;
     }
     QN_TRY(read_norms(b, slot, err));
@@ -245,13 +256,15 @@ qn_status qn_slot_bm25_value(qn_binding *b, qn_slot *slot, uint32_t doc, double 
             const qn_match_term *terms = views[lf->field].terms + lf->word;
             bool phrase = s->leaves[l].query->kind == QN_QUERY_PHRASE;
             float freq = phrase
-                             ? phrase_count(s->leaves[l].query, terms, lf->word_count)
-                             : (float)terms[0].count;
+                             ? phrase_count(s->leaves[l].query,
+                                            slot->fields[lf->field].words.p + lf->word,
+                                            terms, lf->word_count)
+                             : (float)terms[0].frequency;
             uint8_t norm = s->norms[lf->field] == NULL ? 1 : s->norms[lf->field][doc];
             if (freq > 0) best = fmaxf(best, qn_bm25_score(&lf->term, freq, norm));
         }
         sum += (double)best;
     }
-    *out = (double)(float)sum;
+    *out = (double)(scale * (float)sum);
     return QN_OK;
 }

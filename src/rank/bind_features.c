@@ -2,6 +2,8 @@
 /* bind_features.c -- feature calls of formulas: what they look at, and their values. */
 #include "rank/bind_internal.h"
 
+#include "base/nearest.h"
+
 #include <math.h>
 #include <stdio.h>
 
@@ -23,9 +25,12 @@ static const struct {
 } features[] = {
     {"static_bm25", QN_SLOT_STATIC_BM25, SHAPE_OWN, QN_EXPR_FLOAT},
     {"bm25", QN_SLOT_BM25, SHAPE_OWN, QN_EXPR_FLOAT},
-    {"bm25_score", QN_SLOT_BM25, SHAPE_OWN, QN_EXPR_FLOAT},
+    {"bm25_score", QN_SLOT_BM25_PLAIN, SHAPE_OWN, QN_EXPR_FLOAT},
+    {"tfidf_score", QN_SLOT_TFIDF, SHAPE_OWN, QN_EXPR_FLOAT},
     {"exact_match_boost", QN_SLOT_EXACT_MATCH_BOOST, SHAPE_OWN, QN_EXPR_INT32},
     {"text_relevance", QN_SLOT_TEXT_RELEVANCE, SHAPE_FIELD, QN_EXPR_FLOAT},
+    {"field_match_weighted", QN_SLOT_FIELD_MATCH_WEIGHTED, SHAPE_FIELD, QN_EXPR_FLOAT},
+    {"field_bm25", QN_SLOT_FIELD_BM25, SHAPE_FIELD, QN_EXPR_FLOAT},
     {"fieldterm_proximity", QN_SLOT_PROXIMITY, SHAPE_FIELD_MAYBE, QN_EXPR_FLOAT},
     {"field_match_ratio", QN_SLOT_FIELD_MATCH_RATIO, SHAPE_FIELD, QN_EXPR_FLOAT},
     {"query_match_ratio", QN_SLOT_QUERY_MATCH_RATIO, SHAPE_FIELD_MAYBE, QN_EXPR_FLOAT},
@@ -37,15 +42,42 @@ static const struct {
     {"query_min_slide_window", QN_SLOT_WINDOW, SHAPE_FIELD, QN_EXPR_FLOAT},
     {"proxima_score", QN_SLOT_PROXIMA, SHAPE_OWN, QN_EXPR_FLOAT},
     {"tag_match", QN_SLOT_TAG_MATCH, SHAPE_OWN, QN_EXPR_DOUBLE},
+    {"bit_struct", QN_SLOT_BIT_STRUCT, SHAPE_OWN, QN_EXPR_INT32},
+    {"in_polygon", QN_SLOT_IN_POLYGON, SHAPE_OWN, QN_EXPR_INT32},
+    {"in_query_polygon", QN_SLOT_IN_QUERY_POLYGON, SHAPE_OWN, QN_EXPR_INT32},
+    {"to_string", QN_SLOT_TO_STRING, SHAPE_OWN, QN_EXPR_STRING},
+    {"string_replace", QN_SLOT_STRING_REPLACE, SHAPE_OWN, QN_EXPR_STRING},
+    {"value_count", QN_SLOT_VALUE_COUNT, SHAPE_OWN, QN_EXPR_INT32},
+    {"rrf", QN_SLOT_RRF, SHAPE_OWN, QN_EXPR_DOUBLE},
+    {"linear", QN_SLOT_LINEAR, SHAPE_OWN, QN_EXPR_DOUBLE},
     {"first_phase_score", QN_SLOT_FIRST_PHASE, SHAPE_NONE, QN_EXPR_FLOAT},
     {"text_score", QN_SLOT_TEXT_SCORE, SHAPE_NONE, QN_EXPR_FLOAT},
     {"text_z", QN_SLOT_TEXT_Z, SHAPE_NONE, QN_EXPR_DOUBLE},
-    {"vector_score", QN_SLOT_VECTOR_SCORE, SHAPE_NONE, QN_EXPR_FLOAT},
+    {"vector_score", QN_SLOT_VECTOR_SCORE, SHAPE_OWN, QN_EXPR_FLOAT},
     {"vector_z", QN_SLOT_VECTOR_Z, SHAPE_NONE, QN_EXPR_DOUBLE},
     {"recall_score", QN_SLOT_RECALL_SCORE, SHAPE_NONE, QN_EXPR_FLOAT},
-    {"neural_score", QN_SLOT_NEURAL_SCORE, SHAPE_NONE, QN_EXPR_DOUBLE},
-    {"neural_logit", QN_SLOT_NEURAL_LOGIT, SHAPE_NONE, QN_EXPR_DOUBLE},
-    {"neural_z", QN_SLOT_NEURAL_Z, SHAPE_NONE, QN_EXPR_DOUBLE},
+    {"neural_score", QN_SLOT_NEURAL_SCORE, SHAPE_OWN, QN_EXPR_DOUBLE},
+    {"text_relevance_llm", QN_SLOT_NEURAL_SCORE, SHAPE_OWN, QN_EXPR_DOUBLE},
+    {"neural_logit", QN_SLOT_NEURAL_LOGIT, SHAPE_OWN, QN_EXPR_DOUBLE},
+    {"neural_z", QN_SLOT_NEURAL_Z, SHAPE_OWN, QN_EXPR_DOUBLE},
+};
+
+/* Known to those who come from elsewhere, and what to do here instead. */
+static const struct {
+    const char *name, *advice;
+} refused[] = {
+    {"category_score", "there is no category prediction; keep the predicted categories "
+                       "in kvpairs and use "
+                       "tag_match(key, field, ...) or if(in(field, \"a|b\"), 2, 0)"},
+    {"popularity",
+     "there is no popularity model; keep the number in an attribute of the "
+     "document and use that attribute"},
+    {"sub_first", "a table has no sub-documents; use multi_attr(field, 0)"},
+    {"sub_min", "a table has no sub-documents; use a multi-value attribute"},
+    {"sub_max", "a table has no sub-documents; use a multi-value attribute"},
+    {"sub_sum", "a table has no sub-documents; use a multi-value attribute"},
+    {"sub_count", "a table has no sub-documents; use value_count(field)"},
+    {"sub_join", "a table has no sub-documents; use a multi-value attribute"},
 };
 
 /* ---- arguments ------------------------------------------------------------------------------ */
@@ -75,9 +107,16 @@ static qn_status find_index(const qn_binding *b, const qn_expr_arg *arg,
 {
     const qn_schema *schema = b->in->snapshot->schema;
     *out = qn_schema_index(schema, arg->text);
-    if (*out == NULL)
-        return qn_fail_at(err, QN_ENOFIELD, arg->at, "no index '%.*s'",
-                          QN_SLICE_ARG(arg->text));
+    if (*out == NULL) {
+        qn_nearest near = qn_nearest_begin(arg->text);
+        for (size_t i = 0; i < schema->index_count; i++)
+            if (schema->indexes[i].kind == kind)
+                qn_nearest_offer(&near, schema->indexes[i].name);
+        return qn_fail_at(err, QN_ENOFIELD, arg->at, "no index '%.*s'%s%.*s%s",
+                          QN_SLICE_ARG(arg->text),
+                          near.best.p == NULL ? "" : "; did you mean '",
+                          QN_SLICE_ARG(near.best), near.best.p == NULL ? "" : "'?");
+    }
     if ((*out)->kind != kind)
         return qn_fail_at(err, QN_EFIELDTYPE, arg->at, "'%.*s' is no %s index",
                           QN_SLICE_ARG(arg->text),
@@ -170,20 +209,82 @@ static qn_status resolve_static_bm25(qn_binding *b, qn_slot *slot, qn_error *err
     return QN_OK;
 }
 
-static qn_status resolve_own(qn_binding *b, qn_slot *slot, const qn_expr_arg *args,
-                             size_t n, qn_error *err)
+static bool is_one_of(const qn_expr_arg *arg, const char *a, const char *b)
+{
+    bool text = arg->kind == QN_EXPR_ARG_NAME || arg->kind == QN_EXPR_ARG_STRING;
+    return text && (qn_slice_eq_str(arg->text, a) || qn_slice_eq_str(arg->text, b));
+}
+
+/* tfidf_score([index]): every text field that the index, or the query, asks. */
+static qn_status resolve_tfidf(qn_binding *b, qn_slot *slot, const qn_expr_arg *args,
+                               size_t n, qn_error *err)
+{
+    const qn_index_def *index = NULL;
+    QN_TRY(alloc_fields(b, slot, QN_SLOT_FIELDS_MAX, err));
+    if (n == 0) return add_asked_fields(b, slot, err);
+    QN_TRY(find_index(b, &args[0], QN_INDEX_TEXT, &index, err));
+    for (size_t f = 0; f < index->field_count && f < QN_SLOT_FIELDS_MAX; f++) {
+        const qn_field *field =
+            qn_schema_field_by_id(b->in->snapshot->schema, index->fields[f]);
+        if (field != NULL && field->type == QN_FIELD_TEXT)
+            QN_TRY(add_field(b, slot, field, index, 1, err));
+    }
+    return QN_OK;
+}
+
+/* vector_score(index[, default]) is proxima_score() with another default: 1000 where the
+ * query does not ask the index, 0 where it did not find the document. */
+static qn_status resolve_vector_score(qn_binding *b, qn_slot *slot,
+                                      const qn_expr_arg *args, size_t n, qn_error *err)
+{
+    bool asked = false;
+    if (n == 0) return QN_OK;
+    slot->kind = QN_SLOT_PROXIMA;
+    QN_TRY(find_index(b, &args[0], QN_INDEX_VECTOR, &slot->index, err));
+    slot->field =
+        qn_schema_field_by_id(b->in->snapshot->schema, slot->index->fields[0]);
+    for (size_t p = 0; p < b->in->path_count; p++)
+        for (size_t v = 0; v < b->in->paths[p].found->vector_count; v++)
+            asked |= b->in->paths[p].found->vectors[v].leaf->fields[0].field->id ==
+                     slot->field->id;
+    slot->fallback = asked ? 0 : n > 1 ? args[1].f64 : 1000;
+    return QN_OK;
+}
+
+static qn_status resolve_own(qn_binding *b, qn_slot *slot, qn_slice function,
+                             const qn_expr_arg *args, size_t n, qn_error *err)
 {
     switch (slot->kind) {
+    case QN_SLOT_BIT_STRUCT:
+    case QN_SLOT_IN_POLYGON:
+    case QN_SLOT_IN_QUERY_POLYGON:
+        return qn_slot_shapes_make(b, slot, args, n, err);
+    case QN_SLOT_TO_STRING:
+    case QN_SLOT_STRING_REPLACE:
+    case QN_SLOT_VALUE_COUNT:
+        return qn_slot_text_make(b, slot, args, n, err);
+    case QN_SLOT_RRF:
+    case QN_SLOT_LINEAR:
+        return qn_slot_fusion_make(b, slot, args, n, err);
+    case QN_SLOT_NEURAL_SCORE:
+    case QN_SLOT_NEURAL_LOGIT:
+    case QN_SLOT_NEURAL_Z:
+        return qn_slot_neural_make(b, slot, function, args, n, err);
+    case QN_SLOT_TFIDF:
+        return resolve_tfidf(b, slot, args, n, err);
+    case QN_SLOT_VECTOR_SCORE:
+        return resolve_vector_score(b, slot, args, n, err);
     case QN_SLOT_STATIC_BM25:
         return resolve_static_bm25(b, slot, err);
     case QN_SLOT_BM25:
-        if (n > 1)
-            return qn_fail_at(err, QN_EFUNCARGS, args[1].at,
-                              "one index, or none, is expected");
+    case QN_SLOT_BM25_PLAIN:
         if (n == 1) QN_TRY(find_index(b, &args[0], QN_INDEX_TEXT, &slot->index, err));
         return qn_slot_bm25_make(b, slot, err);
     case QN_SLOT_EXACT_MATCH_BOOST:
-        slot->flag = n == 1 && qn_slice_eq_str(args[0].text, "sum");
+        if (n == 1 && !is_one_of(&args[0], "sum", "max") && args[0].text.n > 0)
+            return qn_fail_at(err, QN_EFUNCARGS, args[0].at,
+                              "sum or max is expected here");
+        slot->flag = n == 1 && is_one_of(&args[0], "sum", "sum");
         QN_TRY(alloc_fields(b, slot, QN_SLOT_FIELDS_MAX, err));
         return add_asked_fields(b, slot, err);
     case QN_SLOT_TAG_MATCH:
@@ -202,13 +303,11 @@ static qn_status resolve_kvpair(const qn_binding *b, const qn_expr_arg *args,
                                 qn_expr_symbol *out, qn_error *err)
 {
     double value = 0;
-    const qn_rank_input *in = b->in;
-    for (size_t i = 0; i < in->kvpair_count; i++)
-        if (qn_slice_eq(in->kvpairs[i].key, args[0].text) &&
-            !qn_slice_to_f64(in->kvpairs[i].value, &value))
-            return qn_fail_at(err, QN_EINVAL, args[0].at,
-                              "kvpairs: '%.*s' is no number",
-                              QN_SLICE_ARG(in->kvpairs[i].value));
+    qn_slice text = {"", 0};
+    if (qn_binding_kvpair(b, args[0].text, &text) &&
+        !qn_slice_to_f64(qn_slice_trim(text), &value))
+        return qn_fail_at(err, QN_EPARAM, args[0].at, "kvpairs: '%.*s' is no number",
+                          QN_SLICE_ARG(text));
     bool integer = qn_slice_eq_nocase(args[1].text, "INT");
     if (!integer && !qn_slice_eq_nocase(args[1].text, "FLOAT") &&
         !qn_slice_eq_nocase(args[1].text, "DOUBLE"))
@@ -246,17 +345,22 @@ qn_status qn_binding_call(void *ctx, qn_slice function, const qn_expr_arg *args,
         return resolve_kvpair(b, args, out, err);
     if (qn_slice_eq_str(function, "query_term_count"))
         return resolve_term_count(b, args, n, out, err);
+    if (qn_binding_is_param(function))
+        return qn_binding_param(b, function, args, n, out, err);
     for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
         if (!qn_slice_eq_str(function, features[i].name)) continue;
         qn_slot slot = {.kind = features[i].kind, .type = features[i].type};
         if (features[i].shape == SHAPE_OWN)
-            QN_TRY(resolve_own(b, &slot, args, n, err));
+            QN_TRY(resolve_own(b, &slot, function, args, n, err));
         else if (features[i].shape != SHAPE_NONE)
             QN_TRY(resolve_field(b, &slot, args, n, err));
         return qn_binding_add(b, &slot, out, err);
     }
-    return qn_fail_at(err, QN_EUNSUPPORTED, at,
-                      "%.*s() is known but not available here yet",
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        if (qn_slice_eq_str(function, refused[i].name))
+            return qn_fail_at(err, QN_EUNSUPPORTED, at, "%s() is not available: %s",
+                              refused[i].name, refused[i].advice);
+    return qn_fail_at(err, QN_ENOFUNC, at, "%.*s() has nothing to work on here",
                       QN_SLICE_ARG(function));
 }
 
@@ -307,6 +411,16 @@ static double exact_match_boost(const qn_slot *slot, const qn_match_view *views)
     return best;
 }
 
+/* Sum over fields and words of tf x ln(N / df). */
+static double tfidf(const qn_slot *slot, const qn_match_view *views)
+{
+    double sum = 0;
+    for (size_t f = 0; f < slot->field_count; f++)
+        for (size_t i = 0; i < views[f].term_count; i++)
+            sum += views[f].terms[i].count * views[f].terms[i].rarity;
+    return sum;
+}
+
 static double text_value(const qn_slot *slot, const qn_match_view *views)
 {
     size_t n = slot->field_count;
@@ -318,6 +432,12 @@ static double text_value(const qn_slot *slot, const qn_match_view *views)
         return exact_match_boost(slot, views);
     case QN_SLOT_TEXT_RELEVANCE:
         return qn_feature_text_relevance(views).value;
+    case QN_SLOT_FIELD_MATCH_WEIGHTED:
+        return qn_feature_text_relevance(views).field_match;
+    case QN_SLOT_FIELD_BM25:
+        return qn_feature_text_relevance(views).bm25;
+    case QN_SLOT_TFIDF:
+        return tfidf(slot, views);
     case QN_SLOT_FIELD_MATCH_RATIO:
         return qn_feature_field_match_ratio(views);
     case QN_SLOT_FIELD_TERM_MATCH_COUNT:
@@ -341,8 +461,13 @@ static double text_value(const qn_slot *slot, const qn_match_view *views)
  * features over "any field" then take the best field. */
 static bool same_words(const qn_slot *slot)
 {
-    for (size_t f = 1; f < slot->field_count; f++)
-        if (slot->fields[f].words.n != slot->fields[0].words.n) return false;
+    const qn_match_words *first = &slot->fields[0].words;
+    for (size_t f = 1; f < slot->field_count; f++) {
+        const qn_match_words *words = &slot->fields[f].words;
+        if (words->n != first->n) return false;
+        for (size_t i = 0; i < first->n; i++)
+            if (words->p[i].id != first->p[i].id) return false;
+    }
     return true;
 }
 
@@ -362,6 +487,7 @@ static qn_status text_feature(qn_binding *b, qn_slot *slot, const uint32_t *docs
 {
     qn_match_view views[QN_SLOT_FIELDS_MAX];
     bool positions = slot->kind == QN_SLOT_TEXT_RELEVANCE ||
+                     slot->kind == QN_SLOT_FIELD_MATCH_WEIGHTED ||
                      slot->kind == QN_SLOT_PROXIMITY || slot->kind == QN_SLOT_WINDOW;
     bool any = slot->kind == QN_SLOT_QUERY_MATCH_RATIO ||
                slot->kind == QN_SLOT_QUERY_TERM_MATCH_COUNT;
@@ -379,13 +505,6 @@ static qn_status text_feature(qn_binding *b, qn_slot *slot, const uint32_t *docs
 
 /* ---- values: scores of earlier stages ------------------------------------------------------- */
 
-static double standardised(double value, const qn_rank_spread *spread)
-{
-    if (spread == NULL) return 0;
-    if (isnan(value)) value = spread->least;
-    return spread->deviation > 0 ? (value - spread->mean) / spread->deviation : 0;
-}
-
 static const qn_field *vector_field(const qn_binding *b)
 {
     for (size_t p = 0; p < b->in->path_count; p++)
@@ -399,7 +518,6 @@ static double fact_value(const qn_binding *b, const qn_slot *slot, size_t i)
     const qn_rank_facts *f = b->facts;
     double text = f->text == NULL || isnan(f->text[i]) ? 0 : (double)f->text[i];
     double vector = f->vector == NULL ? (double)NAN : (double)f->vector[i];
-    double neural = f->neural == NULL ? (double)NAN : f->neural[i];
     const qn_field *field = vector_field(b);
     if (!isnan(vector) && field != NULL)
         vector = (double)qn_vector_score(field, (float)vector);
@@ -410,19 +528,15 @@ static double fact_value(const qn_binding *b, const qn_slot *slot, size_t i)
     case QN_SLOT_TEXT_SCORE:
         return text;
     case QN_SLOT_TEXT_Z:
-        return standardised(text, f->text_spread);
+        return qn_slot_standardised(text, f->text_spread);
     case QN_SLOT_VECTOR_SCORE:
         return isnan(vector) ? 0 : vector;
     case QN_SLOT_VECTOR_Z:
-        return standardised(vector, f->vector_spread);
+        return qn_slot_standardised(vector, f->vector_spread);
     case QN_SLOT_RECALL_SCORE:
         return f->recall == NULL ? 0 : (double)f->recall[i];
-    case QN_SLOT_NEURAL_SCORE:
-        return isnan(neural) ? 0 : 1 / (1 + exp(-neural));
-    case QN_SLOT_NEURAL_LOGIT:
-        return isnan(neural) ? 0 : neural;
     default:
-        return standardised(neural, f->neural_spread);
+        return qn_slot_neural_value(b, slot, i);
     }
 }
 
@@ -453,14 +567,26 @@ qn_status qn_binding_feature(qn_binding *b, qn_slot *slot, const uint32_t *docs,
         for (size_t i = 0; i < n; i++) out[i] = proxima_value(b, slot, docs[i]);
         return QN_OK;
     }
-    if (slot->kind == QN_SLOT_TAG_MATCH)
+    switch (slot->kind) {
+    case QN_SLOT_TAG_MATCH:
         return qn_slot_tags_values(b, slot, docs, n, out, err);
-    if (slot->kind == QN_SLOT_BM25) {
+    case QN_SLOT_BIT_STRUCT:
+    case QN_SLOT_IN_POLYGON:
+    case QN_SLOT_IN_QUERY_POLYGON:
+        return qn_slot_shapes_values(b, slot, docs, n, out, err);
+    case QN_SLOT_VALUE_COUNT:
+        return qn_slot_count_values(b, slot, docs, n, out, err);
+    case QN_SLOT_RRF:
+    case QN_SLOT_LINEAR:
+        return qn_slot_fusion_values(b, slot, docs, n, out, err);
+    case QN_SLOT_BM25:
+    case QN_SLOT_BM25_PLAIN:
         for (size_t i = 0; i < n; i++)
             QN_TRY(qn_slot_bm25_value(b, slot, docs[i], &out[i], err));
         return QN_OK;
+    default:
+        return text_feature(b, slot, docs, n, out, err);
     }
-    return text_feature(b, slot, docs, n, out, err);
 }
 
 /* ---- ties ----------------------------------------------------------------------------------- */

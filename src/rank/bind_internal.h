@@ -8,14 +8,27 @@
 #include "rank/bind.h"
 #include "rank/match.h"
 
+struct qn_column;
+
 /* ORDER FEATURES: names in bind_features.c. */
 typedef enum qn_slot_kind {
     QN_SLOT_COLUMN,
     QN_SLOT_NESTED, /* a virtual attribute: an expression of its own */
+    QN_SLOT_LIST,   /* the same values for every document */
+    QN_SLOT_TO_STRING,
+    QN_SLOT_STRING_REPLACE,
+    QN_SLOT_VALUE_COUNT,
+    QN_SLOT_BIT_STRUCT,
+    QN_SLOT_IN_POLYGON,
+    QN_SLOT_IN_QUERY_POLYGON,
     QN_SLOT_STATIC_BM25,
     QN_SLOT_BM25,
+    QN_SLOT_BM25_PLAIN, /* HA3's bm25_score(): bm25() times k1 + 1 */
+    QN_SLOT_TFIDF,
     QN_SLOT_EXACT_MATCH_BOOST,
     QN_SLOT_TEXT_RELEVANCE,
+    QN_SLOT_FIELD_MATCH_WEIGHTED,
+    QN_SLOT_FIELD_BM25,
     QN_SLOT_PROXIMITY,
     QN_SLOT_FIELD_MATCH_RATIO,
     QN_SLOT_QUERY_MATCH_RATIO,
@@ -25,7 +38,9 @@ typedef enum qn_slot_kind {
     QN_SLOT_WINDOW,
     QN_SLOT_PROXIMA,
     QN_SLOT_TAG_MATCH,
-    QN_SLOT_FIRST_PHASE,
+    QN_SLOT_RRF,
+    QN_SLOT_LINEAR,
+    QN_SLOT_FIRST_PHASE, /* from here on: facts of the run's documents */
     QN_SLOT_TEXT_SCORE,
     QN_SLOT_TEXT_Z,
     QN_SLOT_VECTOR_SCORE,
@@ -63,6 +78,14 @@ typedef struct qn_slot {
     qn_rank_key *nested;
     struct qn_slot_bm25 *bm25;
     struct qn_slot_tags *tags;
+    struct qn_slot_shapes *shapes;
+    struct qn_slot_fusion *fusion;
+    size_t model; /* NEURAL_*: in qn_binding.models; SIZE_MAX: the neural stage's */
+    qn_expr_list list; /* LIST */
+    qn_slice replaced; /* STRING_REPLACE */
+    char replacement;
+    void *items; /* room for the values of a multi-value column, one run */
+    size_t item_capacity;
 
     /* Where the walks stand: reopened for another segment or a document further back. */
     size_t walk_segment; /* SIZE_MAX: nowhere */
@@ -78,8 +101,12 @@ typedef struct qn_binding {
     QN_VEC(qn_slot) slots;
     qn_error warnings[8];
     size_t warning_count;
-    unsigned nesting; /* of virtual attributes */
-    bool no_memory;   /* why a name was not found */
+    qn_rank_model_ask models[QN_RANK_MODELS_MAX];
+    size_t model_count;
+    bool asks_stage_model; /* neural_score() and the like, without a name */
+    unsigned nesting;      /* of virtual attributes */
+    bool no_memory;        /* why a name was not found */
+    qn_error failure;      /* the same: what is wrong with a virtual attribute */
 
     /* The run in progress. */
     size_t segment;
@@ -101,6 +128,21 @@ qn_status qn_binding_load(void *ctx, uint32_t slot, const uint32_t *docs, size_t
 /* Adds a slot and describes it as a symbol. */
 QN_MUST_CHECK qn_status qn_binding_add(qn_binding *b, const qn_slot *slot,
                                        qn_expr_symbol *out, qn_error *err);
+
+/* The value of a pair of the request, the last of that key; false: there is none. */
+bool qn_binding_kvpair(const qn_binding *b, qn_slice key, qn_slice *value);
+/* true or false, bare or in quotes. */
+QN_MUST_CHECK qn_status qn_binding_flag(const qn_expr_arg *arg, bool *out,
+                                        qn_error *err);
+/* The attribute that an argument names. */
+QN_MUST_CHECK qn_status qn_binding_attribute(const qn_binding *b,
+                                             const qn_expr_arg *arg,
+                                             const qn_field **out, qn_error *err);
+/* The column of a field in the current segment; *there is false where no document of it
+ * has a value. */
+QN_MUST_CHECK qn_status qn_binding_column(const qn_binding *b, const qn_field *field,
+                                          struct qn_column *out, bool *there,
+                                          qn_error *err);
 
 /* ---- bind_features.c ------------------------------------------------------------------ */
 
@@ -129,5 +171,49 @@ QN_MUST_CHECK qn_status qn_slot_tags_make(qn_binding *b, qn_slot *slot,
 QN_MUST_CHECK qn_status qn_slot_tags_values(qn_binding *b, const qn_slot *slot,
                                             const uint32_t *docs, size_t n, double *out,
                                             qn_error *err);
+
+/* ---- bind_shapes.c --------------------------------------------------------------------- */
+
+QN_MUST_CHECK qn_status qn_slot_shapes_make(qn_binding *b, qn_slot *slot,
+                                            const qn_expr_arg *args, size_t n,
+                                            qn_error *err);
+QN_MUST_CHECK qn_status qn_slot_shapes_values(qn_binding *b, const qn_slot *slot,
+                                              const uint32_t *docs, size_t n,
+                                              double *out, qn_error *err);
+
+/* ---- bind_params.c --------------------------------------------------------------------- */
+
+bool qn_binding_is_param(qn_slice function);
+QN_MUST_CHECK qn_status qn_binding_param(qn_binding *b, qn_slice function,
+                                         const qn_expr_arg *args, size_t n,
+                                         qn_expr_symbol *out, qn_error *err);
+QN_MUST_CHECK qn_status qn_slot_text_make(qn_binding *b, qn_slot *slot,
+                                          const qn_expr_arg *args, size_t n,
+                                          qn_error *err);
+QN_MUST_CHECK qn_status qn_slot_text_values(qn_binding *b, const qn_slot *slot,
+                                            const uint32_t *docs, size_t n,
+                                            qn_slice *out, qn_error *err);
+QN_MUST_CHECK qn_status qn_slot_count_values(qn_binding *b, const qn_slot *slot,
+                                             const uint32_t *docs, size_t n,
+                                             double *out, qn_error *err);
+
+/* ---- bind_fusion.c --------------------------------------------------------------------- */
+
+QN_MUST_CHECK qn_status qn_slot_fusion_make(qn_binding *b, qn_slot *slot,
+                                            const qn_expr_arg *args, size_t n,
+                                            qn_error *err);
+QN_MUST_CHECK qn_status qn_slot_fusion_values(qn_binding *b, const qn_slot *slot,
+                                              const uint32_t *docs, size_t n,
+                                              double *out, qn_error *err);
+
+/* ---- bind_neural.c --------------------------------------------------------------------- */
+
+/* neural_score([model]) and its kin; text_relevance_llm(model, fields). */
+QN_MUST_CHECK qn_status qn_slot_neural_make(qn_binding *b, qn_slot *slot,
+                                            qn_slice function, const qn_expr_arg *args,
+                                            size_t n, qn_error *err);
+double qn_slot_neural_value(const qn_binding *b, const qn_slot *slot, size_t fact);
+/* (value - mean) / deviation; what was not scored counts as the least. */
+double qn_slot_standardised(double value, QN_NULLABLE const qn_rank_spread *spread);
 
 #endif

@@ -102,10 +102,16 @@ static bool resolve_virtual(qn_binding *b, qn_slice name, qn_expr_symbol *out)
         }
         *before = *in;
         before->virtual_attribute_count = i;
+        qn_error inner = {.at = QN_AT_NONE};
         qn_status st = qn_rank_key_open(
-            before, b->arena, in->virtual_attributes[i].value, &slot.nested, NULL);
+            before, b->arena, in->virtual_attributes[i].value, &slot.nested, &inner);
         if (st == QN_ENOMEM) b->no_memory = true;
-        if (st != QN_OK) return false;
+        if (st != QN_OK) {
+            (void)qn_fail(&b->failure, st, "virtual attribute '%.*s': %.300s",
+                          QN_SLICE_ARG(name), inner.text);
+            return false;
+        }
+        slot.type = qn_rank_key_type(slot.nested);
         return qn_binding_add(b, &slot, out, NULL) == QN_OK;
     }
     return false;
@@ -152,7 +158,62 @@ qn_expr_env qn_binding_env(qn_binding *b, unsigned where)
                          .resolve_call = qn_binding_call};
 }
 
+/* ---- arguments of features ----------------------------------------------------------------- */
+
+bool qn_binding_kvpair(const qn_binding *b, qn_slice key, qn_slice *value)
+{
+    for (size_t i = b->in->kvpair_count; i-- > 0;) {
+        if (!qn_slice_eq(b->in->kvpairs[i].key, key)) continue;
+        *value = b->in->kvpairs[i].value;
+        return true;
+    }
+    return false;
+}
+
+qn_status qn_binding_flag(const qn_expr_arg *arg, bool *out, qn_error *err)
+{
+    bool text = arg->kind == QN_EXPR_ARG_NAME || arg->kind == QN_EXPR_ARG_STRING;
+    bool yes = text && qn_slice_eq_nocase(arg->text, "true");
+    if (arg->kind != QN_EXPR_ARG_BOOL && !yes &&
+        !(text && qn_slice_eq_nocase(arg->text, "false")))
+        return qn_fail_at(err, QN_EFUNCARGS, arg->at, "true or false is expected here");
+    *out = arg->kind == QN_EXPR_ARG_BOOL ? arg->flag : yes;
+    return QN_OK;
+}
+
+qn_status qn_binding_attribute(const qn_binding *b, const qn_expr_arg *arg,
+                               const qn_field **out, qn_error *err)
+{
+    const qn_schema *schema = b->in->snapshot->schema;
+    bool text = arg->kind == QN_EXPR_ARG_NAME || arg->kind == QN_EXPR_ARG_STRING;
+    *out = text ? qn_schema_field(schema, arg->text) : NULL;
+    if (*out != NULL && (*out)->column) return QN_OK;
+    if (!text)
+        return qn_fail_at(err, QN_EFUNCARGS, arg->at,
+                          "the name of an attribute is expected here");
+    if (*out != NULL)
+        return qn_fail_at(err, QN_ENOATTR, arg->at,
+                          "'%.*s' is no attribute: it has no column",
+                          QN_SLICE_ARG(arg->text));
+    const char *near = qn_schema_nearest(schema, arg->text);
+    return qn_fail_at(err, QN_ENOATTR, arg->at, "no attribute '%.*s'%s%s%s",
+                      QN_SLICE_ARG(arg->text), near == NULL ? "" : "; did you mean '",
+                      near == NULL ? "" : near, near == NULL ? "" : "'?");
+}
+
 /* ---- loading ------------------------------------------------------------------------------- */
+
+qn_status qn_binding_column(const qn_binding *b, const qn_field *field, qn_column *out,
+                            bool *there, qn_error *err)
+{
+    qn_error inner = {0};
+    qn_status st = qn_segment_column(b->in->snapshot->segments[b->segment].segment,
+                                     field->id, out, &inner);
+    *there = st == QN_OK;
+    if (st == QN_OK || st == QN_ENOTFOUND) return QN_OK;
+    if (err != NULL) *err = inner;
+    return st;
+}
 
 static void load_missing(size_t n, qn_expr_values *out)
 {
@@ -164,28 +225,44 @@ static void load_missing(size_t n, qn_expr_values *out)
     }
 }
 
-static qn_status load_lists(qn_binding *b, const qn_column *c, const uint32_t *docs,
-                            size_t n, qn_expr_list *out, qn_error *err)
+/* Room for the lists of one run of documents: 8 or 16 bytes a value. */
+static qn_status list_room(qn_binding *b, qn_slot *slot, size_t count, size_t size,
+                           qn_error *err)
 {
+    if (count <= slot->item_capacity) return QN_OK;
+    slot->items = qn_arena_array(b->arena, 2 * count, size);
+    if (slot->items == NULL)
+        return qn_fail(err, QN_ENOMEM, "values of a multi-value field");
+    slot->item_capacity = 2 * count;
+    return QN_OK;
+}
+
+static qn_status load_lists(qn_binding *b, qn_slot *slot, const qn_column *c,
+                            const uint32_t *docs, size_t n, qn_expr_list *out,
+                            qn_error *err)
+{
+    bool text = c->type == QN_FIELD_KEYWORD;
+    bool real = c->type == QN_FIELD_FLOAT || c->type == QN_FIELD_DOUBLE;
+    uint64_t begin = 0, limit = 0;
+    size_t total = 0, at = 0;
     for (size_t i = 0; i < n; i++) {
-        uint64_t begin = 0, limit = 0;
         qn_column_range(c, docs[i], &begin, &limit);
-        size_t count = (size_t)(limit - begin);
-        bool text = c->type == QN_FIELD_KEYWORD;
-        bool real = c->type == QN_FIELD_FLOAT || c->type == QN_FIELD_DOUBLE;
-        void *items = qn_arena_array(b->arena, count + 1, text ? sizeof(qn_slice) : 8);
-        if (items == NULL)
-            return qn_fail(err, QN_ENOMEM, "values of a multi-value field");
-        for (size_t k = 0; k < count; k++) {
+        out[i].n = (size_t)(limit - begin);
+        total += out[i].n;
+    }
+    QN_TRY(list_room(b, slot, total + 1, text ? sizeof(qn_slice) : 8, err));
+    for (size_t i = 0; i < n; at += out[i++].n) {
+        qn_column_range(c, docs[i], &begin, &limit);
+        for (size_t k = 0; k < out[i].n; k++) {
             if (text)
-                ((qn_slice *)items)[k] =
+                ((qn_slice *)slot->items)[at + k] =
                     qn_column_bytes(c, qn_column_value_ord(c, begin + k));
             else if (real)
-                ((double *)items)[k] = qn_column_value_f64(c, begin + k);
+                ((double *)slot->items)[at + k] = qn_column_value_f64(c, begin + k);
             else
-                ((int64_t *)items)[k] = qn_column_value_i64(c, begin + k);
+                ((int64_t *)slot->items)[at + k] = qn_column_value_i64(c, begin + k);
         }
-        out[i] = (qn_expr_list){items, count};
+        out[i].items = (const char *)slot->items + at * (text ? sizeof(qn_slice) : 8);
     }
     return QN_OK;
 }
@@ -200,22 +277,18 @@ static void load_strings(const qn_column *c, const uint32_t *docs, size_t n,
     }
 }
 
-static qn_status load_column(qn_binding *b, const qn_slot *slot, const uint32_t *docs,
+static qn_status load_column(qn_binding *b, qn_slot *slot, const uint32_t *docs,
                              size_t n, qn_expr_values *out, qn_error *err)
 {
     qn_column column;
-    qn_error ignored = {0};
-    const struct qn_segment *seg = b->in->snapshot->segments[b->segment].segment;
-    qn_status st = qn_segment_column(seg, slot->field->id, &column, &ignored);
-    if (st == QN_ENOTFOUND) {
+    bool there = false;
+    QN_TRY(qn_binding_column(b, slot->field, &column, &there, err));
+    if (!there) {
         load_missing(n, out);
         return QN_OK;
     }
-    if (st != QN_OK) {
-        if (err != NULL) *err = ignored;
-        return st;
-    }
-    if (out->lists != NULL) return load_lists(b, &column, docs, n, out->lists, err);
+    if (out->lists != NULL)
+        return load_lists(b, slot, &column, docs, n, out->lists, err);
     if (out->str != NULL)
         load_strings(&column, docs, n, out->str);
     else if (out->i64 != NULL)
@@ -229,9 +302,13 @@ static qn_status load_nested(qn_binding *b, const qn_slot *slot, const uint32_t 
                              size_t n, qn_expr_values *out, qn_error *err)
 {
     qn_sort_value values[QN_EXPR_LANES];
-    qn_assert(n <= QN_EXPR_LANES && out->f64 != NULL);
+    qn_assert(n <= QN_EXPR_LANES);
     QN_TRY(qn_rank_key_run(slot->nested, b->segment, docs, n, values, err));
-    for (size_t i = 0; i < n; i++) out->f64[i] = values[i].f64;
+    for (size_t i = 0; i < n; i++) {
+        if (out->f64 != NULL) out->f64[i] = values[i].f64;
+        if (out->i64 != NULL) out->i64[i] = values[i].i64;
+        if (out->str != NULL) out->str[i] = values[i].text;
+    }
     return QN_OK;
 }
 
@@ -243,6 +320,12 @@ qn_status qn_binding_load(void *ctx, uint32_t number, const uint32_t *docs, size
     double values[QN_EXPR_LANES];
     if (slot->kind == QN_SLOT_COLUMN) return load_column(b, slot, docs, n, out, err);
     if (slot->kind == QN_SLOT_NESTED) return load_nested(b, slot, docs, n, out, err);
+    if (slot->kind == QN_SLOT_TO_STRING || slot->kind == QN_SLOT_STRING_REPLACE)
+        return qn_slot_text_values(b, slot, docs, n, out->str, err);
+    if (slot->kind == QN_SLOT_LIST) {
+        for (size_t i = 0; i < n; i++) out->lists[i] = slot->list;
+        return QN_OK;
+    }
     qn_assert(n <= QN_EXPR_LANES);
     QN_TRY(qn_binding_feature(b, slot, docs, n, values, err));
     for (size_t i = 0; i < n; i++) {

@@ -10,7 +10,6 @@
 
 #include "base/slice.h"
 #include "index/column.h"
-#include "index/segment.h"
 
 #include <math.h>
 
@@ -68,25 +67,15 @@ static qn_status read_op(const qn_expr_arg *arg, bool merges, op *out, qn_error 
                                "doc_value or a number");
 }
 
-static qn_status read_flag(const qn_expr_arg *arg, bool *out, qn_error *err)
-{
-    bool text = arg->kind == QN_EXPR_ARG_NAME || arg->kind == QN_EXPR_ARG_STRING;
-    bool yes = text && qn_slice_eq_nocase(arg->text, "true");
-    if (arg->kind != QN_EXPR_ARG_BOOL && !yes &&
-        !(text && qn_slice_eq_nocase(arg->text, "false")))
-        return qn_fail_at(err, QN_EFUNCARGS, arg->at, "true or false is expected here");
-    *out = arg->kind == QN_EXPR_ARG_BOOL ? arg->flag : yes;
-    return QN_OK;
-}
-
 static qn_status read_most(const qn_expr_arg *arg, size_t *out, qn_error *err)
 {
-    if (arg->kind != QN_EXPR_ARG_NUMBER || !arg->is_int || arg->i64 < 1 ||
-        arg->i64 > TAGS_MAX)
+    int64_t most = arg->kind == QN_EXPR_ARG_NUMBER && arg->is_int ? arg->i64 : 0;
+    if (arg->kind == QN_EXPR_ARG_STRING) (void)qn_slice_to_i64(arg->text, &most);
+    if (most < 1 || most > TAGS_MAX)
         return qn_fail_at(err, QN_EFUNCARGS, arg->at,
                           "the most tags of a document are a whole number from 1 to %d",
                           TAGS_MAX);
-    *out = (size_t)arg->i64;
+    *out = (size_t)most;
     return QN_OK;
 }
 
@@ -97,11 +86,13 @@ static qn_status read_options(const qn_expr_arg *args, size_t n, struct qn_slot_
     t->doc_kv = true;
     t->pair = OP_CONSTANT;
     t->constant = args[2].f64;
-    if (args[2].kind != QN_EXPR_ARG_NUMBER)
+    bool quoted = args[2].kind == QN_EXPR_ARG_STRING &&
+                  qn_slice_to_f64(args[2].text, &t->constant);
+    if (args[2].kind != QN_EXPR_ARG_NUMBER && !quoted)
         QN_TRY(read_op(&args[2], false, &t->pair, err));
     QN_TRY(read_op(&args[3], true, &t->merge, err));
-    if (n > 4) QN_TRY(read_flag(&args[4], &t->has_default, err));
-    if (n > 5) QN_TRY(read_flag(&args[5], &t->doc_kv, err));
+    if (n > 4) QN_TRY(qn_binding_flag(&args[4], &t->has_default, err));
+    if (n > 5) QN_TRY(qn_binding_flag(&args[5], &t->doc_kv, err));
     return n > 6 ? read_most(&args[6], &t->most, err) : QN_OK;
 }
 
@@ -120,10 +111,8 @@ static bool read_tag(qn_slice text, tag *out)
 static qn_status read_tags(qn_binding *b, const qn_expr_arg *key,
                            struct qn_slot_tags *t, qn_error *err)
 {
-    const qn_rank_input *in = b->in;
     qn_slice rest = {"", 0};
-    for (size_t i = 0; i < in->kvpair_count; i++)
-        if (qn_slice_eq(in->kvpairs[i].key, key->text)) rest = in->kvpairs[i].value;
+    (void)qn_binding_kvpair(b, key->text, &rest);
     t->tags = qn_arena_array(b->arena, rest.n / 2 + 1, sizeof *t->tags);
     if (t->tags == NULL) return qn_fail(err, QN_ENOMEM, "tags");
     while (rest.n > 0) {
@@ -147,13 +136,13 @@ qn_status qn_slot_tags_make(qn_binding *b, qn_slot *slot, const qn_expr_arg *arg
 {
     slot->tags = qn_arena_new(b->arena, sizeof *slot->tags);
     if (slot->tags == NULL) return qn_fail(err, QN_ENOMEM, "tag_match");
-    const qn_field *f = qn_schema_field(b->in->snapshot->schema, args[1].text);
-    bool number = f != NULL && f->type >= QN_FIELD_INT8 && f->type <= QN_FIELD_DOUBLE;
-    if (f == NULL || !f->column || !number)
-        return qn_fail_at(err, f == NULL ? QN_ENOATTR : QN_EFIELDTYPE, args[1].at,
-                          "'%.*s' is no attribute with a list of numbers",
-                          QN_SLICE_ARG(args[1].text));
-    slot->field = f;
+    QN_TRY(qn_binding_attribute(b, &args[1], &slot->field, err));
+    if (slot->field->type < QN_FIELD_INT8 || slot->field->type > QN_FIELD_DOUBLE)
+        return qn_fail_at(err, QN_EFIELDTYPE, args[1].at,
+                          "'%.*s' is an attribute of type %s; a list of numbers is "
+                          "expected",
+                          QN_SLICE_ARG(args[1].text),
+                          qn_field_type_name(slot->field->type));
     QN_TRY(read_options(args, n, slot->tags, err));
     return read_tags(b, &args[0], slot->tags, err);
 }
@@ -233,14 +222,9 @@ qn_status qn_slot_tags_values(qn_binding *b, const qn_slot *slot, const uint32_t
                               size_t n, double *out, qn_error *err)
 {
     qn_column column;
-    qn_error inner = {0};
-    qn_status st = qn_segment_column(b->in->snapshot->segments[b->segment].segment,
-                                     slot->field->id, &column, &inner);
-    if (st != QN_OK && st != QN_ENOTFOUND) {
-        if (err != NULL) *err = inner;
-        return st;
-    }
+    bool there = false;
+    QN_TRY(qn_binding_column(b, slot->field, &column, &there, err));
     for (size_t i = 0; i < n; i++)
-        out[i] = st == QN_OK ? match_document(slot->tags, &column, docs[i]) : 0;
+        out[i] = there ? match_document(slot->tags, &column, docs[i]) : 0;
     return QN_OK;
 }

@@ -36,6 +36,9 @@ typedef struct qn_match_term {
     double weight;             /* term weight, 1 by default */
     double idf;                /* ln(1 + (N - df + 0.5) / (df + 0.5)) */
     bool expanded;             /* not the user's own word: an expansion */
+    uint32_t frequency;        /* `count`, but of several spellings at one position
+                                * every one counts */
+    double rarity;             /* ln(N / df) */
 } qn_match_term;
 
 typedef struct qn_match_view {

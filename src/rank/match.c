@@ -4,6 +4,7 @@
 #include "index/bm25.h"
 #include "index/segment.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- words ------------------------------------------------------------------------------- */
@@ -11,18 +12,47 @@
 typedef struct collector {
     qn_match_word *words;
     size_t n;
+    qn_arena *arena;
+    bool no_memory;
 } collector;
 
-static void add_word(collector *c, const qn_query *leaf, qn_slice bytes)
+static bool same_spellings(const qn_match_word *a, const qn_match_word *b)
 {
-    if (c->n == QN_FEATURE_TERMS_MAX) return;
-    uint32_t id = (uint32_t)c->n;
+    if (a->spelling_count != b->spelling_count) return false;
+    for (size_t i = 0; i < a->spelling_count; i++)
+        if (!qn_slice_eq(a->spellings[i], b->spellings[i])) return false;
+    return true;
+}
+
+/* One word, by `n` terms of the leaf. */
+static void add_word(collector *c, const qn_query *leaf, const qn_query_term *terms,
+                     size_t n)
+{
+    if (c->n == QN_FEATURE_TERMS_MAX || n == 0) return;
+    qn_slice *spellings = qn_arena_array(c->arena, n, sizeof *spellings);
+    if (spellings == NULL) {
+        c->no_memory = true;
+        return;
+    }
+    for (size_t i = 0; i < n; i++) spellings[i] = terms[i].bytes;
+    qn_match_word word = {spellings, n, (uint32_t)c->n, leaf, leaf->weight};
     for (size_t i = 0; i < c->n; i++)
-        if (qn_slice_eq(c->words[i].bytes, bytes)) {
-            id = c->words[i].id;
+        if (same_spellings(&c->words[i], &word)) {
+            word.id = c->words[i].id;
             break;
         }
-    c->words[c->n++] = (qn_match_word){bytes, id, leaf, leaf->weight};
+    c->words[c->n++] = word;
+}
+
+/* Terms of a phrase that stand at one place are one word. */
+static void add_phrase(collector *c, const qn_query *leaf)
+{
+    for (size_t i = 0, n; i < leaf->term_count; i += n) {
+        for (n = 1; i + n < leaf->term_count &&
+                    leaf->terms[i + n].position == leaf->terms[i].position;)
+            n++;
+        add_word(c, leaf, leaf->terms + i, n);
+    }
 }
 
 static void collect(collector *c, const qn_query *q);
@@ -36,10 +66,10 @@ static void collect(collector *c, const qn_query *q)
 {
     switch (q->kind) {
     case QN_QUERY_TERM:
-        if (q->term_count > 0) add_word(c, q, q->terms[0].bytes);
+        add_word(c, q, q->terms, q->term_count);
         break;
     case QN_QUERY_PHRASE:
-        for (size_t i = 0; i < q->term_count; i++) add_word(c, q, q->terms[i].bytes);
+        add_phrase(c, q);
         break;
     case QN_QUERY_BOOL:
         collect_list(c, q->u.boolean.must);
@@ -60,10 +90,11 @@ qn_status qn_match_words_collect(const qn_query *tree, qn_arena *arena,
                                  qn_match_words *words, qn_error *err)
 {
     collector c = {qn_arena_array(arena, QN_FEATURE_TERMS_MAX, sizeof *c.words),
-                   words->n};
+                   words->n, arena, false};
     if (c.words == NULL) return qn_fail(err, QN_ENOMEM, "words of the query");
     if (words->n > 0) memcpy(c.words, words->p, words->n * sizeof *c.words);
     collect(&c, tree);
+    if (c.no_memory) return qn_fail(err, QN_ENOMEM, "words of the query");
     *words = (qn_match_words){c.words, c.n};
     return QN_OK;
 }
@@ -130,23 +161,59 @@ qn_status qn_match_words_of(const qn_match_words *all, const qn_field *field,
 
 /* ---- walking ------------------------------------------------------------------------------- */
 
+/* Where one distinct word's spellings are read, and their positions put together. */
+typedef struct reading {
+    qn_postings *cursors;
+    size_t count;
+    double idf, rarity;
+    uint32_t *united;
+    size_t capacity;
+} reading;
+
 struct qn_match_walk {
-    qn_postings *cursors; /* one a distinct word, see `cursor_of` */
-    uint32_t *cursor_of;  /* by word */
-    size_t cursor_count;
+    reading *readings;    /* one a distinct word, see `reading_of` */
+    uint32_t *reading_of; /* by word */
+    size_t reading_count;
     qn_match_term *terms; /* by word */
     size_t word_count;
     const uint8_t *norms;
     bool positions;
     double avg_length;
+    qn_arena *arena;
 };
 
-static qn_status open_cursors(qn_match_walk *w, const qn_snapshot_view *snapshot,
-                              size_t segment, const qn_field *field,
-                              const qn_match_words *words, qn_arena *arena,
+/* Opens the cursors of one word. Its rarity is that of its commonest spelling. */
+static qn_status open_reading(const qn_snapshot_view *snapshot, size_t segment,
+                              uint32_t field, const qn_match_word *word,
+                              uint64_t doc_count, qn_arena *arena, reading *r,
                               qn_error *err)
 {
     const qn_segment *seg = snapshot->segments[segment].segment;
+    uint64_t most = 0;
+    r->cursors = qn_arena_array(arena, word->spelling_count, sizeof *r->cursors);
+    if (r->cursors == NULL) return qn_fail(err, QN_ENOMEM, "match data");
+    for (size_t i = 0; i < word->spelling_count; i++) {
+        qn_term_totals df;
+        qn_term term;
+        QN_TRY(qn_snapshot_term_totals(snapshot, field, word->spellings[i], &df, err));
+        if (df.doc_count > most) most = df.doc_count;
+        QN_TRY(qn_segment_term(seg, field, word->spellings[i], &term, err));
+        if (term.doc_freq == 0 && i + 1 < word->spelling_count) continue;
+        QN_TRY(qn_segment_postings(seg, &term, arena, &r->cursors[r->count], err));
+        r->count++;
+    }
+    r->idf = qn_feature_idf(doc_count, most);
+    /* ln(N / df) as HA3 has it: both at least 1. */
+    double all = doc_count == 0 ? 1 : (double)doc_count;
+    r->rarity = log(all / (most == 0 ? 1 : (double)most));
+    return QN_OK;
+}
+
+static qn_status open_readings(qn_match_walk *w, const qn_snapshot_view *snapshot,
+                               size_t segment, const qn_field *field,
+                               const qn_match_words *words, qn_arena *arena,
+                               qn_error *err)
+{
     qn_field_totals totals = qn_snapshot_field_totals(snapshot, field->id);
     w->avg_length = totals.doc_count == 0
                         ? 0
@@ -155,23 +222,19 @@ static qn_status open_cursors(qn_match_walk *w, const qn_snapshot_view *snapshot
         const qn_match_word *word = &words->p[i];
         size_t same = 0;
         while (same < i && words->p[same].id != word->id) same++;
-        w->terms[i] = (qn_match_term){.id = word->id, .weight = 1};
         if (same < i) {
-            w->terms[i].idf = w->terms[same].idf;
-            w->cursor_of[i] = w->cursor_of[same];
-            continue;
+            w->reading_of[i] = w->reading_of[same];
+        } else {
+            w->reading_of[i] = (uint32_t)w->reading_count;
+            QN_TRY(open_reading(snapshot, segment, field->id, word, totals.doc_count,
+                                arena, &w->readings[w->reading_count++], err));
         }
-        qn_term_totals df;
-        qn_term term;
-        QN_TRY(qn_snapshot_term_totals(snapshot, field->id, word->bytes, &df, err));
-        w->terms[i].idf = qn_feature_idf(totals.doc_count, df.doc_count);
-        QN_TRY(qn_segment_term(seg, field->id, word->bytes, &term, err));
-        w->cursor_of[i] = (uint32_t)w->cursor_count;
-        QN_TRY(
-            qn_segment_postings(seg, &term, arena, &w->cursors[w->cursor_count], err));
-        w->cursor_count++;
+        const reading *r = &w->readings[w->reading_of[i]];
+        w->terms[i] = (qn_match_term){
+            .id = word->id, .weight = 1, .idf = r->idf, .rarity = r->rarity};
     }
-    return qn_segment_norms(seg, field->id, &w->norms, err);
+    return qn_segment_norms(snapshot->segments[segment].segment, field->id, &w->norms,
+                            err);
 }
 
 qn_status qn_match_walk_open(const qn_snapshot_view *snapshot, size_t segment,
@@ -181,33 +244,89 @@ qn_status qn_match_walk_open(const qn_snapshot_view *snapshot, size_t segment,
 {
     qn_match_walk *w = qn_arena_new(arena, sizeof *w);
     if (w == NULL) return qn_fail(err, QN_ENOMEM, "match data");
-    w->cursors = qn_arena_array(arena, words->n + 1, sizeof *w->cursors);
-    w->cursor_of = qn_arena_array(arena, words->n + 1, sizeof *w->cursor_of);
+    w->readings = qn_arena_array(arena, words->n + 1, sizeof *w->readings);
+    w->reading_of = qn_arena_array(arena, words->n + 1, sizeof *w->reading_of);
     w->terms = qn_arena_array(arena, words->n + 1, sizeof *w->terms);
-    if (w->cursors == NULL || w->cursor_of == NULL || w->terms == NULL)
+    if (w->readings == NULL || w->reading_of == NULL || w->terms == NULL)
         return qn_fail(err, QN_ENOMEM, "match data");
     w->word_count = words->n;
     w->positions = positions;
+    w->arena = arena;
     *out = w;
-    return open_cursors(w, snapshot, segment, field, words, arena, err);
+    return open_readings(w, snapshot, segment, field, words, arena, err);
+}
+
+/* Joins n ascending positions to the k that are there. */
+static qn_status unite(reading *r, size_t *k, const uint32_t *more, size_t n,
+                       qn_arena *arena, qn_error *err)
+{
+    if (*k + n > r->capacity) {
+        size_t capacity = 2 * (*k + n);
+        uint32_t *grown = qn_arena_array(arena, capacity, sizeof *grown);
+        if (grown == NULL) return qn_fail(err, QN_ENOMEM, "match data");
+        if (*k > 0) memcpy(grown, r->united, *k * sizeof *grown);
+        r->united = grown;
+        r->capacity = capacity;
+    }
+    /* From behind, so that it can be done in place; then what is there twice goes. */
+    for (size_t a = *k, b = n, at = *k + n; b > 0;)
+        r->united[--at] =
+            a > 0 && r->united[a - 1] > more[b - 1] ? r->united[--a] : more[--b];
+    size_t kept = 0;
+    for (size_t i = 0; i < *k + n; i++)
+        if (kept == 0 || r->united[kept - 1] != r->united[i])
+            r->united[kept++] = r->united[i];
+    *k = kept;
+    return QN_OK;
+}
+
+/* What a word with several spellings has in the document. */
+static qn_status read_spellings(const qn_match_walk *w, reading *r, uint32_t doc,
+                                qn_match_term *t, qn_error *err)
+{
+    size_t placed = 0;
+    bool all_placed = true;
+    for (size_t c = 0; c < r->count; c++) {
+        qn_postings *p = &r->cursors[c];
+        if (p->doc != doc) continue;
+        size_t n = p->freq;
+        const uint32_t *positions = NULL;
+        t->count += p->freq;
+        if (w->positions && p->has_positions)
+            QN_TRY(qn_postings_positions(p, &positions, &n, err));
+        all_placed = all_placed && positions != NULL;
+        if (all_placed) QN_TRY(unite(r, &placed, positions, n, w->arena, err));
+    }
+    t->frequency = t->count;
+    if (t->count == 0 || !all_placed) return QN_OK;
+    t->positions = r->united;
+    t->count = (uint32_t)placed;
+    return QN_OK;
+}
+
+static qn_status read_word(const qn_match_walk *w, reading *r, uint32_t doc,
+                           qn_match_term *t, qn_error *err)
+{
+    t->count = t->frequency = 0;
+    t->positions = NULL;
+    if (r->count > 1) return read_spellings(w, r, doc, t, err);
+    qn_postings *p = &r->cursors[0];
+    size_t n = p->freq;
+    if (p->doc != doc) return QN_OK;
+    t->count = t->frequency = p->freq;
+    if (!w->positions || !p->has_positions) return QN_OK;
+    return qn_postings_positions(p, &t->positions, &n, err);
 }
 
 qn_status qn_match_walk_to(qn_match_walk *w, uint32_t doc, qn_match_view *out,
                            qn_error *err)
 {
-    for (size_t c = 0; c < w->cursor_count; c++)
-        if (w->cursors[c].doc < doc) QN_TRY(qn_postings_seek(&w->cursors[c], doc, err));
-    for (size_t i = 0; i < w->word_count; i++) {
-        qn_postings *p = &w->cursors[w->cursor_of[i]];
-        qn_match_term *t = &w->terms[i];
-        t->count = 0;
-        t->positions = NULL;
-        if (p->doc != doc) continue;
-        size_t n = p->freq;
-        t->count = p->freq;
-        if (w->positions && p->has_positions)
-            QN_TRY(qn_postings_positions(p, &t->positions, &n, err));
-    }
+    for (size_t r = 0; r < w->reading_count; r++)
+        for (size_t c = 0; c < w->readings[r].count; c++)
+            if (w->readings[r].cursors[c].doc < doc)
+                QN_TRY(qn_postings_seek(&w->readings[r].cursors[c], doc, err));
+    for (size_t i = 0; i < w->word_count; i++)
+        QN_TRY(read_word(w, &w->readings[w->reading_of[i]], doc, &w->terms[i], err));
     uint32_t length = w->norms == NULL ? 1 : qn_bm25_norm_length(w->norms[doc]);
     *out = (qn_match_view){w->terms, w->word_count, length, w->avg_length};
     return QN_OK;

@@ -5,7 +5,9 @@
  *     (words, field) x documents of one segment --walk--> qn_match_view per document
  *
  * Words under must_not and in filters are left out: they score nothing. A phrase gives its
- * words. A word asked of an index over several fields has a view in each of them.
+ * words. A word asked of an index over several fields has a view in each of them. Where the
+ * analysis of the query gave several spellings for one place they are one word, seen by
+ * every one of them: counts add up, positions are united.
  *
  * Lifetime   words borrow the tree; walks borrow the segment, and views are valid until the
  *            walk moves on.
@@ -19,8 +21,9 @@
 #include "rank/features.h"
 
 typedef struct qn_match_word {
-    qn_slice bytes;
-    uint32_t id; /* equal for equal bytes */
+    const qn_slice *spellings; /* one or more */
+    size_t spelling_count;
+    uint32_t id; /* equal for equal spellings */
     const qn_query *leaf;
     int32_t weight; /* HA3's ^boost, QN_QUERY_WEIGHT_DEFAULT when none was written */
 } qn_match_word;

@@ -36,6 +36,7 @@ typedef struct run {
     size_t warning_count;
     qn_rank_formula *rough_formula, *fine_formula, *neural_formula;
     qn_rank_spread spreads[3]; /* of the stage that ran last, for the trace */
+    qn_rank_spread model_spreads[QN_RANK_MODELS_MAX];
     qn_rank_result *out;
 } run;
 
@@ -77,7 +78,8 @@ static qn_status run_rough(run *r, const qn_stage *stage)
             n++;
         qn_rank_facts facts = {.text = pool->text + begin,
                                .vector = pool->vector + begin,
-                               .recall = pool->recall + begin};
+                               .recall = pool->recall + begin,
+                               .pool = pool};
         QN_TRY(qn_rank_formula_run(r->rough_formula, pool->segments[begin],
                                    pool->docs + begin, n, &facts, values, r->err));
         for (size_t i = 0; i < n; i++) r->rough[begin + i] = (float)values[i];
@@ -211,7 +213,10 @@ typedef struct grouped {
     uint32_t *docs;
     float *text, *vector, *recall, *rough;
     double *neural, *values;
-    qn_rank_spread spreads[3]; /* of text, vector, neural scores */
+    qn_rank_spread spreads[3];          /* of text, vector, neural scores */
+    double *models[QN_RANK_MODELS_MAX]; /* logits of those that the formula names */
+    const double *models_at[QN_RANK_MODELS_MAX];
+    qn_rank_spread model_spreads[QN_RANK_MODELS_MAX];
 } grouped;
 
 static int by_document(const void *a, const void *b)
@@ -329,18 +334,67 @@ static qn_status group_rows(run *r, size_t n, grouped *g)
     return measure(r, g);
 }
 
-static qn_rank_facts facts_at(const grouped *g, size_t i)
+static qn_rank_facts facts_at(const run *r, grouped *g, size_t i)
 {
-    return (qn_rank_facts){g->text + i,    g->vector + i, g->recall + i,
-                           g->rough + i,   g->neural + i, &g->spreads[0],
-                           &g->spreads[1], &g->spreads[2]};
+    for (size_t m = 0; m < QN_RANK_MODELS_MAX; m++)
+        g->models_at[m] = g->models[m] == NULL ? NULL : g->models[m] + i;
+    return (qn_rank_facts){.text = g->text + i,
+                           .vector = g->vector + i,
+                           .recall = g->recall + i,
+                           .rough = g->rough + i,
+                           .neural = g->neural + i,
+                           .text_spread = &g->spreads[0],
+                           .vector_spread = &g->spreads[1],
+                           .neural_spread = &g->spreads[2],
+                           .models = g->models_at,
+                           .model_spreads = g->model_spreads,
+                           .pool = &r->pool};
+}
+
+/* What the models that the formula names say of the rows, which stand in the order of
+ * promise. */
+static qn_status ask_models(run *r, const qn_rank_formula *f, grouped *g)
+{
+    const double *logits = NULL;
+    size_t count = 0, missed = 0;
+    (void)qn_rank_formula_models(f, &count);
+    if (count == 0) return QN_OK;
+    uint32_t *segments = qn_arena_array(r->arena, g->n + 1, sizeof *segments);
+    uint32_t *docs = qn_arena_array(r->arena, g->n + 1, sizeof *docs);
+    double *room = qn_arena_array(r->arena, 2 * count * g->n + 1, sizeof *room);
+    if (segments == NULL || docs == NULL || room == NULL)
+        return qn_fail(r->err, QN_ENOMEM, "models of a formula");
+    for (size_t i = 0; i < g->n; i++) {
+        segments[i] = r->rows[i].r.segment;
+        docs[i] = r->rows[i].r.doc;
+    }
+    QN_TRY(qn_rank__ask_models(r->in, r->arena, f, segments, docs, g->n, &logits,
+                               &count, &missed, r->err));
+    double *by_row = room + count * g->n;
+    for (size_t m = 0; m < count; m++) {
+        g->models[m] = room + m * g->n;
+        for (size_t i = 0; i < g->n; i++) {
+            double logit = logits[m * g->n + g->order[i].row];
+            g->models[m][i] = logit;
+            by_row[g->order[i].row * count + m] = logit;
+        }
+        g->model_spreads[m] = r->model_spreads[m] = spread_of(g->models[m], g->n);
+    }
+    for (size_t i = 0; i < g->n; i++) r->rows[i].models = by_row + i * count;
+    if (missed > 0 && r->warning_count < WARNINGS_MAX)
+        (void)qn_fail(&r->warnings[r->warning_count++], QN_ETIMEOUT,
+                      "the models of a formula did not reach %zu of %zu documents in "
+                      "time; those count as scored lowest",
+                      missed, g->n * count);
+    return QN_OK;
 }
 
 static qn_status run_formula(run *r, qn_rank_formula *f, grouped *g)
 {
+    QN_TRY(ask_models(r, f, g));
     for (size_t begin = 0, end; begin < g->n; begin = end) {
         end = segment_end(g, begin);
-        qn_rank_facts facts = facts_at(g, begin);
+        qn_rank_facts facts = facts_at(r, g, begin);
         QN_TRY(qn_rank_formula_run(f, (size_t)(g->order[begin].document >> 32),
                                    g->docs + begin, end - begin, &facts,
                                    g->values + begin, r->err));
@@ -379,6 +433,12 @@ static qn_status run_fine(run *r, const qn_stage *stage)
     if (stage->keep != 0 && stage->keep < r->fine_count) r->fine_count = stage->keep;
     QN_TRY(qn_rank_formula_open(r->in, r->arena, "fine formula", stage->formula,
                                 QN_EXPR_IN_FINE, &r->fine_formula, r->err));
+    if (qn_rank_formula_asks_stage(r->fine_formula))
+        return qn_fail(
+            r->err, QN_EFUNCARGS,
+            "fine formula: neural_score(), neural_logit() and neural_z() need "
+            "the name of a model here, as in neural_score(\"model\"); without "
+            "it they belong to the formula of a neural stage");
     QN_TRY(group_rows(r, r->fine_count, &g));
     QN_TRY(run_formula(r, r->fine_formula, &g));
     for (size_t i = 0; i < g.n; i++)
@@ -457,8 +517,8 @@ static qn_status ask_model(run *r, const qn_stage *stage, size_t n,
         int64_t own = qn_clock_mono_ns() + stage->budget_ms * 1000000;
         if (deadline.at_ns == 0 || own < deadline.at_ns) deadline.at_ns = own;
     }
-    QN_TRY(r->in->neural(r->in->neural_ctx, stage->model, segments, docs, n, &deadline,
-                         logits, scored, r->err));
+    QN_TRY(r->in->neural(r->in->neural_ctx, stage->model, NULL, 0, segments, docs, n,
+                         &deadline, logits, scored, r->err));
     *scored_count = 0;
     for (size_t i = 0; i < n; i++) {
         if (!scored[i]) continue;
@@ -544,7 +604,7 @@ static qn_status final_order(run *r)
     return QN_OK;
 }
 
-static qn_status trace_row(run *r, qn_ranked *d)
+static qn_status trace_row(run *r, const qn_rank_row *row, qn_ranked *d)
 {
     static const struct {
         const char *title;
@@ -555,8 +615,20 @@ static qn_status trace_row(run *r, qn_ranked *d)
     const double values[] = {d->rough, d->fine, d->stage_score};
     float text = (float)d->text, vector = (float)d->vector, recall = (float)d->recall;
     float rough = (float)d->rough;
-    qn_rank_facts facts = {&text,      &vector,        &recall,        &rough,
-                           &d->neural, &r->spreads[0], &r->spreads[1], &r->spreads[2]};
+    const double *models[QN_RANK_MODELS_MAX] = {0};
+    for (size_t m = 0; row->models != NULL && m < QN_RANK_MODELS_MAX; m++)
+        models[m] = row->models + m;
+    qn_rank_facts facts = {.text = &text,
+                           .vector = &vector,
+                           .recall = &recall,
+                           .rough = &rough,
+                           .neural = &d->neural,
+                           .text_spread = &r->spreads[0],
+                           .vector_spread = &r->spreads[1],
+                           .neural_spread = &r->spreads[2],
+                           .models = models,
+                           .model_spreads = r->model_spreads,
+                           .pool = &r->pool};
     qn_buf out;
     qn_buf_init(&out, qn_alloc_heap());
     qn_status st = QN_OK;
@@ -596,7 +668,7 @@ static qn_status finish(run *r)
         docs[i] = r->rows[i].r;
         if (!(out->max_score >= docs[i].score)) out->max_score = docs[i].score;
         if (i >= shown) continue;
-        if (in->trace) QN_TRY(trace_row(r, &docs[i]));
+        if (in->trace) QN_TRY(trace_row(r, &r->rows[i], &docs[i]));
         for (size_t k = 0; k < width; k++)
             values[i * width + k] = in->sort_count > 0
                                         ? r->rows[i].keys[k]

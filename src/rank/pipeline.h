@@ -76,8 +76,10 @@ typedef struct qn_rank_path {
 } qn_rank_path;
 
 /* Scores documents with a model, the most promising first: n of them, given by (segment,
- * doc). logits[i] where scored[i]; the rest was not reached in time. */
+ * doc), by `fields`, none: those of the request. logits[i] where scored[i]; the rest was
+ * not reached in time. */
 typedef qn_status qn_rank_neural_fn(void *ctx, const char *model,
+                                    const qn_slice *fields, size_t field_count,
                                     const uint32_t *segments, const uint32_t *docs,
                                     size_t n, const qn_deadline *deadline,
                                     float *logits, bool *scored, qn_error *err);

@@ -6,6 +6,7 @@
 #ifndef QN_RANK_RANK_INTERNAL_H
 #define QN_RANK_RANK_INTERNAL_H
 
+#include "rank/bind.h"
 #include "rank/pipeline.h"
 
 /* ---- candidates.c: every recalled document, once ---------------------------------- */
@@ -23,6 +24,18 @@ typedef struct qn_rank_pool {
 QN_MUST_CHECK qn_status qn_rank__pool_make(const qn_rank_input *in, qn_arena *arena,
                                            qn_rank_pool *out, qn_error *err);
 
+/* ---- ask_models.c --------------------------------------------------------------------- */
+
+/* The logits of every model that the formula names, for n documents, the most promising
+ * first: model after model, NaN where one was not reached in time; *missed counts those.
+ */
+QN_MUST_CHECK qn_status qn_rank__ask_models(const qn_rank_input *in, qn_arena *arena,
+                                            const qn_rank_formula *f,
+                                            const uint32_t *segments,
+                                            const uint32_t *docs, size_t n,
+                                            const double **out, size_t *count,
+                                            size_t *missed, qn_error *err);
+
 /* ---- order.c: sort keys -------------------------------------------------------------- */
 
 /* A row on its way through the stages. */
@@ -31,6 +44,8 @@ typedef struct qn_rank_row {
     float tie_query, tie_field; /* HA3 fine ties */
     uint32_t group; /* 0 scored by the model, 1 the others, when a model ran */
     const qn_sort_value *keys; /* sort_count of them, when there are keys */
+    /* The logits of the models that the last formula named, for the trace. */
+    const double *models;
 } qn_rank_row;
 
 /* True when the order is by score alone. */

@@ -1,1 +1,2 @@
 qn_test(test_rank_metrics SOURCES test_rank_metrics.c)
+qn_test(test_rank_functions SOURCES test_rank_functions.c)

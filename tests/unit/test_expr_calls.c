@@ -173,7 +173,7 @@ void test_expr_function_table(void **state)
         T_ROW(row->name);
         T_OK(strncmp(row->signature, row->name, strlen(row->name)) == 0);
         T_OK(row->signature[strlen(row->name)] == '(');
-        T_OK(row->args_min <= row->args_max && row->args_max <= 7);
+        T_OK(row->args_min <= row->args_max && row->args_max <= 16);
         T_OK(qn_expr_function_find(qn_slice_of(row->name)) == row);
         T_OK(strstr(page, escaped_bars(row->signature)) != NULL);
     }
