@@ -239,8 +239,8 @@ static const struct {
     {"inside", "filter=in_polygon(area,1,1)>0", "1"},
     {"virtual integer", "virtual_attribute=twice:price*2&&filter=twice=14", "1"},
     {"virtual text", "virtual_attribute=p:to_string(price)&&filter=p=\"9\"", "3"},
-    {"virtual of a virtual",
-     "virtual_attribute=a:price+1;b:a*10&&filter=b>70&&sort=+b", "1 3"},
+    {"virtual of a virtual", "virtual_attribute=a:price+1;b:a*10&&filter=b>70&&sort=+b",
+     "1 3"},
     {"sorted by text", "sort=-to_string(price)", "3 1 2"},
 };
 
@@ -253,10 +253,9 @@ static void test_clauses(void **state)
         T_ROW(clauses[i].name);
         char text[1024], got[64] = "";
         quern_search_options s = QUERN_SEARCH_OPTIONS_INIT;
-        (void)snprintf(text, sizeof text, "%s&&%s%s&&kvpairs=a:b%s", QUERY,
-                       clauses[i].clauses,
-                       strstr(clauses[i].clauses, "sort=") == NULL ? "&&sort=+id" : "",
-                       PAIRS);
+        (void)snprintf(
+            text, sizeof text, "%s&&%s%s&&kvpairs=a:b%s", QUERY, clauses[i].clauses,
+            strstr(clauses[i].clauses, "sort=") == NULL ? "&&sort=+id" : "", PAIRS);
         s.kind = QUERN_QUERY_HA3;
         s.query = text;
         s.query_size = strlen(text);
