@@ -5,6 +5,7 @@
 
 #include "base/vec.h"
 #include "expr/expr.h"
+#include "index/column.h"
 #include "rank/bind.h"
 #include "rank/match.h"
 
@@ -86,6 +87,11 @@ typedef struct qn_slot {
     char replacement;
     void *items; /* room for the values of a multi-value column, one run */
     size_t item_capacity;
+
+    /* COLUMN: as it is in that segment; `absent`: nowhere. */
+    qn_column column;
+    size_t column_segment; /* SIZE_MAX: of none yet */
+    bool absent;
 
     /* Where the walks stand: reopened for another segment or a document further back. */
     size_t walk_segment; /* SIZE_MAX: nowhere */

@@ -2,7 +2,6 @@
 /* bind_names.c -- names become columns, virtual attributes and the alias `score`. */
 #include "rank/bind_internal.h"
 
-#include "index/column.h"
 #include "index/segment.h"
 
 #include <math.h>
@@ -35,6 +34,7 @@ qn_status qn_binding_add(qn_binding *b, const qn_slot *slot, qn_expr_symbol *out
         return qn_fail(err, QN_ENOMEM, "inputs of a formula");
     }
     b->slots.p[b->slots.n - 1].walk_segment = SIZE_MAX;
+    b->slots.p[b->slots.n - 1].column_segment = SIZE_MAX;
     return QN_OK;
 }
 
@@ -277,24 +277,34 @@ static void load_strings(const qn_column *c, const uint32_t *docs, size_t n,
     }
 }
 
+/* A column is looked up once a segment, not once a batch. */
+static qn_status open_column(qn_binding *b, qn_slot *slot, qn_error *err)
+{
+    bool there = false;
+    if (slot->column_segment == b->segment) return QN_OK;
+    QN_TRY(qn_binding_column(b, slot->field, &slot->column, &there, err));
+    slot->absent = !there;
+    slot->column_segment = b->segment;
+    return QN_OK;
+}
+
 static qn_status load_column(qn_binding *b, qn_slot *slot, const uint32_t *docs,
                              size_t n, qn_expr_values *out, qn_error *err)
 {
-    qn_column column;
-    bool there = false;
-    QN_TRY(qn_binding_column(b, slot->field, &column, &there, err));
-    if (!there) {
+    QN_TRY(open_column(b, slot, err));
+    const qn_column *column = &slot->column;
+    if (slot->absent) {
         load_missing(n, out);
         return QN_OK;
     }
     if (out->lists != NULL)
-        return load_lists(b, slot, &column, docs, n, out->lists, err);
+        return load_lists(b, slot, column, docs, n, out->lists, err);
     if (out->str != NULL)
-        load_strings(&column, docs, n, out->str);
+        load_strings(column, docs, n, out->str);
     else if (out->i64 != NULL)
-        qn_column_get_i64(&column, docs, n, out->i64, NULL);
+        qn_column_get_i64(column, docs, n, out->i64, NULL);
     else
-        qn_column_get_f64(&column, docs, n, out->f64, NULL);
+        qn_column_get_f64(column, docs, n, out->f64, NULL);
     return QN_OK;
 }
 

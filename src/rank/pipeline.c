@@ -163,21 +163,44 @@ static void fill_row(const run *r, qn_rank_row *row, uint32_t at, uint32_t rank)
     d->recall_rank = rank;
 }
 
-/* Ranks by the fused score alone, for documents that a rough formula reordered. */
+/* Places by the fused score alone, for rows that a rough formula chose: how many documents
+ * stand before each. Rows are sorted by (score, document); every document of the pool is
+ * counted at the first row that it stands before, most of them at none. */
 static qn_status rank_recall(run *r)
 {
-    size_t n = r->pool.n;
-    place *p = qn_arena_array(r->arena, n + 1, sizeof *p);
-    uint32_t *rank_of = qn_arena_array(r->arena, n + 1, sizeof *rank_of);
-    if (p == NULL || rank_of == NULL)
+    size_t n = r->pool.n, rows = r->row_count;
+    place *p = qn_arena_raw(r->arena, rows + 1, sizeof *p);
+    uint32_t *row_of = qn_arena_raw(r->arena, rows + 1, sizeof *row_of);
+    uint32_t *before = qn_arena_array(r->arena, rows + 1, sizeof *before);
+    if (p == NULL || row_of == NULL || before == NULL)
         return qn_fail(r->err, QN_ENOMEM, "ranks of recall");
-    for (uint32_t i = 0; i < n; i++) p[i] = (place){r->pool.recall[i], i};
-    qsort(p, n, sizeof *p, by_score);
-    for (uint32_t i = 0; i < n; i++) rank_of[p[i].at] = i;
-    for (size_t i = 0; i < r->row_count; i++) {
-        qn_ranked *d = &r->rows[i].r;
-        d->recall_rank = rank_of[d->recall_rank];
+    for (size_t i = 0; i < rows; i++) {
+        uint32_t at = r->rows[i].r.recall_rank;
+        p[i] = (place){r->pool.recall[at], at};
     }
+    if (rows > 1) qsort(p, rows, sizeof *p, by_score);
+    for (uint32_t i = 0; rows > 0 && i < n; i++) {
+        place d = {r->pool.recall[i], i};
+        if (d.score < p[rows - 1].score) continue;
+        size_t low = 0, high = rows;
+        while (low < high) {
+            size_t middle = low + (high - low) / 2;
+            if (by_score(&d, &p[middle]) < 0)
+                high = middle;
+            else
+                low = middle + 1;
+        }
+        before[low]++;
+    }
+    uint32_t sum = 0;
+    for (size_t i = 0; i < rows; i++) before[i] = sum += before[i];
+    /* Rows by their place in the pool, to meet p. */
+    for (size_t i = 0; i < rows; i++) {
+        place d = {r->pool.recall[r->rows[i].r.recall_rank], r->rows[i].r.recall_rank};
+        const place *found = bsearch(&d, p, rows, sizeof *p, by_score);
+        row_of[i] = before[found - p];
+    }
+    for (size_t i = 0; i < rows; i++) r->rows[i].r.recall_rank = row_of[i];
     return QN_OK;
 }
 
