@@ -344,6 +344,23 @@ typedef struct quern_hit {
     size_t attributes_size;
 } quern_hit;
 
+/* One group of an aggregation. */
+typedef struct quern_facet_group {
+    const char *value; /* "red", "2019", "10:20" */
+    size_t value_size;
+    const char *const *results; /* one per function of the facet, as decimal text */
+} quern_facet_group;
+
+/* What one description of HA3's aggregate clause came to. */
+typedef struct quern_facet {
+    const char *key;              /* the grouping expression, normalised */
+    const char *const *functions; /* "count()", "max((price+1))" */
+    size_t function_count;
+    const quern_facet_group *groups;
+    size_t group_count;
+    uint64_t groups_found; /* before max_group cut them */
+} quern_facet;
+
 typedef struct quern_stage_report {
     const char *name; /* "recall", "rough", "fine", "neural", "fetch" */
     uint64_t in, out; /* documents */
@@ -373,6 +390,8 @@ typedef struct quern_reply {
     const char *const *sort_key_names; /* with sign: "-RANK", "+age" */
     size_t sort_key_count;
     bool no_summary, want_trace;
+    const quern_facet *facets; /* one per description of the aggregate clause */
+    size_t facet_count;
     bool sorted_by_field; /* DSL: hits carry no score unless asked */
     /* Warnings that did not stop the search (HA3 2112 and the like), with codes.
      * QN_ECORRUPT: a damaged part of the table, named with file and offset, was left

@@ -51,9 +51,8 @@ static qn_status read_ha3(qn_search *s, qn_error *err)
     const qn_request *r = NULL;
     const qn_stage *stages = NULL;
     QN_TRY(qn_ha3_parse(s->arena, &s->env, s->text, &r, err));
-    if (r->aggregate_count > 0 || r->distinct_count > 0)
-        return qn_fail(err, QN_EUNSUPPORTED, "the %s clause is not supported",
-                       r->aggregate_count > 0 ? "aggregate" : "distinct");
+    if (r->distinct_count > 0)
+        return qn_fail(err, QN_EUNSUPPORTED, "the distinct clause is not supported");
     if (r->layer_count > 0 || r->fetch_count > 0)
         return qn_fail(err, QN_EUNSUPPORTED, "the %s clause is not supported",
                        r->layer_count > 0 ? "layer" : "fetch_summary");
@@ -261,6 +260,7 @@ qn_status qn_search__run(qn_search *s, qn_error *err)
         if (st != QN_OK) return st;
     }
     QN_TRY(recall(s, err));
+    QN_TRY(qn_search__facets(s, err));
     if (s->wanted == 0 || s->options.count_only) return QN_OK;
     return qn_rank_run(&s->input, s->arena, &s->ranked, err);
 }

@@ -16,6 +16,7 @@
 #include "query/explain.h"
 #include "query/request.h"
 #include "rank/bind.h"
+#include "rank/aggregate.h"
 #include "rank/pipeline.h"
 
 enum {
@@ -64,6 +65,9 @@ typedef struct qn_search {
     qn_rank_result ranked;
     qn_neural_job neural;
     double recall_ms;
+    qn_facets facets;
+    double facets_ms;
+    uint64_t facets_in;
     uint64_t total;
     bool total_exact, timed_out;
     qn_rank_filter *filter;
@@ -80,6 +84,11 @@ qn_exec_options qn_search__exec_options(const qn_search *s, size_t i);
 /* Hits [first, first + count) of the ranked documents become the reply's. */
 QN_MUST_CHECK qn_status qn_search__reply(qn_search *s, size_t first, size_t count,
                                          quern_reply *reply, qn_error *err);
+
+/* Aggregations over all that matched; into the reply. */
+QN_MUST_CHECK qn_status qn_search__facets(qn_search *s, qn_error *err);
+QN_MUST_CHECK qn_status qn_search__fill_facets(const qn_search *s, quern_reply *reply,
+                                               qn_error *err);
 
 /* The words that a model reads beside each document: what the caller says, else the
  * words of the query. */

@@ -119,7 +119,7 @@ static qn_status fill_stages(const qn_search *s, double fetch_ms, quern_reply *r
                              qn_error *err)
 {
     const qn_rank_result *k = &s->ranked;
-    quern_stage_report *out = qn_arena_array(s->arena, k->stage_count + 2, sizeof *out);
+    quern_stage_report *out = qn_arena_array(s->arena, k->stage_count + 3, sizeof *out);
     if (out == NULL) return no_memory(err);
     size_t n = 0;
     bool has_recall = k->stage_count != 0 && strcmp(k->stages[0].name, "recall") == 0;
@@ -135,6 +135,11 @@ static qn_status fill_stages(const qn_search *s, double fetch_ms, quern_reply *r
         }
         n++;
     }
+    uint64_t groups = 0;
+    for (size_t i = 0; i < s->facets.n; i++) groups += s->facets.p[i].groups_found;
+    if (s->facets.n > 0)
+        out[n++] =
+            (quern_stage_report){"aggregate", s->facets_in, groups, s->facets_ms};
     out[n++] = (quern_stage_report){"fetch", r->hit_count, r->hit_count, fetch_ms};
     r->stages = out;
     r->stage_count = n;
@@ -212,14 +217,17 @@ static bool sorted_by_field(const qn_request *r)
     return r->sort_count != 0;
 }
 
-/* What the ranking says, a policy that cannot be read, and what was left out of the search
+/* What ranking and aggregations say, a policy that cannot be read, and what was left out of the search
  * because it is damaged. */
 static qn_status fill_warnings(const qn_search *s, quern_reply *r, qn_error *err)
 {
     size_t damaged = s->snapshot->damage_count, ranked = s->ranked.warning_count, n = 0;
-    qn_error *all = qn_arena_array(s->arena, ranked + damaged + 1, sizeof *all);
+    size_t grouped = s->facets.warning_count;
+    qn_error *all =
+        qn_arena_array(s->arena, ranked + grouped + damaged + 1, sizeof *all);
     if (all == NULL) return no_memory(err);
     for (size_t i = 0; i < ranked; i++) all[n++] = s->ranked.warnings[i];
+    for (size_t i = 0; i < grouped; i++) all[n++] = s->facets.warnings[i];
     if (s->policy_warning.code != QN_OK) all[n++] = s->policy_warning;
     for (size_t i = 0; i < damaged; i++) {
         all[n] = s->snapshot->damage[i];
@@ -259,6 +267,7 @@ qn_status qn_search__reply(qn_search *s, size_t first, size_t count, quern_reply
     if (s->neural.model_name != NULL)
         r->rerank_model = text_of(s, qn_slice_of(s->neural.model_name));
     QN_TRY(fill_warnings(s, r, err));
+    QN_TRY(qn_search__fill_facets(s, r, err));
     if (s->options.kind == QUERN_QUERY_HA3) QN_TRY(fill_ha3(s, r, err));
     QN_TRY(fill_stages(s, (double)(qn_clock_mono_ns() - began) / 1e6, r, err));
     QN_TRY(fill_trace(s, r, err));

@@ -1,2 +1,3 @@
 qn_test(test_rank_metrics SOURCES test_rank_metrics.c)
 qn_test(test_rank_functions SOURCES test_rank_functions.c)
+qn_test(test_aggregate SOURCES test_aggregate.c)
