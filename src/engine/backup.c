@@ -63,11 +63,13 @@ static qn_status hold_part(taking *k, part *p, qn_error *err)
     return QN_OK;
 }
 
-static qn_status take_segment(taking *k, uint64_t id, qn_error *err)
+/* `kind`: the file's name around its number. */
+static qn_status take_file(taking *k, const char *kind, uint64_t id, const char *end,
+                           qn_error *err)
 {
     char name[64];
     part *p = NULL;
-    (void)snprintf(name, sizeof name, "seg-%llu.qns", (unsigned long long)id);
+    (void)snprintf(name, sizeof name, "%s%llu%s", kind, (unsigned long long)id, end);
     QN_TRY(add_part(k, name, &p, err));
     qn_error why;
     qn_status st = qn_file_link(k->from, k->to, &why);
@@ -101,8 +103,11 @@ static qn_status take_all(taking *k, qn_manifest *m, qn_error *err)
     (void)snprintf(name, sizeof name, "manifest-%llu", (unsigned long long)m->number);
     QN_TRY(add_part(k, name, &p, err));
     QN_TRY(hold_part(k, p, err));
-    for (size_t i = 0; i < m->segment_count; i++)
-        QN_TRY(take_segment(k, m->segments[i].id, err));
+    for (size_t i = 0; i < m->segment_count; i++) {
+        const qn_manifest_segment *s = &m->segments[i];
+        QN_TRY(take_file(k, "seg-", s->id, ".qns", err));
+        if (s->overlay != 0) QN_TRY(take_file(k, "over-", s->overlay, ".qno", err));
+    }
     /* Deletions in the manifest are of operations that the log has: it is synced after
      * the manifest was read. */
     QN_TRY(qn_write__sync(k->t, err));
@@ -149,6 +154,7 @@ static qn_status write_list(taking *k, const qn_manifest *m, qn_error *err)
     qn_backup_list list = {.table = qn_slice_of(k->t->name),
                            .uuid = m->uuid,
                            .created_ms = qn_clock_wall_ms(),
+                           .updates = m->updates,
                            .files = files,
                            .count = k->parts.n};
     qn_status st = qn_backup_list_write(k->q->alloc, k->draft, &list, err);

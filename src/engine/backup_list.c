@@ -45,9 +45,10 @@ qn_status qn_backup_list_write(qn_alloc *a, const char *dir, const qn_backup_lis
     qn_buf_init(&json, a);
     print_list(l, &json);
     qn_blockfile_writer *w = NULL;
-    qn_status st = json.failed ? qn_fail(err, QN_ENOMEM, "backup")
-                               : qn_blockfile_writer_create(a, path, magic,
-                                                            QN_BACKUP_VERSION, &w, err);
+    qn_status st =
+        json.failed ? qn_fail(err, QN_ENOMEM, "backup")
+                    : qn_blockfile_writer_create(
+                          a, path, magic, l->updates ? QN_BACKUP_UPDATES : 1, &w, err);
     if (st == QN_OK) st = qn_blockfile_put(w, BLOCK_JSON, 0, json.p, json.n, err);
     if (st == QN_OK) st = qn_blockfile_finish(w, true, err);
     qn_blockfile_writer_destroy(w);
@@ -71,7 +72,8 @@ static bool plain_name(qn_slice s)
         if (s.p[i] == '/' || s.p[i] == 0) return false;
     return qn_slice_starts_with(s, "manifest-") || qn_slice_starts_with(s, "wal-") ||
            (qn_slice_starts_with(s, "seg-") && qn_slice_ends_with(s, ".qns")) ||
-           qn_slice_eq_str(s, QN_BACKUP_CONTROL);
+           qn_slice_eq_str(s, QN_BACKUP_CONTROL) ||
+           (qn_slice_starts_with(s, "over-") && qn_slice_ends_with(s, ".qno"));
 }
 
 static bool read_sum(const qn_json *v, uint64_t *sum)

@@ -11,7 +11,8 @@
 
 #include "base/arena.h"
 
-enum { QN_BACKUP_VERSION = 1 };
+/* 2: of a table whose attributes are updated in place, see manifest.h. */
+enum { QN_BACKUP_VERSION = 2, QN_BACKUP_UPDATES = 2 };
 #define QN_BACKUP_CONTROL "control.json" /* the table's policies and plug-ins */
 
 typedef struct qn_backup_file {
@@ -24,6 +25,7 @@ typedef struct qn_backup_file {
 typedef struct qn_backup_list {
     qn_slice table, uuid;
     int64_t created_ms;
+    bool updates; /* written as version QN_BACKUP_UPDATES */
     const qn_backup_file *files;
     size_t count;
     qn_arena arena; /* of a read list */

@@ -20,6 +20,12 @@ void qn_manifest_segment_path(qn_buf *out, const char *dir, uint64_t id)
     qn_buf_printf(out, "%s/seg-%llu.qns", dir, (unsigned long long)id);
 }
 
+void qn_manifest_overlay_path(qn_buf *out, const char *dir, uint64_t id)
+{
+    qn_buf_reset(out);
+    qn_buf_printf(out, "%s/over-%llu.qno", dir, (unsigned long long)id);
+}
+
 /* "manifest-12" gives 12; false for any other name. */
 static bool numbered(const char *name, const char *prefix, const char *suffix,
                      uint64_t *number)
@@ -63,6 +69,8 @@ static void print_json(const qn_manifest *m, qn_buf *out)
         qn_json_begin_object(&w);
         qn_json_member_int(&w, "id", (int64_t)m->segments[i].id);
         qn_json_member_int(&w, "documents", m->segments[i].doc_count);
+        if (m->segments[i].overlay != 0)
+            qn_json_member_int(&w, "overlay", (int64_t)m->segments[i].overlay);
         qn_json_end_object(&w);
     }
     qn_json_end_array(&w);
@@ -106,7 +114,8 @@ qn_status qn_manifest_write(qn_alloc *a, const char *dir, const qn_manifest *m,
     qn_status st =
         json.failed
             ? qn_fail(err, QN_ENOMEM, "manifest of %s", dir)
-            : qn_blockfile_writer_create(a, draft, magic, QN_MANIFEST_VERSION, &w, err);
+            : qn_blockfile_writer_create(a, draft, magic,
+                                         m->updates ? QN_MANIFEST_UPDATES : 1, &w, err);
     if (st == QN_OK) st = write_blocks(m, w, qn_buf_slice(&json), err);
     qn_blockfile_writer_destroy(w);
     qn_buf_deinit(&json);
@@ -170,7 +179,12 @@ static qn_status read_segments(const qn_blockfile *f, const char *file,
         if (!want_int(it, "id", &id) || !want_int(it, "documents", &docs) ||
             docs > UINT32_MAX)
             return damaged(file, "segment", err);
+        int64_t overlay = 0;
+        if (qn_json_get(it, "overlay") != NULL &&
+            (!want_int(it, "overlay", &overlay) || overlay == 0 || !m->updates))
+            return damaged(file, "overlay", err);
         s[i].id = (uint64_t)id;
+        s[i].overlay = (uint64_t)overlay;
         s[i].doc_count = (uint32_t)docs;
         if (!qn_blockfile_has(f, BLOCK_DELETED, (uint32_t)i)) continue;
         qn_slice bits = {0};
@@ -251,7 +265,7 @@ static qn_status read_json(const qn_blockfile *f, qn_manifest *m, qn_error *err)
 
 static qn_status check_version(const qn_blockfile *f, qn_error *err)
 {
-    if (qn_blockfile_version(f) == QN_MANIFEST_VERSION) return QN_OK;
+    if (qn_blockfile_version(f) >= 1) return QN_OK;
     return qn_fail_file(err, QN_EVERSION, qn_blockfile_name(f), QN_AT_NONE,
                         "%s is of an unreleased format (version %u): make the table "
                         "again and ingest its documents",
@@ -275,6 +289,7 @@ qn_status qn_manifest_read(qn_alloc *a, const char *dir, qn_manifest *out,
     qn_blockfile *f = NULL;
     QN_TRY(qn_blockfile_open(a, path, magic, QN_MANIFEST_VERSION, &f, err));
     qn_status st = check_version(f, err);
+    out->updates = qn_blockfile_version(f) >= QN_MANIFEST_UPDATES;
     if (st == QN_OK) st = read_json(f, out, err);
     qn_blockfile_close(f);
     return st;
@@ -300,6 +315,13 @@ static bool named(const qn_manifest *m, uint64_t segment)
     return false;
 }
 
+static bool overlay_named(const qn_manifest *m, uint64_t overlay)
+{
+    for (size_t i = 0; i < m->segment_count; i++)
+        if (m->segments[i].overlay == overlay) return true;
+    return false;
+}
+
 static bool sweep_one(void *ctx, const char *name, bool is_dir)
 {
     const sweep *s = ctx;
@@ -309,6 +331,8 @@ static bool sweep_one(void *ctx, const char *name, bool is_dir)
         garbage = number != s->m->number;
     else if (numbered(name, "seg-", ".qns", &number))
         garbage = !named(s->m, number);
+    else if (numbered(name, "over-", ".qno", &number))
+        garbage = !overlay_named(s->m, number);
     else
         garbage = strncmp(name, "draft-", 6) == 0;
     if (is_dir || !garbage) return true;

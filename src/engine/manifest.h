@@ -4,6 +4,7 @@
  *     tables/films/
  *         manifest-7          a block file: JSON, and the delete bits of each segment
  *         seg-3.qns seg-5.qns the segments that it names
+ *         over-8.qno          newer values of the attributes of one of them
  *         wal-1042            operations since
  *
  * manifest-N is written beside its name, synced, renamed, and the folder is synced;
@@ -17,16 +18,20 @@
 
 #include "engine/schema_make.h"
 
-enum { QN_MANIFEST_VERSION = 1 }; /* 0 was never released: refused */
+/* 0 was never released: refused. 2 is a manifest of a table whose attributes are updated
+ * in place: overlays beside segments, and such updates in the log. */
+enum { QN_MANIFEST_VERSION = 2, QN_MANIFEST_UPDATES = 2 };
 
 typedef struct qn_manifest_segment {
-    uint64_t id; /* the file is seg-<id>.qns */
+    uint64_t id;      /* the file is seg-<id>.qns */
+    uint64_t overlay; /* the file is over-<overlay>.qno; 0: none */
     uint32_t doc_count;
     const uint64_t *deleted; /* a bit a document; NULL: none */
 } qn_manifest_segment;
 
 typedef struct qn_manifest {
     uint64_t number; /* N of its name */
+    bool updates;    /* version QN_MANIFEST_UPDATES: what it needs to be */
     qn_slice uuid;
     int64_t created_ms;
     qn_slice schema;
@@ -56,5 +61,7 @@ void qn_manifest_deinit(qn_manifest *m);
 void qn_manifest_sweep(const char *dir, const qn_manifest *m);
 /* DIR/seg-<id>.qns */
 void qn_manifest_segment_path(qn_buf *out, const char *dir, uint64_t id);
+/* DIR/over-<id>.qno */
+void qn_manifest_overlay_path(qn_buf *out, const char *dir, uint64_t id);
 
 #endif

@@ -80,12 +80,17 @@ static bool choose_tier(const qn_merge_policy *p, const qn_merge_shape *s, size_
 
 /* ---- deletes, numbers -------------------------------------------------------------------- */
 
+static bool is_above(uint32_t n, uint32_t docs, unsigned percent)
+{
+    return n != 0 && (uint64_t)n * 100 > (uint64_t)docs * percent;
+}
+
 static bool choose_deleted(const qn_merge_policy *p, const qn_merge_shape *s, size_t n,
                            qn_merge_choice *out)
 {
     for (size_t i = 0; i < n; i++) {
-        if (s[i].deleted == 0 ||
-            (uint64_t)s[i].deleted * 100 <= (uint64_t)s[i].docs * p->deleted_percent)
+        if (!is_above(s[i].deleted, s[i].docs, p->deleted_percent) &&
+            !is_above(s[i].updated, s[i].docs, p->updated_percent))
             continue;
         *out = (qn_merge_choice){i, 1};
         return true;
@@ -129,6 +134,7 @@ qn_status qn_merge_choose(const qn_table *t, size_t first, size_t n,
             .bytes = qn_blockfile_size(qn_segment_file(seg->live->segment)),
             .docs = seg->live->doc_count,
             .deleted = seg->deleted.count,
+            .updated = seg->overlay == NULL ? 0 : qn_overlay_doc_count(seg->overlay),
         };
     }
     *out = qn_merge_policy_choose(p, s, n);

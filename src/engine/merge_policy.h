@@ -7,8 +7,8 @@
  * largest is filled until it has `fan_in` segments, which then become one of the tier
  * above. So each document is copied about once a tier.
  *
- * Besides: a segment of which more than `deleted_percent` is deleted is written anew,
- * alone; when more than `segments_max` stand, the cheapest neighbours are joined, full
+ * Besides: a segment of which more than `deleted_percent` is deleted, or more than
+ * `updated_percent` updated in place, is written anew, alone; when more than `segments_max` stand, the cheapest neighbours are joined, full
  * tier or not. Nothing is joined to more than `bytes_max`. Deleted documents do not
  * count into sizes.
  *
@@ -23,12 +23,12 @@ typedef struct qn_merge_policy {
     size_t segments_max; /* at most so many, as far as bytes_max lets */
     uint64_t floor_bytes, bytes_max;
     uint32_t docs_max;
-    unsigned deleted_percent;
+    unsigned deleted_percent, updated_percent;
 } qn_merge_policy;
 
 typedef struct qn_merge_shape {
     uint64_t bytes; /* of the file, deleted documents and all */
-    uint32_t docs, deleted;
+    uint32_t docs, deleted, updated;
 } qn_merge_shape;
 
 typedef struct qn_merge_choice {

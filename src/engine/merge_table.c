@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "engine/engine_internal.h"
 #include "engine/manifest.h"
+#include "engine/table_overlay.h"
 
 static const char segment_magic[8] = QN_SEGMENT_MAGIC;
 
@@ -71,14 +72,17 @@ qn_status qn_table__write_segment(qn_table *t, uint64_t id, qn_blocks_fn *put,
 
 /* ---- begin ----------------------------------------------------------------------------- */
 
-static qn_status take_input(qn_merging *m, size_t i, const qn_table_segment *s,
-                            qn_error *err)
+static qn_status take_input(qn_merging *m, size_t i, qn_table_segment *s, qn_error *err)
 {
     qn_alloc *a = m->table->engine->alloc;
+    qn_overlaid *shown = NULL;
     uint32_t docs = s->live->doc_count;
     m->inputs[i] = qn_live_segment_acquire(s->live);
     m->many_looks |= s->live->ids.lines != NULL;
     m->count = i + 1;
+    QN_TRY(qn_table__show(s, &shown, err));
+    m->shown[i] = qn_overlaid_acquire(shown);
+    if (shown != NULL) m->seen[i] = qn_segment_overlay_share(shown->segment);
     if (s->deleted.count != 0) {
         size_t words = qn_bitset_words(docs);
         m->before[i] = qn_new_array(a, words + 1, sizeof **m->before);
@@ -99,9 +103,12 @@ qn_status qn_merging_begin(qn_merging *m, qn_table *t, size_t first, size_t coun
     qn_alloc *a = t->engine->alloc;
     *m = (qn_merging){.table = t};
     m->inputs = qn_new_array(a, count, sizeof *m->inputs);
+    m->shown = qn_new_array(a, count, sizeof *m->shown);
+    m->seen = qn_new_array(a, count, sizeof *m->seen);
     m->before = qn_new_array(a, count, sizeof *m->before);
     m->maps = qn_new_array(a, count, sizeof *m->maps);
-    if (m->inputs == NULL || m->before == NULL || m->maps == NULL)
+    if (m->shown == NULL || m->seen == NULL || m->inputs == NULL || m->before == NULL ||
+        m->maps == NULL)
         return qn_fail(err, QN_ENOMEM, "merge");
     for (size_t i = 0; i < count; i++)
         QN_TRY(take_input(m, i, &t->segments.p[first + i], err));
@@ -162,10 +169,59 @@ static qn_status put_all_vectors(const blocks *b, qn_blockfile_writer *w, qn_err
 static qn_status put_blocks(void *ctx, qn_blockfile_writer *w, qn_error *err)
 {
     const blocks *b = ctx;
-    const qn_merge_options o = {.seed = qn_clock_seed(), .pace = b->pace};
+    const qn_merge_options o = {
+        .seed = qn_clock_seed(), .patch = qn_patch_source, .pace = b->pace};
     QN_TRY(
         qn_segment_merge(b->m->table->engine->alloc, b->in, b->m->count, &o, w, err));
     return put_all_vectors(b, w, err);
+}
+
+/* ---- updates that come meanwhile ---------------------------------------------------------- */
+
+enum { CATCH_UP_ROUNDS = 2 };
+
+/* Input i's newer values of now, into the output's. */
+static qn_status carry_overlay(qn_merging *m, size_t i, const qn_overlay *now,
+                               qn_error *err)
+{
+    const qn_overlay *seen = m->seen[i];
+    if (m->output == NULL || now == NULL ||
+        (seen != NULL && qn_overlay_changes(seen) == qn_overlay_changes(now)))
+        return QN_OK;
+    if (m->overlay == NULL)
+        QN_TRY(qn_overlay_create(m->table->engine->alloc, m->live_count, &m->overlay,
+                                 err));
+    return qn_overlay_carry(now, seen, &m->maps[i], m->output->segment, m->overlay,
+                            err);
+}
+
+static qn_status freeze_input(qn_merging *m, size_t i, qn_overlay **out, qn_error *err)
+{
+    qn_status st = QN_OK;
+    *out = NULL;
+    (void)pthread_mutex_lock(&m->table->write);
+    qn_overlay *now = m->table->segments.p[qn_merging_place(m) + i].overlay;
+    if (now != NULL && qn_overlay_doc_count(now) != 0)
+        st = qn_overlay_freeze(now, out, err);
+    (void)pthread_mutex_unlock(&m->table->write);
+    return st;
+}
+
+static qn_status catch_up(qn_merging *m, qn_error *err)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        qn_overlay *now = NULL;
+        QN_TRY(freeze_input(m, i, &now, err));
+        qn_status st = carry_overlay(m, i, now, err);
+        if (st == QN_OK && now != NULL) {
+            qn_overlay_release(m->seen[i]);
+            m->seen[i] = now;
+        } else {
+            qn_overlay_release(now);
+        }
+        if (st != QN_OK) return st;
+    }
+    return QN_OK;
 }
 
 qn_status qn_merging_run(qn_merging *m, uint64_t id, qn_pace *pace, qn_error *err)
@@ -181,7 +237,9 @@ qn_status qn_merging_run(qn_merging *m, uint64_t id, qn_pace *pace, qn_error *er
     qn_status st =
         b.in == NULL || b.vectors == NULL ? qn_fail(err, QN_ENOMEM, "merge") : QN_OK;
     for (size_t i = 0; i < m->count && st == QN_OK; i++)
-        b.in[i] = (qn_merge_input){m->inputs[i]->segment, &m->maps[i]};
+        b.in[i] = (qn_merge_input){m->shown[i] != NULL ? m->shown[i]->segment
+                                                       : m->inputs[i]->segment,
+                                   &m->maps[i]};
     if (st == QN_OK)
         st = qn_table__write_segment(m->table, id, put_blocks, &b, pace, &m->output,
                                      err);
@@ -189,6 +247,9 @@ qn_status qn_merging_run(qn_merging *m, uint64_t id, qn_pace *pace, qn_error *er
     /* Where ids are looked for often they will be in this one, too. */
     if (st == QN_OK && m->many_looks)
         qn_id_filter_make(&m->output->ids, a, m->output->segment);
+    /* Most of what was updated meanwhile, so that little is left for the lock. */
+    for (int round = 0; round < CATCH_UP_ROUNDS && st == QN_OK; round++)
+        st = catch_up(m, err);
     qn_delete(a, b.in);
     qn_delete(a, b.vectors);
     return st;
@@ -221,11 +282,15 @@ static void carry_one(qn_merging *m, size_t i, const qn_delete_bits *now)
     }
 }
 
-void qn_merging_carry(qn_merging *m)
+qn_status qn_merging_carry(qn_merging *m, qn_error *err)
 {
     size_t place = qn_merging_place(m);
-    for (size_t i = 0; i < m->count; i++)
-        carry_one(m, i, &m->table->segments.p[place + i].deleted);
+    for (size_t i = 0; i < m->count; i++) {
+        const qn_table_segment *s = &m->table->segments.p[place + i];
+        carry_one(m, i, &s->deleted);
+        QN_TRY(carry_overlay(m, i, s->overlay, err));
+    }
+    return QN_OK;
 }
 
 void qn_merging_swap(qn_merging *m)
@@ -237,18 +302,20 @@ void qn_merging_swap(qn_merging *m)
     for (size_t i = 0; i < m->count; i++) {
         qn_assert(p[i].live == m->inputs[i]);
         qn_live_segment_doom(p[i].live, t->folder);
-        qn_live_segment_release(p[i].live); /* the merging has another reference */
-        qn_delete(t->engine->alloc, p[i].deleted.words);
+        /* The merging has another reference. */
+        qn_table_segment_deinit(t->engine->alloc, &p[i]);
     }
     size_t kept = m->output != NULL;
     if (m->output != NULL)
         p[0] = (qn_table_segment){.live = qn_live_segment_acquire(m->output),
                                   .deleted = m->deleted,
+                                  .overlay = m->overlay,
                                   .committed = committed};
     memmove(p + kept, p + m->count,
             (t->segments.n - place - m->count) * sizeof *t->segments.p);
     t->segments.n -= m->count - kept;
     m->deleted = (qn_delete_bits){0};
+    if (m->output != NULL) m->overlay = NULL;
     m->swapped = true;
     t->changed = true;
 }
@@ -259,12 +326,17 @@ void qn_merging_end(qn_merging *m)
     if (m->output != NULL && !m->swapped && !m->keep_output)
         qn_live_segment_doom(m->output, m->table->folder);
     qn_live_segment_release(m->output);
+    qn_overlay_release(m->overlay);
     for (size_t i = 0; i < m->count; i++) {
+        qn_overlay_release(m->seen[i]);
+        qn_overlaid_release(m->shown[i]);
         qn_live_segment_release(m->inputs[i]);
         qn_delete(a, m->before[i]);
         qn_doc_map_deinit(&m->maps[i]);
     }
     qn_delete(a, m->inputs);
+    qn_delete(a, m->shown);
+    qn_delete(a, m->seen);
     qn_delete(a, m->before);
     qn_delete(a, m->maps);
     qn_delete(a, m->deleted.words);

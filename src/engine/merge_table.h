@@ -3,7 +3,8 @@
  *
  *     begin   counts the inputs up and copies their delete bits    (write lock, short)
  *     run     writes the new segment, a file or an image           (no lock)
- *     carry   what was deleted meanwhile is deleted in it as well  (write lock, short)
+ *     carry   what was deleted or updated meanwhile is so in it as well
+ *                                                                  (write lock, short)
  *     swap    it takes its inputs' place                           (write lock, short)
  *     end
  *
@@ -22,12 +23,15 @@ typedef struct qn_merging {
     qn_table *table;
     size_t count;
     qn_live_segment **inputs;
-    uint64_t **before; /* delete bits of each when it began; NULL: none */
+    qn_overlaid **shown; /* inputs with newer values as they were then; NULL: none */
+    qn_overlay **seen;   /* newer values that the output has by now; NULL: none */
+    uint64_t **before;   /* delete bits of each when it began; NULL: none */
     qn_doc_map *maps;
     uint32_t live_count;
     bool many_looks;           /* for ids in the inputs */
     qn_live_segment *output;   /* NULL: no document was left */
     qn_delete_bits deleted;    /* of the output */
+    qn_overlay *overlay;       /* of the output: what was updated meanwhile; or NULL */
     bool swapped, keep_output; /* keep: a manifest that failed may name it */
 } qn_merging;
 
@@ -37,8 +41,8 @@ QN_MUST_CHECK qn_status qn_merging_begin(qn_merging *m, qn_table *t, size_t firs
 /* Without `write`. `id` 0: an image in memory. */
 QN_MUST_CHECK qn_status qn_merging_run(qn_merging *m, uint64_t id,
                                        QN_NULLABLE qn_pace *pace, qn_error *err);
-/* Under `write`. May be called again. */
-void qn_merging_carry(qn_merging *m);
+/* Under `write`. May be called again; only memory can be wanting. */
+QN_MUST_CHECK qn_status qn_merging_carry(qn_merging *m, qn_error *err);
 /* Under `write`: where the inputs stand in the table now. */
 size_t qn_merging_place(const qn_merging *m);
 /* Under `write`, after carry(): cannot fail. */

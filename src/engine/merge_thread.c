@@ -23,6 +23,7 @@ static const qn_merge_policy policy_default = {
     .floor_bytes = 2 * 1024 * 1024,
     .docs_max = UINT32_MAX / 8,
     .deleted_percent = 20,
+    .updated_percent = 50,
 };
 
 void qn_thread_lower_priority(int by)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/neural.h"
 
+#include "engine/table_overlay.h"
+
 #include "nn/rerank.h"
 
 /* Sub-fields and copies hold what another field holds already. */
@@ -70,8 +72,8 @@ static qn_status read_text(const qn_neural_job *job, uint32_t segment, uint32_t 
                            qn_buf *scratch, qn_slice *text, qn_error *err)
 {
     qn_slice source = {0};
-    QN_TRY(qn_segment_source(job->snapshot->segments[segment]->segment, doc, scratch,
-                             &source, NULL, err));
+    QN_TRY(qn_patched_source(job->snapshot->view.segments[segment].segment, doc,
+                             scratch, &source, err));
     source = qn_arena_slice(job->arena, source);
     if (source.p == NULL) return qn_fail(err, QN_ENOMEM, "rerank");
     return qn_neural_text(job->arena, job->snapshot->view.schema, job->fields,

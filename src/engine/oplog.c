@@ -44,18 +44,16 @@ qn_status qn_oplog_append(qn_wal *wal, uint64_t lsn, const qn_oplog_op *op,
         put_number(scratch, (uint64_t)op->version);
         put_text(scratch, op->id);
     }
-    if (op->type == QN_OPLOG_INDEX) {
-        put_vectors(scratch, op);
-        put_number(scratch, op->source.n);
-    }
+    bool has_source = op->type == QN_OPLOG_INDEX || op->type == QN_OPLOG_UPDATE;
+    if (op->type == QN_OPLOG_INDEX) put_vectors(scratch, op);
+    if (has_source) put_number(scratch, op->source.n);
     if (scratch->failed) {
         qn_buf_deinit(scratch);
         return qn_fail(err, QN_ENOMEM, "log record");
     }
     /* The source, the bulk of it, goes last and without a copy. */
     qn_slice pieces[2] = {qn_buf_slice(scratch), op->source};
-    return qn_wal_append(wal, lsn, (uint32_t)op->type, pieces,
-                         op->type == QN_OPLOG_INDEX ? 2 : 1, err);
+    return qn_wal_append(wal, lsn, (uint32_t)op->type, pieces, has_source ? 2 : 1, err);
 }
 
 /* ---- reading --------------------------------------------------------------------------
@@ -154,11 +152,12 @@ qn_status qn_oplog_decode(qn_arena *arena, const qn_wal_record *record,
     switch (out->type) {
     case QN_OPLOG_INDEX:
     case QN_OPLOG_DELETE:
+    case QN_OPLOG_UPDATE:
         out->seq_no = (int64_t)get_number(&r);
         out->version = (int64_t)get_number(&r);
         out->id = get_text(&r);
         if (out->type == QN_OPLOG_DELETE) break;
-        QN_TRY(get_vectors(&r, arena, out, err));
+        if (out->type == QN_OPLOG_INDEX) QN_TRY(get_vectors(&r, arena, out, err));
         out->source = get_text(&r);
         break;
     case QN_OPLOG_FIELDS:

@@ -6,6 +6,7 @@
  *     type 2  DELETE  an id
  *     type 3  FIELDS  fields added to the schema, before the documents that use them
  *     type 4  POLICY  durability and interval of syncs, as set since the table was made
+ *     type 5  UPDATE  an id, and a partial document of attributes alone
  *
  * Bytes: docs/formats/manifest.md. Numbers are LEB128, texts a length and bytes.
  *
@@ -23,6 +24,7 @@ typedef enum qn_oplog_type {
     QN_OPLOG_DELETE = 2,
     QN_OPLOG_FIELDS = 3,
     QN_OPLOG_POLICY = 4,
+    QN_OPLOG_UPDATE = 5,
 } qn_oplog_type;
 
 /* A vector computed by a field's model. */
@@ -33,9 +35,9 @@ typedef struct qn_made_vector {
 
 typedef struct qn_oplog_op {
     qn_oplog_type type;
-    int64_t seq_no, version; /* INDEX, DELETE */
+    int64_t seq_no, version; /* INDEX, DELETE, UPDATE */
     qn_slice id;
-    qn_slice source; /* INDEX */
+    qn_slice source; /* INDEX; UPDATE: the partial document */
     const qn_made_vector *vectors;
     size_t vector_count;
     const qn_schema_addition *fields; /* FIELDS */

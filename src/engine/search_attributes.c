@@ -85,8 +85,8 @@ static qn_status write_column(const qn_search *s, const qn_ranked *d, const qn_f
     qn_column column;
     qn_error inner = {0};
     uint64_t begin = 0, limit = 0;
-    qn_status st = qn_segment_column(s->snapshot->segments[d->segment]->segment, f->id,
-                                     &column, &inner);
+    qn_status st = qn_segment_column(s->snapshot->view.segments[d->segment].segment,
+                                     f->id, &column, &inner);
     if (st == QN_OK) qn_column_range(&column, d->doc, &begin, &limit);
     if (st != QN_OK && st != QN_ENOTFOUND) {
         if (err != NULL) *err = inner;

@@ -2,6 +2,7 @@
 /* search_reply.c -- ranked documents become the reply: ids, sources, values, facts. */
 #include "engine/search.h"
 #include "engine/search_explain.h"
+#include "engine/table_overlay.h"
 #include "nn/rerank.h"
 
 #include <math.h>
@@ -82,13 +83,13 @@ static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit
                           qn_error *err)
 {
     const qn_ranked *d = &s->ranked.docs[place];
-    const qn_live_segment *live = s->snapshot->segments[d->segment];
+    const qn_segment *segment = s->snapshot->view.segments[d->segment].segment;
     qn_slice id = {0}, source = {0};
-    QN_TRY(qn_segment_id(live->segment, d->doc, &id, err));
+    QN_TRY(qn_segment_id(segment, d->doc, &id, err));
     if (!qn_search__wants_source(s)) {
         source = (qn_slice){NULL, 0};
     } else {
-        QN_TRY(qn_segment_source(live->segment, d->doc, scratch, &source, NULL, err));
+        QN_TRY(qn_patched_source(segment, d->doc, scratch, &source, err));
         QN_TRY(qn_search__source(s, source, &source, err));
     }
     hit->id = text_of(s, id);
@@ -103,8 +104,12 @@ static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit
     hit->stages = scores_of(d);
     hit->trace = d->trace.n == 0 ? NULL : text_of(s, d->trace);
     hit->trace_size = d->trace.n;
-    qn_column_get_i64(&live->seq_no, &d->doc, 1, &hit->seq_no, NULL);
-    qn_column_get_i64(&live->version, &d->doc, 1, &hit->version, NULL);
+    const qn_live_segment *live = s->snapshot->segments[d->segment];
+    const qn_overlaid *newer = s->snapshot->overlaid[d->segment];
+    qn_column_get_i64(newer == NULL ? &live->seq_no : &newer->seq_no, &d->doc, 1,
+                      &hit->seq_no, NULL);
+    qn_column_get_i64(newer == NULL ? &live->version : &newer->version, &d->doc, 1,
+                      &hit->version, NULL);
     if (hit->id == NULL) return no_memory(err);
     QN_TRY(sort_values(s, place, hit, err));
     if (s->options.explain || s->request.explain)

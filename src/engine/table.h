@@ -33,7 +33,7 @@
 #include "engine/graves.h"
 #include "engine/id_filter.h"
 #include "engine/oplog.h"
-#include "index/merge.h"
+#include "index/column_overlay.h"
 #include "engine/write_group.h"
 #include "index/segment_builder.h"
 #include "query/snapshot.h"
@@ -85,17 +85,32 @@ QN_MUST_CHECK qn_status qn_live_segment_create(qn_alloc *a, QN_OWNED qn_blockfil
                                                uint64_t id, const qn_schema *schema,
                                                QN_OWNED qn_live_segment **out,
                                                qn_error *err);
+/* A number that no segment of this process has had. */
+uint64_t qn_live_segment_uid(void);
 qn_live_segment *qn_live_segment_acquire(qn_live_segment *s);
 void qn_live_segment_release(QN_OWNED QN_NULLABLE qn_live_segment *s);
 /* No manifest names it any more: its file goes with the last reference. By whoever took
  * it out of its table, once. */
 void qn_live_segment_doom(qn_live_segment *s, qn_table_folder *folder);
 
+/* A segment with newer values of attributes, frozen; lives while the segment does. */
+typedef struct qn_overlaid {
+    atomic_uint refs;
+    qn_segment *segment;
+    uint64_t uid;
+    qn_column seq_no, version;
+    qn_alloc *alloc;
+} qn_overlaid;
+
+qn_overlaid *qn_overlaid_acquire(QN_NULLABLE qn_overlaid *s);
+void qn_overlaid_release(QN_OWNED QN_NULLABLE qn_overlaid *s);
+
 typedef struct qn_table_snapshot {
     qn_snapshot_view view; /* what queries see */
     atomic_uint refs;
     qn_table_schema *schema;
     qn_live_segment **segments;
+    qn_overlaid **overlaid; /* NULL: the segment itself is what is seen */
     qn_segment_view *views;
     uint64_t **deleted; /* copies of the bits */
     uint64_t live_count;
@@ -118,8 +133,12 @@ typedef struct qn_delete_bits {
 typedef struct qn_table_segment {
     qn_live_segment *live;
     qn_delete_bits deleted;
-    bool committed; /* the manifest names it */
-    bool damaged;   /* found so by a search: left out of snapshots */
+    qn_overlay *overlay;    /* newer values of attributes; NULL: none */
+    qn_overlaid *shown;     /* as of the last time somebody wanted to see it, or NULL */
+    uint64_t overlay_file;  /* that the manifest names; 0: none ... */
+    uint64_t overlay_saved; /* ... and the changes that are in it */
+    bool committed;         /* the manifest names it */
+    bool damaged;           /* found so by a search: left out of snapshots */
 } qn_table_segment;
 
 /* Of a document in memory. */
@@ -162,7 +181,10 @@ typedef struct qn_table {
     atomic_bool dropping;           /* set: a running flush ends soon too */
     atomic_llong flush_retry_at_ns; /* after a failure: not by itself before */
     atomic_bool flush_wanted;       /* by a writer that found memory full */
-    qn_pace pace;                   /* of the running merge */
+    /* May attributes be updated in place? Once a manifest says so, which keeps older
+     * programs away. Wanted: by a writer. */
+    atomic_bool takes_updates, wants_updates;
+    qn_pace pace; /* of the running merge */
 
     pthread_mutex_t write;
     /* Guarded by `write`. */
@@ -181,9 +203,11 @@ typedef struct qn_table {
     uint64_t replay_from;       /* as the manifest says */
     size_t committed_additions; /* fields that the log need not bring back */
     int64_t seq_no_next;
-    bool changed;     /* since the last refresh */
-    bool unflushed;   /* the log holds something */
-    qn_policy policy; /* as set since the table was made */
+    bool changed;        /* since the last refresh */
+    bool unflushed;      /* the log holds something */
+    size_t update_bytes; /* of updates in place that the log holds: they cost no memory,
+                          * and the log must not grow for ever */
+    qn_policy policy;    /* as set since the table was made */
     bool dropped;
     QN_VEC(qn_error) damage; /* damaged files, see damage.h */
     bool log_damaged;        /* among them; then `wal` is NULL */
@@ -253,6 +277,8 @@ QN_MUST_CHECK qn_status qn_table_refresh(qn_table *t, qn_error *err);
 QN_MUST_CHECK qn_status qn_table_flush(qn_table *t, qn_error *err);
 /* A flush, then one segment without deleted documents. */
 QN_MUST_CHECK qn_status qn_table_optimize(qn_table *t, qn_error *err);
+/* A manifest that allows updates in place. When it fails, the next one does. */
+void qn_table__allow_updates(qn_table *t);
 /* A flush for want of memory, unless one failed a moment ago: then its error again. */
 QN_MUST_CHECK qn_status qn_table__flush_full(qn_table *t, qn_error *err);
 /* After a write: when much is in memory it asks for a flush in the background, and when
@@ -296,6 +322,8 @@ QN_MUST_CHECK qn_status qn_table__feed(qn_table *t, qn_slice id, const qn_docume
 /* Applies what is in the log. */
 QN_MUST_CHECK qn_status qn_table__replay(qn_table *t, const qn_oplog_op *op,
                                          qn_arena *arena, qn_error *err);
+/* Ends what a segment's place in the table holds. */
+void qn_table_segment_deinit(qn_alloc *a, qn_table_segment *s);
 size_t qn_memory_bytes(QN_NULLABLE const qn_memory *m);
 void qn_memory_destroy(qn_alloc *a, QN_OWNED QN_NULLABLE qn_memory *m);
 

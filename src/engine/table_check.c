@@ -3,6 +3,7 @@
 
 #include "engine/engine_internal.h"
 #include "engine/manifest.h"
+#include "engine/table_overlay.h"
 
 typedef struct checking {
     const char *dir;
@@ -91,6 +92,44 @@ static bool check_entry(void *ctx, const char *name, bool is_dir)
     return true;
 }
 
+/* Sound on disk; does it go with its segment? */
+static void check_with_segment(checking *c, const char *path, uint64_t segment)
+{
+    static const char magic[8] = QN_SEGMENT_MAGIC;
+    qn_error e = {.at = QN_AT_NONE};
+    qn_blockfile *f = NULL;
+    qn_segment *seg = NULL;
+    qn_overlay *overlay = NULL;
+    qn_buf beside;
+    qn_buf_init(&beside, c->alloc);
+    qn_manifest_segment_path(&beside, c->dir, segment);
+    qn_status st = beside.failed ? qn_fail(&e, QN_ENOMEM, "check")
+                                 : qn_blockfile_open(c->alloc, beside.p, magic,
+                                                     QN_SEGMENT_VERSION, &f, &e);
+    if (st == QN_OK) st = qn_segment_open(c->alloc, f, &seg, &e);
+    if (st == QN_OK) {
+        if (qn_overlay_load(c->alloc, path, seg, &overlay, &e) != QN_OK)
+            note(c, path, &e);
+        qn_overlay_release(overlay);
+        qn_segment_close(seg);
+    } else {
+        qn_blockfile_close(f); /* the segment itself has been told of */
+    }
+    qn_buf_deinit(&beside);
+}
+
+static void check_overlay(checking *c, const qn_manifest_segment *s)
+{
+    static const char magic[8] = QN_OVERLAY_MAGIC;
+    qn_buf path;
+    qn_buf_init(&path, c->alloc);
+    qn_manifest_overlay_path(&path, c->dir, s->overlay);
+    uint64_t damaged = c->damaged;
+    if (!path.failed) check_file(c, path.p, magic, QN_OVERLAY_VERSION);
+    if (!path.failed && c->damaged == damaged) check_with_segment(c, path.p, s->id);
+    qn_buf_deinit(&path);
+}
+
 /* Others are being written, or are what a crash left: nobody reads them. */
 static void check_segments(checking *c, const qn_manifest *m)
 {
@@ -100,6 +139,7 @@ static void check_segments(checking *c, const qn_manifest *m)
     for (size_t i = 0; i < m->segment_count; i++) {
         qn_manifest_segment_path(&path, c->dir, m->segments[i].id);
         if (!path.failed) check_file(c, path.p, magic, QN_SEGMENT_VERSION);
+        if (m->segments[i].overlay != 0) check_overlay(c, &m->segments[i]);
     }
     qn_buf_deinit(&path);
 }

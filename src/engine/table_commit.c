@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "engine/engine_internal.h"
 #include "engine/manifest.h"
+#include "engine/table_overlay.h"
 #include "engine/table_seal.h"
 
 /* ---- a manifest -------------------------------------------------------------------------
@@ -15,18 +16,49 @@
  * replacement is lost would lose the document. Operations from replay_from on are in the
  * log as well: applying them again changes nothing. */
 
+/* An overlay that goes into a new file. */
+typedef struct draft_overlay {
+    const qn_live_segment *live;
+    qn_overlay *frozen;
+    uint64_t id;
+} draft_overlay;
+
 /* Everything of the table that goes into the manifest, copied. */
 typedef struct draft {
     qn_manifest m;
     qn_arena arena;
     qn_table_schema *schema;
+    draft_overlay *overlays;
+    size_t overlay_count;
+    uint64_t *old_overlays; /* files that the older manifest names */
+    size_t old_count;
 } draft;
+
+/* A flush takes in what was updated until now, as nothing of it will be replayed. A merge
+ * does so for its output; beside it the files that there are and the log say it all. */
+static qn_status draft_newer(draft *d, qn_table *t, qn_manifest_segment *out,
+                             const qn_live_segment *live, qn_overlay *o, bool anew,
+                             const qn_table_segment *old, qn_error *err)
+{
+    out->overlay = old == NULL ? 0 : old->overlay_file;
+    if (!anew || o == NULL || qn_overlay_doc_count(o) == 0 ||
+        (old != NULL && old->overlay_file != 0 &&
+         old->overlay_saved == qn_overlay_changes(o)))
+        return QN_OK;
+    draft_overlay *next = &d->overlays[d->overlay_count];
+    QN_TRY(qn_overlay_freeze(o, &next->frozen, err));
+    next->live = live;
+    next->id = out->overlay = t->segment_id_next++;
+    d->overlay_count++;
+    return QN_OK;
+}
 
 static qn_status draft_segment(draft *d, qn_manifest_segment *out,
                                const qn_live_segment *live, const qn_delete_bits *bits,
                                qn_error *err)
 {
-    *out = (qn_manifest_segment){.id = live->id, .doc_count = live->doc_count};
+    out->id = live->id;
+    out->doc_count = live->doc_count;
     d->m.segment_count++;
     if (bits->count == 0) return QN_OK;
     size_t words = qn_bitset_words(live->doc_count);
@@ -38,22 +70,29 @@ static qn_status draft_segment(draft *d, qn_manifest_segment *out,
     return QN_OK;
 }
 
-static qn_status draft_segments(draft *d, const qn_table *t, const qn_commit *c,
+static qn_status draft_segments(draft *d, qn_table *t, const qn_commit *c,
                                 qn_error *err)
 {
-    qn_manifest_segment *list =
-        qn_arena_array(&d->arena, t->segments.n + 1, sizeof *list);
-    if (list == NULL) return qn_fail(err, QN_ENOMEM, "manifest of %s", t->name);
+    size_t most = t->segments.n + 1;
+    qn_manifest_segment *list = qn_arena_array(&d->arena, most, sizeof *list);
+    d->overlays = qn_arena_array(&d->arena, most, sizeof *d->overlays);
+    d->old_overlays = qn_arena_array(&d->arena, most, sizeof *d->old_overlays);
+    if (list == NULL || d->overlays == NULL || d->old_overlays == NULL)
+        return qn_fail(err, QN_ENOMEM, "manifest of %s", t->name);
     const qn_merging *m = c->merging;
     size_t place = m == NULL ? SIZE_MAX : qn_merging_place(m);
     for (size_t i = 0; i < t->segments.n; i++) {
         const qn_table_segment *s = &t->segments.p[i];
         if (!s->committed && c->flush == NULL) break;
-        if (i == place && m->output != NULL)
-            QN_TRY(draft_segment(d, &list[d->m.segment_count], m->output, &m->deleted,
-                                 err));
+        qn_manifest_segment *out = &list[d->m.segment_count];
+        if (s->overlay_file != 0) d->old_overlays[d->old_count++] = s->overlay_file;
+        if (i == place && m->output != NULL) {
+            QN_TRY(draft_newer(d, t, out, m->output, m->overlay, true, NULL, err));
+            QN_TRY(draft_segment(d, out, m->output, &m->deleted, err));
+        }
         if (i >= place && i - place < m->count) continue;
-        QN_TRY(draft_segment(d, &list[d->m.segment_count], s->live, &s->deleted, err));
+        QN_TRY(draft_newer(d, t, out, s->live, s->overlay, c->flush != NULL, s, err));
+        QN_TRY(draft_segment(d, out, s->live, &s->deleted, err));
     }
     d->m.segments = list;
     return QN_OK;
@@ -67,18 +106,20 @@ static qn_status draft_fill(draft *d, qn_table *t, const qn_commit *c, qn_error 
     const qn_flush_point *f = c->flush;
     d->m = (qn_manifest){
         .number = t->manifest_number + 1,
+        .updates = atomic_load(&t->wants_updates),
         .uuid = qn_slice_of(t->uuid),
         .created_ms = t->created_ms,
         .schema = s->schema.source,
         .additions = s->additions,
         .addition_count = f == NULL ? t->committed_additions : f->additions,
-        .segment_id_next = t->segment_id_next,
         .replay_from = f == NULL ? t->replay_from : f->lsn,
         .seq_no_next = t->seq_no_next,
         .policy = t->policy,
     };
-    if (c->merging != NULL) qn_merging_carry(c->merging);
-    return draft_segments(d, t, c, err);
+    if (c->merging != NULL) QN_TRY(qn_merging_carry(c->merging, err));
+    QN_TRY(draft_segments(d, t, c, err));
+    d->m.segment_id_next = t->segment_id_next;
+    return QN_OK;
 }
 
 static void remove_manifest(const qn_table *t, uint64_t number, bool *there)
@@ -95,19 +136,58 @@ static void remove_manifest(const qn_table *t, uint64_t number, bool *there)
     qn_buf_deinit(&path);
 }
 
+/* The log has updates that memory has no room for: reading it again brings them. */
+static void lose_updates(qn_table *t, const qn_error *why)
+{
+    t->broken = QN_EREADONLY;
+    (void)qn_fail(&t->broken_error, QN_EREADONLY,
+                  "table %s takes no writes until reopened: updates that came while "
+                  "segments were joined are in its log alone (%s)",
+                  t->name, why->text);
+}
+
+static void note_saved(qn_table *t, const draft *d)
+{
+    for (size_t k = 0; k < d->overlay_count; k++)
+        for (size_t i = 0; i < t->segments.n; i++) {
+            qn_table_segment *s = &t->segments.p[i];
+            if (s->live != d->overlays[k].live) continue;
+            s->overlay_file = d->overlays[k].id;
+            s->overlay_saved = qn_overlay_changes(d->overlays[k].frozen);
+        }
+}
+
 /* Under `write`, when the manifest is on the disk. */
-static void take_effect(qn_table *t, const qn_commit *c)
+static void take_effect(qn_table *t, const qn_commit *c, const draft *d)
 {
     if (c->merging != NULL) {
-        qn_merging_carry(c->merging); /* what was deleted while it was written */
+        qn_error why = {.at = QN_AT_NONE};
+        /* What was deleted and updated while it was written. */
+        if (qn_merging_carry(c->merging, &why) != QN_OK) lose_updates(t, &why);
         qn_merging_swap(c->merging);
     }
+    note_saved(t, d);
+    if (d->m.updates) atomic_store(&t->takes_updates, true);
     const qn_flush_point *f = c->flush;
     if (f == NULL) return;
     for (size_t i = 0; i < t->segments.n; i++) t->segments.p[i].committed = true;
+    t->update_bytes -= f->update_bytes;
     t->replay_from = f->lsn;
     t->committed_additions = f->additions;
     t->unflushed = t->lsn_next != f->lsn;
+}
+
+/* All or none. */
+static qn_status save_overlays(qn_table *t, const draft *d, qn_error *err)
+{
+    for (size_t i = 0; i < d->overlay_count; i++) {
+        qn_status st =
+            qn_overlay_save(t, d->overlays[i].id, d->overlays[i].frozen, err);
+        if (st == QN_OK) continue;
+        while (i-- > 0) qn_overlay_remove(t, d->overlays[i].id);
+        return st;
+    }
+    return QN_OK;
 }
 
 static qn_status write_manifest(qn_table *t, const qn_commit *c, draft *d,
@@ -120,6 +200,7 @@ static qn_status write_manifest(qn_table *t, const qn_commit *c, draft *d,
     if (st == QN_OK) st = draft_fill(d, t, c, err);
     (void)pthread_mutex_unlock(&t->write);
     if (st == QN_OK) st = qn_wal_sync(t->wal, err);
+    if (st == QN_OK) st = save_overlays(t, d, err);
     if (st != QN_OK) return st;
     st = qn_manifest_write(t->engine->alloc, t->dir, &d->m, err);
     if (st != QN_OK) {
@@ -128,8 +209,29 @@ static qn_status write_manifest(qn_table *t, const qn_commit *c, draft *d,
         bool there = false;
         remove_manifest(t, d->m.number, &there);
         if (there && c->merging != NULL) c->merging->keep_output = true;
+        for (size_t i = 0; !there && i < d->overlay_count; i++)
+            qn_overlay_remove(t, d->overlays[i].id);
     }
     return st;
+}
+
+/* Files that the new manifest does not name. */
+static void remove_old_overlays(const qn_table *t, const draft *d)
+{
+    for (size_t i = 0; i < d->old_count; i++) {
+        bool named = false;
+        for (size_t k = 0; k < d->m.segment_count; k++)
+            named |= d->m.segments[k].overlay == d->old_overlays[i];
+        if (!named) qn_overlay_remove(t, d->old_overlays[i]);
+    }
+}
+
+static void draft_deinit(draft *d)
+{
+    for (size_t i = 0; i < d->overlay_count; i++)
+        qn_overlay_release(d->overlays[i].frozen);
+    qn_table_schema_release(d->schema);
+    qn_arena_deinit(&d->arena);
 }
 
 qn_status qn_table__commit(qn_table *t, const qn_commit *c, qn_error *err)
@@ -141,15 +243,26 @@ qn_status qn_table__commit(qn_table *t, const qn_commit *c, qn_error *err)
     if (st == QN_OK) {
         bool there = false;
         (void)pthread_mutex_lock(&t->write);
-        take_effect(t, c);
+        take_effect(t, c, &d);
         (void)pthread_mutex_unlock(&t->write);
         remove_manifest(t, t->manifest_number, &there);
         t->manifest_number = d.m.number;
+        remove_old_overlays(t, &d);
     }
     (void)pthread_mutex_unlock(&t->commit);
-    qn_table_schema_release(d.schema);
-    qn_arena_deinit(&d.arena);
+    draft_deinit(&d);
     return st;
+}
+
+void qn_table__allow_updates(qn_table *t)
+{
+    qn_error err;
+    const qn_commit c = {0};
+    if (qn_table__commit(t, &c, &err) != QN_OK)
+        qn_log(QN_LOG_WARN, "engine",
+               "table %s: documents are written anew when attributes change, until the "
+               "next manifest: %s",
+               t->name, err.text);
 }
 
 /* Writers ask for a flush again and again while memory is full: not on a full disk. */
@@ -169,7 +282,9 @@ static qn_status begin_flush(qn_table *t, qn_flush_point *f, bool *images,
         return t->broken;
     }
     QN_TRY(qn_table__freeze(t, err));
-    *f = (qn_flush_point){.lsn = t->lsn_next, .additions = t->schema->addition_count};
+    *f = (qn_flush_point){.lsn = t->lsn_next,
+                          .additions = t->schema->addition_count,
+                          .update_bytes = t->update_bytes};
     *images = qn_table__first_image(t) != t->segments.n;
     return QN_OK;
 }
@@ -232,7 +347,7 @@ qn_status qn_table_flush(qn_table *t, qn_error *err)
 
 size_t qn_table__memory_bytes(const qn_table *t)
 {
-    size_t bytes = qn_memory_bytes(t->memory);
+    size_t bytes = qn_memory_bytes(t->memory) + t->update_bytes;
     /* Another thread may be writing it out just now. */
     if (t->frozen != NULL) bytes += t->frozen->frozen_bytes;
     for (size_t i = qn_table__first_image(t); i < t->segments.n; i++)
@@ -320,11 +435,15 @@ static qn_status merge_all(qn_table *t, qn_error *err)
 {
     (void)pthread_mutex_lock(&t->write);
     qn_merge_choice all = {0, qn_table__committed(t)};
-    uint64_t deleted = 0;
-    for (size_t i = 0; i < all.count; i++) deleted += t->segments.p[i].deleted.count;
+    uint64_t changed = 0; /* deleted or updated */
+    for (size_t i = 0; i < all.count; i++) {
+        const qn_table_segment *s = &t->segments.p[i];
+        changed += s->deleted.count;
+        changed += s->overlay == NULL ? 0 : qn_overlay_doc_count(s->overlay);
+    }
     qn_pace_init(&t->pace, 0, &t->stop_merging);
     (void)pthread_mutex_unlock(&t->write);
-    if (all.count == 0 || (all.count == 1 && deleted == 0)) return QN_OK;
+    if (all.count == 0 || (all.count == 1 && changed == 0)) return QN_OK;
     return qn_table__merge_files(t, &all, &t->pace, err);
 }
 

@@ -3,7 +3,8 @@
  * merge counts.
  *
  * Threads    under `seal` (a flush) or `merging` (a merge of files), without `write`.
- * Errors     the table and its older manifest are then as they were. */
+ * Errors     the table and its older manifest are then as they were; but for a table that
+ *            takes no more writes when memory fails at the very end. */
 #ifndef QN_ENGINE_TABLE_COMMIT_H
 #define QN_ENGINE_TABLE_COMMIT_H
 
@@ -13,9 +14,11 @@
 /* From where on the log is to be replayed, once all segments are named. */
 typedef struct qn_flush_point {
     uint64_t lsn;
-    size_t additions; /* fields that were there */
+    size_t additions;    /* fields that were there */
+    size_t update_bytes; /* of updates before it */
 } qn_flush_point;
 
+/* Neither: the manifest only comes to allow updates in place. */
 typedef struct qn_commit {
     QN_NULLABLE qn_merging *merging; /* whose output replaces its inputs */
     QN_NULLABLE const qn_flush_point

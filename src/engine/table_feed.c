@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* table_feed.c -- finding documents and putting them into the builder. */
 #include "engine/engine_internal.h"
+#include "engine/table_overlay.h"
 
 const qn_field qn_seq_no_field = {
     .id = QN_FIELD_INTERNAL, .type = QN_FIELD_INT64, .column = true};
@@ -48,6 +49,9 @@ qn_status qn_table__find(qn_table *t, qn_slice id, qn_place *out, qn_error *err)
         out->doc = doc;
         qn_column_get_i64(&s->live->seq_no, &doc, 1, &out->seq_no, NULL);
         qn_column_get_i64(&s->live->version, &doc, 1, &out->version, NULL);
+        if (s->overlay == NULL) return QN_OK;
+        (void)qn_overlay_number(s->overlay, qn_seq_no_field.id, doc, &out->seq_no);
+        (void)qn_overlay_number(s->overlay, qn_version_field.id, doc, &out->version);
         return QN_OK;
     }
     return QN_OK;
@@ -59,8 +63,11 @@ qn_status qn_table__source(qn_table *t, const qn_place *place, qn_buf *scratch,
     if (place->memory != NULL)
         return qn_segment_builder_source(place->memory->builder, place->doc, scratch,
                                          source, NULL, err);
-    return qn_segment_source(t->segments.p[place->segment].live->segment, place->doc,
-                             scratch, source, NULL, err);
+    const qn_table_segment *s = &t->segments.p[place->segment];
+    QN_TRY(qn_segment_source(s->live->segment, place->doc, scratch, source, NULL, err));
+    if (s->overlay == NULL) return QN_OK;
+    return qn_overlaid_source(s->live->segment, s->overlay, place->doc, scratch, source,
+                              err);
 }
 
 static qn_delete_bits *bits_of(qn_table *t, const qn_place *place)

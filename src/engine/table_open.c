@@ -6,6 +6,7 @@
 #include "engine/engine_internal.h"
 #include "engine/manifest.h"
 #include "engine/names.h"
+#include "engine/table_overlay.h"
 
 static const char segment_magic[8] = QN_SEGMENT_MAGIC;
 
@@ -54,6 +55,18 @@ qn_status qn_table_make(quern *q, const char *name, qn_slice schema, qn_error *e
 /* ---- opening ------------------------------------------------------------------------------
  */
 
+static qn_status open_overlay(qn_table *t, const qn_manifest_segment *from,
+                              qn_table_segment *s, qn_error *err)
+{
+    qn_manifest_overlay_path(&t->scratch, t->dir, from->overlay);
+    if (t->scratch.failed) return qn_fail(err, QN_ENOMEM, "table %s", t->name);
+    QN_TRY(qn_overlay_load(t->engine->alloc, t->scratch.p, s->live->segment,
+                           &s->overlay, err));
+    s->overlay_file = from->overlay;
+    s->overlay_saved = qn_overlay_changes(s->overlay);
+    return QN_OK;
+}
+
 static qn_status open_segment(qn_table *t, const qn_manifest_segment *from,
                               qn_error *err)
 {
@@ -72,6 +85,8 @@ static qn_status open_segment(qn_table *t, const qn_manifest_segment *from,
         return qn_fail_file(err, QN_ECORRUPT, t->scratch.p, QN_AT_NONE,
                             "the segment has %u documents, the manifest says %u",
                             s.live->doc_count, from->doc_count);
+    if (from->overlay != 0)
+        QN_TRY(open_overlay(t, from, &t->segments.p[t->segments.n - 1], err));
     if (from->deleted == NULL) return QN_OK;
     size_t words = qn_bitset_words(from->doc_count);
     qn_delete_bits *bits = &t->segments.p[t->segments.n - 1].deleted;
@@ -129,9 +144,7 @@ static qn_status open_or_note(qn_table *t, const qn_manifest_segment *from,
     if (err != NULL) *err = why;
     if (!qn_damage_is_known(st)) return st;
     if (t->segments.n != before) { /* opened, and not what the manifest says */
-        qn_table_segment *s = &t->segments.p[--t->segments.n];
-        qn_live_segment_release(s->live);
-        qn_delete(t->engine->alloc, s->deleted.words);
+        qn_table_segment_deinit(t->engine->alloc, &t->segments.p[--t->segments.n]);
     }
     if (why.file[0] == '\0')
         (void)qn_fail_file(&why, st, t->scratch.p, QN_AT_NONE, "%s", why.text);
@@ -179,6 +192,8 @@ static qn_status read_table(qn_table *t, qn_error *err)
     t->seq_no_next = m.seq_no_next;
     t->created_ms = m.created_ms;
     t->replay_from = m.replay_from;
+    atomic_store(&t->takes_updates, m.updates);
+    atomic_store(&t->wants_updates, m.updates);
     t->committed_additions = m.addition_count;
     size_t n = m.uuid.n < QN_TABLE_UUID_SIZE ? m.uuid.n : QN_TABLE_UUID_SIZE;
     memcpy(t->uuid, m.uuid.p, n);
@@ -206,10 +221,8 @@ static void table_destroy(qn_table *t)
     qn_memory_destroy(a, t->frozen);
     qn_graves_deinit(&t->graves);
     qn_wal_close(t->wal);
-    for (size_t i = 0; i < t->segments.n; i++) {
-        qn_live_segment_release(t->segments.p[i].live);
-        qn_delete(a, t->segments.p[i].deleted.words);
-    }
+    for (size_t i = 0; i < t->segments.n; i++)
+        qn_table_segment_deinit(a, &t->segments.p[i]);
     qn_vec_deinit(a, &t->segments);
     qn_vec_deinit(a, &t->damage);
     qn_delete(a, t->positions);

@@ -4,6 +4,7 @@
 #include "engine/damage.h"
 #include "engine/engine_internal.h"
 #include "engine/merge_policy.h"
+#include "engine/table_overlay.h"
 #include "engine/table_seal.h"
 
 /* ---- memory becomes a segment -----------------------------------------------------------
@@ -81,6 +82,7 @@ static const qn_merge_policy image_policy = {
     .bytes_max = UINT64_MAX,
     .docs_max = UINT32_MAX / 8,
     .deleted_percent = 50,
+    .updated_percent = 100, /* the flush takes them in */
 };
 
 static qn_status join_images(qn_table *t, bool *joined, qn_error *err)
@@ -97,8 +99,8 @@ static qn_status join_images(qn_table *t, bool *joined, qn_error *err)
     if (*joined && st == QN_OK) st = qn_merging_run(&m, 0, NULL, err);
     if (*joined && st == QN_OK) {
         (void)pthread_mutex_lock(&t->write);
-        qn_merging_carry(&m);
-        qn_merging_swap(&m);
+        st = qn_merging_carry(&m, err);
+        if (st == QN_OK) qn_merging_swap(&m);
         (void)pthread_mutex_unlock(&t->write);
     }
     qn_merging_end(&m);
@@ -115,11 +117,14 @@ size_t qn_table__first_image(const qn_table *t)
 /* ---- snapshots ---------------------------------------------------------------------------
  */
 
+/* `shown` NULL: the segment as it is. */
 static qn_status add_view(qn_table_snapshot *s, qn_live_segment *live,
-                          const qn_delete_bits *deleted, qn_error *err)
+                          qn_overlaid *shown, const qn_delete_bits *deleted,
+                          qn_error *err)
 {
     size_t i = s->view.segment_count++;
     s->segments[i] = qn_live_segment_acquire(live);
+    s->overlaid[i] = qn_overlaid_acquire(shown);
     uint32_t gone = 0;
     if (deleted->count != 0) {
         size_t words = qn_bitset_words(live->doc_count);
@@ -131,8 +136,8 @@ static qn_status add_view(qn_table_snapshot *s, qn_live_segment *live,
             gone += (uint32_t)__builtin_popcountll(s->deleted[i][k]);
     }
     s->views[i] = (qn_segment_view){
-        .segment = live->segment,
-        .uid = live->uid,
+        .segment = shown == NULL ? live->segment : shown->segment,
+        .uid = shown == NULL ? live->uid : shown->uid,
         .doc_base = s->view.doc_count,
         .doc_count = live->doc_count,
         .deleted = gone == 0 ? NULL : s->deleted[i],
@@ -140,8 +145,8 @@ static qn_status add_view(qn_table_snapshot *s, qn_live_segment *live,
         .vector_count = live->vector_count,
     };
     if (live->doc_count > UINT32_MAX - s->view.doc_count)
-        return qn_fail(err, QN_ELIMIT, "table %s has more than 2^32 documents",
-                       "of this snapshot");
+        return qn_fail(err, QN_ELIMIT,
+                       "over 2^32 documents in a table, deleted ones included");
     s->view.doc_count += live->doc_count;
     s->live_count += live->doc_count - gone;
     return QN_OK;
@@ -158,15 +163,19 @@ static qn_status make_snapshot(qn_table *t, qn_table_snapshot **out, qn_error *e
     atomic_init(&s->refs, 1);
     s->schema = qn_table_schema_acquire(t->schema);
     s->segments = qn_new_array(a, n, sizeof *s->segments);
+    s->overlaid = qn_new_array(a, n, sizeof *s->overlaid);
     s->deleted = qn_new_array(a, n, sizeof *s->deleted);
     s->views = qn_new_array(a, n, sizeof *s->views);
     qn_status st = QN_OK;
-    if (s->segments == NULL || s->deleted == NULL || s->views == NULL)
+    if (s->segments == NULL || s->overlaid == NULL || s->deleted == NULL ||
+        s->views == NULL)
         st = qn_fail(err, QN_ENOMEM, "snapshot");
     for (size_t i = 0; i < t->segments.n && st == QN_OK; i++) {
-        const qn_table_segment *seg = &t->segments.p[i];
+        qn_table_segment *seg = &t->segments.p[i];
+        qn_overlaid *shown = NULL;
         if (seg->damaged) continue;
-        st = add_view(s, seg->live, &seg->deleted, err);
+        st = qn_table__show(seg, &shown, err);
+        if (st == QN_OK) st = add_view(s, seg->live, shown, &seg->deleted, err);
     }
     if (st == QN_OK) st = qn_damage_copy(t, &s->damage, &s->damage_count, err);
     if (st != QN_OK) {
@@ -217,7 +226,8 @@ static qn_status finish_moment(qn_table *t, moment *m, qn_error *err)
     if (!m->more) return QN_OK;
     (void)pthread_mutex_lock(&t->write);
     qn_live_segment *last = t->segments.p[t->segments.n - 1].live;
-    qn_status st = add_view(m->snapshot, last, &m->deleted, err);
+    /* What was updated in it since the moment shows the next time. */
+    qn_status st = add_view(m->snapshot, last, NULL, &m->deleted, err);
     (void)pthread_mutex_unlock(&t->write);
     return st;
 }

@@ -88,6 +88,12 @@ static qn_status open_vectors(qn_live_segment *s, const qn_schema *schema,
     return QN_OK;
 }
 
+uint64_t qn_live_segment_uid(void)
+{
+    static atomic_ullong uids;
+    return atomic_fetch_add(&uids, 1) + 1;
+}
+
 qn_status qn_live_segment_create(qn_alloc *a, qn_blockfile *file, uint64_t id,
                                  const qn_schema *schema, qn_live_segment **out,
                                  qn_error *err)
@@ -98,10 +104,9 @@ qn_status qn_live_segment_create(qn_alloc *a, qn_blockfile *file, uint64_t id,
         qn_blockfile_close(file);
         return qn_fail(err, QN_ENOMEM, "segment");
     }
-    static atomic_ullong uids;
     s->alloc = a;
     s->id = id;
-    s->uid = atomic_fetch_add(&uids, 1) + 1;
+    s->uid = qn_live_segment_uid();
     atomic_init(&s->refs, 1);
     qn_status st = qn_segment_open(a, file, &s->segment, err);
     if (st != QN_OK) {
@@ -145,6 +150,15 @@ void qn_live_segment_doom(qn_live_segment *s, qn_table_folder *folder)
     if (s->id != 0 && s->doomed == NULL) s->doomed = qn_table_folder_acquire(folder);
 }
 
+void qn_table_segment_deinit(qn_alloc *a, qn_table_segment *s)
+{
+    qn_overlaid_release(s->shown);
+    qn_overlay_release(s->overlay);
+    qn_live_segment_release(s->live);
+    qn_delete(a, s->deleted.words);
+    *s = (qn_table_segment){0};
+}
+
 /* ---- snapshots ------------------------------------------------------------------------
  */
 
@@ -158,10 +172,12 @@ void qn_table_snapshot_release(qn_table_snapshot *s)
 {
     if (s == NULL || atomic_fetch_sub(&s->refs, 1) != 1) return;
     for (size_t i = 0; i < s->view.segment_count; i++) {
+        if (s->overlaid != NULL) qn_overlaid_release(s->overlaid[i]);
         if (s->segments != NULL) qn_live_segment_release(s->segments[i]);
         if (s->deleted != NULL) qn_delete(s->alloc, s->deleted[i]);
     }
     qn_delete(s->alloc, s->segments);
+    qn_delete(s->alloc, s->overlaid);
     qn_delete(s->alloc, s->deleted);
     qn_delete(s->alloc, s->views);
     qn_delete(s->alloc, s->damage);

@@ -239,6 +239,9 @@ static void print_segments(const qn_table_snapshot *s, qn_json_writer *w)
         qn_json_member_bool(w, "in_memory", live->id == 0);
         qn_json_member_int(w, "documents", live->doc_count);
         qn_json_member_int(w, "deleted", (int64_t)gone);
+        const qn_overlay *newer = qn_segment_overlay(s->views[i].segment);
+        qn_json_member_int(w, "updated",
+                           newer == NULL ? 0 : (int64_t)qn_overlay_doc_count(newer));
         qn_json_member_int(w, "bytes",
                            (int64_t)qn_blockfile_size(qn_segment_file(live->segment)));
         qn_json_end_object(w);

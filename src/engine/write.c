@@ -213,6 +213,8 @@ qn_status quern_write(quern *q, const char *table, const quern_op *ops, size_t o
             why = late;
         }
     }
+    if (atomic_load(&c.table->wants_updates) && !atomic_load(&c.table->takes_updates))
+        qn_table__allow_updates(c.table);
     if (st == QN_OK && c.options.refresh) st = qn_table_refresh(c.table, &why);
     qn_table_release(c.table);
     if (st != QN_OK && err != NULL) *err = why;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* write_apply.c -- one operation against the table, under its lock. */
+#include "engine/table_overlay.h"
 #include "engine/write.h"
 
 enum { ADD_ROUNDS_MAX = 3, UPDATE_ROUNDS_MAX = 5 };
@@ -240,6 +241,47 @@ static qn_status leave(qn_write_op *w, const qn_place *old)
     return QN_OK;
 }
 
+/* *done: the update was one of attributes alone, and is carried out. */
+static qn_status update_in_place(qn_table *t, qn_write_op *w, const qn_place *old,
+                                 qn_arena *arena, bool *done, qn_error *err)
+{
+    qn_overlay_plan p;
+    bool possible = false;
+    QN_TRY(qn_overlay_plan_make(t, old, w->id, w->source, w->root, arena, &p, &possible,
+                                err));
+    /* What looks the same may be so: only the stored source tells. */
+    if (!possible || (!p.differs && !w->op->always)) return QN_OK;
+    if (!atomic_load(&t->takes_updates)) {
+        atomic_store(&t->wants_updates, true);
+        return QN_OK;
+    }
+    qn_error why = {.at = QN_AT_NONE};
+    qn_status st = qn_overlay_plan_prepare(t, old, &p, &why);
+    if (st == QN_ELIMIT) return QN_OK;
+    if (st != QN_OK) {
+        *err = why;
+        return st;
+    }
+    qn_oplog_op op = {
+        .type = QN_OPLOG_UPDATE,
+        .seq_no = t->seq_no_next,
+        .version = next_version(t, w, old),
+        .id = w->id,
+        .source = p.partial,
+    };
+    QN_TRY(qn_oplog_append(t->wal, t->lsn_next, &op, &t->scratch, err));
+    t->lsn_next++;
+    t->seq_no_next++;
+    t->unflushed = true;
+    st = qn_overlay_plan_apply(t, old, &p, op.seq_no, op.version, &why);
+    if (st != QN_OK) return log_is_ahead(t, st, &why, err);
+    *done = true;
+    w->result->outcome = QUERN_UPDATED;
+    w->result->seq_no = op.seq_no;
+    w->result->version = op.version;
+    return QN_OK;
+}
+
 static qn_status update(qn_table *t, qn_write_op *w, const quern_cancel *cancel,
                         qn_arena *arena, qn_error *err)
 {
@@ -252,6 +294,9 @@ static qn_status update(qn_table *t, qn_write_op *w, const quern_cancel *cancel,
         if (!old.found && root == NULL)
             return qn_fail(err, QN_ENODOC, "[%s]: document missing", w->result->id);
         QN_TRY(check_conflict(t, w, &old, err));
+        bool done = false;
+        if (old.found) QN_TRY(update_in_place(t, w, &old, arena, &done, err));
+        if (done) return QN_OK;
         if (old.found) QN_TRY(merge(t, w, &old, arena, &source, &root, err));
         if (root == NULL) return leave(w, &old);
         if (!has_models(&t->schema->schema))
@@ -315,6 +360,46 @@ static qn_status replay_index(qn_table *t, const qn_oplog_op *op, qn_arena *aren
     return old.found ? qn_table__mark_deleted(t, &old, err) : QN_OK;
 }
 
+/* The document as the partial one leaves it, written anew: it is in memory, or the
+ * schema has changed. */
+static qn_status replay_whole(qn_table *t, const qn_oplog_op *op, const qn_place *old,
+                              const qn_json *partial, qn_arena *arena, qn_error *err)
+{
+    qn_slice before = {0};
+    const qn_json *base = NULL;
+    QN_TRY(qn_table__source(t, old, &t->source_scratch, &before, err));
+    before = qn_arena_slice(arena, before);
+    if (before.p == NULL) return qn_fail(err, QN_ENOMEM, "update");
+    QN_TRY(qn_json_parse(arena, before, &base, err));
+    qn_buf merged;
+    qn_oplog_op whole = *op;
+    qn_buf_init(&merged, arena->alloc);
+    qn_status st = qn_document_merge(base, partial, &merged, err);
+    whole.source = qn_buf_slice(&merged);
+    if (st == QN_OK) st = replay_index(t, &whole, arena, err);
+    qn_buf_deinit(&merged);
+    return st;
+}
+
+/* A document that is not there was deleted, or written anew, by what the log has further
+ * on: the manifest knew. One that is newer has this already. */
+static qn_status replay_update(qn_table *t, const qn_oplog_op *op, qn_arena *arena,
+                               qn_error *err)
+{
+    qn_place old;
+    qn_overlay_plan p;
+    const qn_json *partial = NULL;
+    bool possible = false;
+    QN_TRY(qn_table__find(t, op->id, &old, err));
+    if (!old.found || old.seq_no >= op->seq_no) return QN_OK;
+    QN_TRY(qn_json_parse(arena, op->source, &partial, err));
+    QN_TRY(qn_overlay_plan_make(t, &old, op->id, op->source, partial, arena, &p,
+                                &possible, err));
+    if (!possible) return replay_whole(t, op, &old, partial, arena, err);
+    QN_TRY(qn_overlay_plan_prepare(t, &old, &p, err));
+    return qn_overlay_plan_apply(t, &old, &p, op->seq_no, op->version, err);
+}
+
 qn_status qn_table__replay(qn_table *t, const qn_oplog_op *op, qn_arena *arena,
                            qn_error *err)
 {
@@ -327,6 +412,7 @@ qn_status qn_table__replay(qn_table *t, const qn_oplog_op *op, qn_arena *arena,
     }
     if (op->seq_no >= t->seq_no_next) t->seq_no_next = op->seq_no + 1;
     if (op->type == QN_OPLOG_INDEX) return replay_index(t, op, arena, err);
+    if (op->type == QN_OPLOG_UPDATE) return replay_update(t, op, arena, err);
     QN_TRY(qn_table__find(t, op->id, &old, err));
     if (old.found) QN_TRY(qn_table__mark_deleted(t, &old, err));
     return qn_graves_put(&t->graves, op->id, op->version, qn_clock_mono_ns())

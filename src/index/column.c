@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "index/column.h"
 
+#include "index/column_overlay_read.h"
 #include "index/column_pack.h"
 #include "index/segment_internal.h"
 
@@ -197,6 +198,10 @@ uint64_t qn_column__place(const qn_column *c, uint32_t doc)
 
 void qn_column_range(const qn_column *c, uint32_t doc, uint64_t *begin, uint64_t *limit)
 {
+    if (c->over != NULL) {
+        qn_overlay__places(c, doc, begin, limit);
+        return;
+    }
     *begin = qn_column__place(c, doc);
     *limit = c->multi ? (uint64_t)qn_packed__get(&c->places, (uint64_t)doc + 1)
                       : *begin + present(c, doc);
@@ -204,6 +209,7 @@ void qn_column_range(const qn_column *c, uint32_t doc, uint64_t *begin, uint64_t
 
 bool qn_column_has(const qn_column *c, uint32_t doc)
 {
+    if (c->over != NULL) return qn_overlay__has(c, doc);
     if (!c->multi) return present(c, doc);
     uint64_t begin = 0, limit = 0;
     qn_column_range(c, doc, &begin, &limit);
@@ -248,28 +254,32 @@ double qn_column_f64_of_key(qn_field_type type, int64_t key)
 
 int64_t qn_column_value_key(const qn_column *c, uint64_t place)
 {
+    if (c->over != NULL) return qn_overlay__key(c, place);
     return qn_packed__get(&c->values, place);
 }
 
 int64_t qn_column_value_i64(const qn_column *c, uint64_t place)
 {
+    if (c->over != NULL) return qn_overlay__key(c, place);
     return qn_packed__get(&c->values, place);
 }
 
 double qn_column_value_f64(const qn_column *c, uint64_t place)
 {
-    int64_t key = qn_packed__get(&c->values, place);
+    int64_t key = qn_column_value_key(c, place);
     return qn_column__is_float(c->type) ? qn_column_f64_of_key(c->type, key)
                                         : (double)key;
 }
 
 uint32_t qn_column_value_ord(const qn_column *c, uint64_t place)
 {
+    if (c->over != NULL) return (uint32_t)qn_overlay__key(c, place);
     return (uint32_t)qn_packed__get(&c->values, place);
 }
 
 uint64_t qn_column_value_bits(const qn_column *c, uint64_t place)
 {
+    if (c->over != NULL) return qn_overlay__bits(c, place);
     uint64_t key = (uint64_t)qn_packed__get(&c->values, place);
     if (c->type == QN_FIELD_GEO)
         return key << 32 | (uint32_t)qn_packed__get(&c->longitudes, place);
@@ -370,6 +380,10 @@ static void load_run(const qn_column *c, const uint32_t *docs, size_t n, int64_t
 static void get_keys(const qn_column *c, const uint32_t *docs, size_t n, int64_t none,
                      int64_t *out, uint64_t *missing)
 {
+    if (c->over != NULL) {
+        qn_overlay__keys(c, docs, n, none, out, missing);
+        return;
+    }
     clear_missing(missing, n);
     if (!c->multi && !c->has_missing) {
         load_keys(&c->values, docs, n, out);
@@ -428,6 +442,7 @@ void qn_column_get_ord(const qn_column *c, const uint32_t *docs, size_t n,
 
 qn_slice qn_column_bytes(const qn_column *c, uint32_t ord)
 {
+    if (c->over != NULL) return qn_overlay__bytes(c, ord);
     uint64_t begin = (uint64_t)qn_packed__get(&c->dict_places, ord);
     uint64_t limit = (uint64_t)qn_packed__get(&c->dict_places, (uint64_t)ord + 1);
     return (qn_slice){(const char *)c->dict_bytes + begin, (size_t)(limit - begin)};
@@ -435,6 +450,7 @@ qn_slice qn_column_bytes(const qn_column *c, uint32_t ord)
 
 uint32_t qn_column_lower_bound(const qn_column *c, qn_slice bytes)
 {
+    if (c->over != NULL) return qn_overlay__lower_bound(c, bytes);
     uint32_t low = 0, high = c->dict_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;

@@ -12,6 +12,8 @@
  * what looks for a range passes over most blocks (qn_column_match, qn_column_bounds).
  * Values are read in batches: one call for a run of documents, best ascending.
  *
+ * Values may be newer than the segment (column_overlay.h): nobody who reads them can tell.
+ *
  * KEYS. Filters and sorts compare a column's values as int64 keys: the integer itself, a
  * keyword's ordinal, or a floating-point number's bits in an order-keeping form
  * (qn_column_key_f64). A point has two: fixed-point latitude and longitude.
@@ -44,16 +46,17 @@ typedef struct qn_column {
     bool multi;           /* some document has more than one value */
     bool has_missing;     /* some document has none */
     uint32_t doc_count;   /* documents of the segment */
-    uint64_t value_count; /* single: documents with a value */
+    uint64_t value_count; /* single: documents with a value; with an overlay not less */
     uint32_t dict_count;  /* KEYWORD: distinct values */
     union {
         int64_t i64;
         double f64;
-    } min, max; /* over all values; both 0 when there is none and for keywords and
-                 * points; NaN is left out */
+    } min, max; /* over all values of the segment itself; both 0 when there is none and
+                 * for keywords and points; NaN is left out */
 
     /* Private to column.c. */
     const struct qn_kernels *kernels;
+    QN_NULLABLE const struct overlay_column *over; /* then all is read through it */
     bool ranked; /* values stand by rank among the present, not by document */
     const uint8_t *present; /* bit set by document, NULL: all there */
     const uint8_t *ranks;   /* ranked: u32, present documents before each 512 */

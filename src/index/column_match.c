@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What documents have a value between two keys; blocks that can have none are not
  * looked into. */
+#include "index/column_overlay_read.h"
 #include "index/column_pack.h"
 #include "index/segment_internal.h"
 #include "num/kernels.h"
@@ -112,6 +113,10 @@ static void match_multi(const qn_column *c, hit_reader *h, uint32_t begin,
 void qn_column_match(const qn_column *c, int64_t low, int64_t high, uint32_t begin,
                      uint32_t limit, uint64_t *bits)
 {
+    if (c->over != NULL) {
+        qn_overlay__match(c, low, high, begin, limit, bits);
+        return;
+    }
     key_range r = {low, high};
     if (low > high) return;
     if (!c->multi && !c->ranked) {
@@ -160,12 +165,19 @@ void qn_column_bounds(const qn_column *c, uint32_t doc, uint32_t *last, int64_t 
                       int64_t *max)
 {
     *last = last_of(c, doc);
-    bounds_of(c, &c->values, doc, *last, min, max);
+    if (c->over != NULL)
+        qn_overlay__bounds(c, doc, min, max);
+    else
+        bounds_of(c, &c->values, doc, *last, min, max);
 }
 
 void qn_column_geo_bounds(const qn_column *c, uint32_t doc, uint32_t *last,
                           qn_geo_box *out)
 {
+    if (c->over != NULL) {
+        qn_overlay__geo_bounds(c, doc, last, out);
+        return;
+    }
     int64_t lat_min, lat_max, lon_min, lon_max;
     *last = last_of(c, doc);
     bounds_of(c, &c->values, doc, *last, &lat_min, &lat_max);
@@ -179,6 +191,7 @@ void qn_column_geo_bounds(const qn_column *c, uint32_t doc, uint32_t *last,
 
 uint64_t qn_column_estimate(const qn_column *c, int64_t low, int64_t high)
 {
+    if (c->over != NULL) return qn_overlay__estimate(c, low, high);
     uint64_t n = 0;
     const qn_packed *p = &c->values;
     for (uint64_t b = 0; b * PACK_BLOCK < p->count; b++) {

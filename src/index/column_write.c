@@ -188,7 +188,7 @@ static qn_status put_sections(const column_values *c, shape *s, qn_alloc *a,
 /* Numbers and dates; not the engine's own. */
 static bool has_points(const column_values *c, uint32_t field)
 {
-    return c->type != QN_FIELD_KEYWORD && c->type != QN_FIELD_BOOL &&
+    return !c->no_points && c->type != QN_FIELD_KEYWORD && c->type != QN_FIELD_BOOL &&
            c->type != QN_FIELD_GEO && field < QN_FIELD_INTERNAL;
 }
 

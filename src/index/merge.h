@@ -9,7 +9,8 @@
  * The result answers as a segment that was built anew from the live documents in the
  * same order: dictionaries are merged term by term, posting lists decoded, renumbered
  * and encoded again, statistics and bounds computed from what is left. Nothing is
- * analysed again. Documents keep their order: those of the first input, then those of
+ * analysed again. Newer values of inputs (column_overlay.h) become the segment's own.
+ * Documents keep their order: those of the first input, then those of
  * the second.
  *
  * Memory: a term's list, the dictionary of a field, a column, the names of documents:
@@ -58,8 +59,14 @@ typedef struct qn_merge_input {
     const qn_doc_map *map;
 } qn_merge_input;
 
+/* A stored source with a patch of column_overlay.h in it. `patch` is not empty; the
+ * result may lie in `out`. */
+typedef qn_status qn_merge_patch_fn(qn_slice source, qn_slice patch, qn_buf *out,
+                                    qn_error *err);
+
 typedef struct qn_merge_options {
-    uint64_t seed;             /* of the new segment's hash tables: qn_clock_seed() */
+    uint64_t seed; /* of the new segment's hash tables: qn_clock_seed() */
+    QN_NULLABLE qn_merge_patch_fn *patch; /* needed where inputs have newer values */
     QN_NULLABLE qn_pace *pace; /* the writer's: its cancel flag is looked at often */
 } qn_merge_options;
 

@@ -6,12 +6,13 @@
  *
  * The table of frames stands in front of them, so all is walked twice: once for the
  * sizes, once for the bytes. Memory is that of the table and of one frame. */
+#include "index/column_overlay.h"
 #include "index/merge_internal.h"
 
 typedef struct sources_merge {
     const merge *m;
     sources open; /* documents that are packed again */
-    qn_buf scratch;
+    qn_buf scratch, patched;
     QN_VEC(source_entry) entries;
     uint64_t offset;
     bool writing;        /* second walk */
@@ -53,12 +54,34 @@ static qn_status drain(sources_merge *s, qn_error *err)
     return QN_OK;
 }
 
-static bool all_live(const qn_doc_map *map, const source_frame *f)
+static qn_slice patch_of(const qn_merge_input *in, uint32_t doc)
 {
-    if (map->deleted == NULL) return true;
+    const qn_overlay *o = qn_segment_overlay(in->segment);
+    return o == NULL ? (qn_slice){"", 0} : qn_overlay_patch(o, doc);
+}
+
+/* All documents of it live and are as they were. */
+static bool is_as_it_was(const qn_merge_input *in, const source_frame *f)
+{
+    const uint64_t *deleted = in->map->deleted;
+    if (deleted == NULL && qn_segment_overlay(in->segment) == NULL) return true;
     for (uint32_t doc = f->first_doc; doc < f->doc_limit; doc++)
-        if (qn_bitset_has(map->deleted, doc)) return false;
+        if ((deleted != NULL && qn_bitset_has(deleted, doc)) ||
+            patch_of(in, doc).n != 0)
+            return false;
     return true;
+}
+
+/* Puts the document's patch into its source. */
+static qn_status patch_source(sources_merge *s, const qn_merge_input *in, uint32_t doc,
+                              qn_slice *source, qn_error *err)
+{
+    qn_slice patch = patch_of(in, doc);
+    if (patch.n == 0) return QN_OK;
+    qn_buf_reset(&s->patched);
+    QN_TRY(s->m->o->patch(*source, patch, &s->patched, err));
+    *source = qn_buf_slice(&s->patched);
+    return QN_OK;
 }
 
 static qn_status copy_frame(sources_merge *s, const qn_doc_map *map,
@@ -91,6 +114,7 @@ static qn_status pack_again(sources_merge *s, const qn_merge_input *in,
         if (!qn_sources__find(qn_buf_slice(&s->scratch), i, count, &source, &extras))
             return qn_segment__corrupt(file, QN_BLOCK_SOURCES, 0, 0, "broken sources",
                                        err);
+        QN_TRY(patch_source(s, in, f->first_doc + i, &source, err));
         QN_TRY(qn_sources__add(&s->open, to, source, extras, err));
         QN_TRY(drain(s, err));
     }
@@ -138,7 +162,7 @@ static qn_status walk_input(sources_merge *s, const qn_merge_input *in, qn_error
             return qn_segment__corrupt(file, QN_BLOCK_SOURCES, 0, 0,
                                        "sources out of order", err);
         expected = f.doc_limit;
-        if (!learns && is_worth_keeping(&f) && all_live(in->map, &f) &&
+        if (!learns && is_worth_keeping(&f) && is_as_it_was(in, &f) &&
             has_dict(s, &v, &f))
             QN_TRY(copy_frame(s, in->map, &f, err));
         else
@@ -195,10 +219,12 @@ qn_status qn_merge__sources(const merge *m, qn_error *err)
     sources_merge s = {.m = m};
     qn_sources__init(&s.open, m->alloc);
     qn_buf_init(&s.scratch, m->alloc);
+    qn_buf_init(&s.patched, m->alloc);
     qn_status st = walk_all(&s, false, err);
     if (st == QN_OK) st = write_block(&s, err);
     qn_sources__deinit(&s.open);
     qn_buf_deinit(&s.scratch);
+    qn_buf_deinit(&s.patched);
     qn_vec_deinit(m->alloc, &s.entries);
     return st;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "index/segment.h"
 
+#include "index/column_overlay_internal.h"
 #include "index/points.h"
 #include "index/segment_internal.h"
 
@@ -138,6 +139,12 @@ qn_status qn_segment_open(qn_alloc *a, qn_blockfile *file, qn_segment **out,
 void qn_segment_close(qn_segment *seg)
 {
     if (seg == NULL) return;
+    if (seg->bare != NULL) {
+        qn_overlay_release(seg->overlay);
+        qn_delete(seg->alloc, seg->fields);
+        qn_delete(seg->alloc, seg);
+        return;
+    }
     if (seg->unpacker != NULL) qn_unpacker__deinit(seg->unpacker);
     qn_delete(seg->alloc, seg->unpacker);
     qn_delete(seg->alloc, seg->fields);
@@ -166,6 +173,11 @@ size_t qn_segment_field_count(const qn_segment *seg)
 const qn_segment_field *qn_segment_field_at(const qn_segment *seg, size_t i)
 {
     return &seg->fields[i].pub;
+}
+
+static const qn_segment *bare_of(const qn_segment *seg)
+{
+    return seg->bare != NULL ? seg->bare : seg;
 }
 
 static segment_field *find_field(const qn_segment *seg, uint32_t field)
@@ -253,7 +265,10 @@ qn_status qn_segment_points(const qn_segment *seg, uint32_t field, qn_points *ou
                             qn_error *err)
 {
     *out = (qn_points){0};
-    segment_field *f = find_field(seg, field);
+    /* Those of a column that has newer values are of no use any more. */
+    bool stale =
+        seg->overlay != NULL && qn_overlay__column(seg->overlay, field) != NULL;
+    segment_field *f = stale ? NULL : find_field(bare_of(seg), field);
     if (f == NULL || !qn_blockfile_has(seg->file, QN_BLOCK_POINTS, field))
         return qn_fail(err, QN_ENOTFOUND, "no points of field %u in the segment",
                        field);
@@ -263,8 +278,8 @@ qn_status qn_segment_points(const qn_segment *seg, uint32_t field, qn_points *ou
     return QN_OK;
 }
 
-qn_status qn_segment_column(const qn_segment *seg, uint32_t field, qn_column *out,
-                            qn_error *err)
+static qn_status bare_column(const qn_segment *seg, uint32_t field, qn_column *out,
+                             qn_error *err)
 {
     *out = (qn_column){0};
     segment_field *f = find_field(seg, field);
@@ -277,4 +292,72 @@ qn_status qn_segment_column(const qn_segment *seg, uint32_t field, qn_column *ou
     out->kernels = seg->kernels;
     if (!checked) atomic_store_explicit(&f->column_checked, true, memory_order_release);
     return QN_OK;
+}
+
+qn_status qn_segment_column(const qn_segment *seg, uint32_t field, qn_column *out,
+                            qn_error *err)
+{
+    const overlay_column *over =
+        seg->overlay == NULL ? NULL : qn_overlay__column(seg->overlay, field);
+    if (over == NULL) return bare_column(bare_of(seg), field, out, err);
+    *out = (qn_column){0};
+    if (over->has_base) QN_TRY(bare_column(seg->bare, field, out, err));
+    qn_overlay__attach(over, seg->doc_count, out);
+    return QN_OK;
+}
+
+/* ---- newer values ---------------------------------------------------------------------
+ */
+
+/* The fields of both, ascending. */
+static bool join_fields(const qn_segment *bare, const qn_overlay *o, qn_segment *seg)
+{
+    size_t most = bare->field_count + o->columns.n, i = 0, k = 0, n = 0;
+    seg->fields = qn_new_array(seg->alloc, most, sizeof *seg->fields);
+    if (seg->fields == NULL) return false;
+    while (i < bare->field_count || k < o->columns.n) {
+        const qn_segment_field *own =
+            i < bare->field_count ? &bare->fields[i].pub : NULL;
+        const overlay_column *over = k < o->columns.n ? &o->columns.p[k] : NULL;
+        qn_segment_field *to = &seg->fields[n++].pub;
+        if (own != NULL && (over == NULL || own->id <= over->field)) {
+            *to = *own;
+            i++;
+            if (over == NULL || own->id < over->field) continue;
+        } else {
+            *to = (qn_segment_field){.id = over->field, .type = over->type};
+        }
+        to->has_column = true;
+        k++;
+    }
+    seg->field_count = n;
+    return true;
+}
+
+qn_status qn_segment_with(const qn_segment *bare, qn_overlay *o, qn_segment **out,
+                          qn_error *err)
+{
+    qn_assert(o->frozen && bare->bare == NULL);
+    *out = NULL;
+    qn_segment *seg = qn_new0(bare->alloc, sizeof *seg);
+    if (seg == NULL) return qn_fail(err, QN_ENOMEM, "a segment");
+    *seg = *bare;
+    seg->bare = bare;
+    if (!join_fields(bare, o, seg)) {
+        qn_delete(bare->alloc, seg);
+        return qn_fail(err, QN_ENOMEM, "a segment");
+    }
+    seg->overlay = qn_overlay_acquire(o);
+    *out = seg;
+    return QN_OK;
+}
+
+const qn_overlay *qn_segment_overlay(const qn_segment *seg)
+{
+    return seg->overlay;
+}
+
+qn_overlay *qn_segment_overlay_share(const qn_segment *seg)
+{
+    return seg->overlay == NULL ? NULL : qn_overlay_acquire(seg->overlay);
 }

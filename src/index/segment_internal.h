@@ -27,6 +27,9 @@ struct qn_segment {
     size_t field_count;
     segment_field *fields; /* ascending id */
     struct source_unpacker *unpacker;
+    /* With newer values (column_overlay.h): fields are then those of both. */
+    QN_NULLABLE const struct qn_segment *bare; /* owns all but `fields` and overlay */
+    QN_NULLABLE struct qn_overlay *overlay;
 };
 
 /* QN_ECORRUPT with the file's name and the place: `at` bytes into block (kind, id). */
@@ -387,6 +390,7 @@ typedef struct column_values {
     const uint64_t *values; /* as qn_column_value_bits() */
     const qn_slice *dict;   /* KEYWORD: in byte order */
     uint32_t dict_count;
+    bool no_points;
 } column_values;
 
 QN_MUST_CHECK qn_status qn_column__write(const column_values *c, uint32_t field,

@@ -54,12 +54,17 @@ typedef struct naive_doc {
     double f;
     bool b;
     int64_t seq_no, version;
+    bool settled; /* in a segment, as far as we know */
+    bool moved;   /* or not: whether an update left it in its place is not known */
 } naive_doc;
 
 bool naive_has(const naive_doc *d, naive_field f);
 void naive_print(const naive_doc *d, char out[NAIVE_SOURCE]);
 /* Some fields with some values. */
 void naive_random(naive_rng *r, naive_doc *d, bool whole);
+/* Some of n, f and b. */
+void naive_random_attributes(naive_rng *r, naive_doc *d);
+bool naive_attributes_only(const naive_doc *d);
 
 typedef struct naive_table {
     naive_doc docs[NAIVE_DOCS]; /* in order of arrival; dead ones may still count */
@@ -73,8 +78,13 @@ void naive_put(naive_table *t, const naive_doc *d);
 void naive_delete(naive_table *t, int id);
 /* The old document with the fields of `part`. */
 void naive_merge(naive_doc *old, const naive_doc *part);
+/* `d` replaces what has its id, where that stands. */
+void naive_change(naive_table *t, const naive_doc *d);
 /* The engine has dropped all dead ones: they count no more. */
 void naive_forget_dead(naive_table *t);
+/* The live documents stand in this order, as the engine says; false: some stand where
+ * they cannot. */
+bool naive_reorder(naive_table *t, const int *ids, int count);
 
 /* ---- queries --------------------------------------------------------------------------- */
 

@@ -113,6 +113,25 @@ void naive_random(naive_rng *r, naive_doc *d, bool whole)
     }
 }
 
+void naive_random_attributes(naive_rng *r, naive_doc *d)
+{
+    d->field_count = 0;
+    int begin = naive_below(r, 3);
+    for (int i = 0; i < 3; i++) {
+        naive_field f = (naive_field)(NAIVE_N + (begin + i) % 3);
+        if (i != 0 && naive_below(r, 2) == 0) continue;
+        d->order[d->field_count++] = f;
+        random_value(r, d, f);
+    }
+}
+
+bool naive_attributes_only(const naive_doc *d)
+{
+    for (int i = 0; i < d->field_count; i++)
+        if (d->order[i] < NAIVE_N) return false;
+    return d->field_count != 0;
+}
+
 void naive_init(naive_table *t)
 {
     t->count = t->live_count = 0;
@@ -135,6 +154,13 @@ void naive_put(naive_table *t, const naive_doc *d)
     t->docs[t->count] = *d;
     t->docs[t->count++].live = true;
     t->live_count++;
+}
+
+void naive_change(naive_table *t, const naive_doc *d)
+{
+    naive_doc *old = &t->docs[t->newest[d->id]];
+    *old = *d;
+    old->live = true;
 }
 
 void naive_merge(naive_doc *old, const naive_doc *part)
@@ -166,6 +192,36 @@ void naive_forget_dead(naive_table *t)
         n++;
     }
     t->count = n;
+}
+
+/* Those that no update may have moved stand as they did. */
+static bool keeps_order(const naive_table *t, const int *ids, int count)
+{
+    int before = -1;
+    for (int i = 0; i < count; i++) {
+        int place = t->newest[ids[i]];
+        if (place < 0) return false;
+        if (t->docs[place].moved) continue;
+        if (place <= before) return false;
+        before = place;
+    }
+    return true;
+}
+
+bool naive_reorder(naive_table *t, const int *ids, int count)
+{
+    static naive_doc live[NAIVE_IDS];
+    int n = 0;
+    if (count != t->live_count || !keeps_order(t, ids, count)) return false;
+    for (int i = 0; i < count; i++) live[i] = t->docs[t->newest[ids[i]]];
+    for (int i = 0; i < t->count; i++)
+        if (!t->docs[i].live) t->docs[n++] = t->docs[i];
+    for (int i = 0; i < count; i++) {
+        live[i].moved = false;
+        t->newest[live[i].id] = n;
+        t->docs[n++] = live[i];
+    }
+    return n == t->count;
 }
 
 /* ---- Lucene's BM25 ------------------------------------------------------------------------
