@@ -71,6 +71,8 @@ typedef enum qn_expr_type {
 typedef struct qn_expr_symbol {
     qn_expr_type type;
     bool multi;    /* a list per document instead of one value */
+    bool costly;   /* a name worth not computing where an if() leaves it out; feature
+                    * calls always are */
     bool constant; /* the same for every document: the value is below, never loaded */
     uint32_t slot; /* the caller's own number, handed back to load() */
     int64_t i64;   /* constant of an integer type or bool */
@@ -140,8 +142,9 @@ typedef struct qn_expr_values {
 } qn_expr_values;
 
 /* Documents to evaluate, and how their inputs are had. load() is called at most once
- * for a document and a slot, in runs of at most QN_EXPR_LANES documents, only for
- * what the folded expression still needs. */
+ * for a document and a slot, in runs of at most QN_EXPR_LANES documents, ascending where
+ * `docs` is, only for what the folded expression still needs; of features and costly
+ * names, only for documents that need them where an if(), `and`, `or` depends on them. */
 typedef struct qn_expr_batch {
     const uint32_t *docs;
     size_t n;

@@ -182,6 +182,7 @@ static void list_step(const qn_expr *e, size_t index, qn_buf *out)
         qn_buf_add_char(out, ' ');
         add_register(out, kinds[i], operands[i]);
     }
+    if (s->op == QN_OP_SKIP) qn_buf_printf(out, " %u to %u", s->b, s->c);
     if (is_load(s->op))
         qn_buf_printf(out, " %.*s", QN_SLICE_ARG(e->inputs.p[s->a].text));
     if (takes_set(s->op)) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* expr_emit.c -- nodes to steps. Operands are older than operators, so the order of the
- * nodes is an order of execution. A register is given back after the last use of its
- * value, but only after the result of that use has one: no step overwrites what it
- * reads. Constants come first and keep their registers. */
+/* expr_emit.c -- nodes in their order (expr_order.c) to steps. Guards become SKIP steps
+ * around what they guard. A register is given back after the last use of its value, but
+ * only after the result of that use has one: no step overwrites what it reads. Constants
+ * come first and keep their registers. */
 #include "expr/expr_internal.h"
 
 typedef struct emitter {
@@ -10,9 +10,13 @@ typedef struct emitter {
     qn_alloc *alloc;
     qn_error *err;
     qn_expr__program *out;
-    uint32_t *last_use; /* by node; 0: not needed */
+    qn_expr__order order;
+    uint32_t *last_use; /* by node: the node after which it is not needed */
+    uint32_t *place;    /* by node: its place in the order */
     uint16_t *reg;      /* by node, in the file of its kind */
     QN_VEC(uint16_t) free;
+    QN_VEC(uint32_t) open; /* SKIP steps whose end is not known yet */
+    uint16_t guard;        /* the innermost guard that is open */
 } emitter;
 
 static const uint32_t ALWAYS = UINT32_MAX; /* a last use that never comes */
@@ -22,36 +26,17 @@ static qn_status no_memory(const emitter *m)
     return qn_fail(m->err, QN_ENOMEM, "expression");
 }
 
-/* Calls use() for each node that `n` reads. */
-static void for_operands(emitter *m, const qn_expr__node *n, uint32_t id,
-                         void (*use)(emitter *m, uint32_t operand, uint32_t user))
-{
-    const qn_expr__opinfo *info = &qn_expr__opcodes[n->op];
-    if (n->op == QN_OP_CALL) {
-        for (uint32_t i = 0; i < n->b; i++) use(m, m->e->args.p[n->a + i], id);
-        return;
-    }
-    if (strchr("IFSL", info->a) != NULL) use(m, n->a, id);
-    if (strchr("IFSL", info->b) != NULL) use(m, n->b, id);
-    if (strchr("IFSL", info->c) != NULL) use(m, n->c, id);
-}
-
-static void mark_use(emitter *m, uint32_t operand, uint32_t user)
-{
-    if (m->last_use[operand] < user) m->last_use[operand] = user;
-}
-
-/* Backwards, so that a node is known to be needed before its operands are marked. */
+/* last_use by place in the order, counted from 1; 0: not used. */
 static void find_last_uses(emitter *m, const uint32_t *roots, size_t n)
 {
+    uint32_t operands[QN_EXPR__OPERANDS_MAX];
+    for (uint32_t k = 0; k < m->order.count; k++) {
+        uint32_t id = m->order.nodes[k];
+        m->place[id] = k + 1;
+        size_t count = qn_expr__operands(m->e, &m->e->nodes.p[id], operands);
+        for (size_t i = 0; i < count; i++) m->last_use[operands[i]] = k + 1;
+    }
     for (size_t i = 0; i < n; i++) m->last_use[roots[i]] = ALWAYS;
-    for (uint32_t id = (uint32_t)m->e->nodes.n; id-- > 0;)
-        if (m->last_use[id] != 0) for_operands(m, &m->e->nodes.p[id], id, mark_use);
-}
-
-static bool is_constant(const qn_expr__node *n)
-{
-    return n->op == QN_OP_CONSTI || n->op == QN_OP_CONSTF || n->op == QN_OP_CONSTS;
 }
 
 static qn_status take_register(emitter *m, char kind, uint16_t *out)
@@ -70,11 +55,12 @@ static qn_status take_register(emitter *m, char kind, uint16_t *out)
     return QN_OK;
 }
 
-static void give_back(emitter *m, uint32_t operand, uint32_t user)
+static void give_back(emitter *m, uint32_t operand, uint32_t place)
 {
     const qn_expr__node *n = &m->e->nodes.p[operand];
     char kind = qn_expr__opcodes[n->op].r;
-    if (m->last_use[operand] != user || is_constant(n) || kind == 'S' || kind == 'L')
+    if (m->last_use[operand] != place || qn_expr__is_constant(n) || kind == 'S' ||
+        kind == 'L')
         return;
     m->last_use[operand] = 0; /* an operand used twice is given back once */
     /* Without memory for the list the register is just not used again. */
@@ -85,7 +71,7 @@ static qn_status place_constants(emitter *m)
 {
     for (uint32_t id = 0; id < m->e->nodes.n; id++) {
         const qn_expr__node *n = &m->e->nodes.p[id];
-        if (m->last_use[id] == 0 || !is_constant(n)) continue;
+        if (m->last_use[id] == 0 || !qn_expr__is_constant(n)) continue;
         char kind = qn_expr__opcodes[n->op].r;
         QN_TRY(take_register(m, kind, &m->reg[id]));
         qn_expr__constant c = {.reg = m->reg[id], .kind = kind, .bits = n->bits};
@@ -95,6 +81,49 @@ static qn_status place_constants(emitter *m)
     return QN_OK;
 }
 
+/* --- guards --- */
+
+static qn_status add_step(emitter *m, qn_expr__step step)
+{
+    if (m->out->steps.n >= UINT16_MAX)
+        return qn_fail(m->err, QN_ELIMIT, "the expression needs too many steps");
+    return qn_vec_push(m->alloc, &m->out->steps, step) ? QN_OK : no_memory(m);
+}
+
+static void close_guard(emitter *m)
+{
+    uint32_t skip = m->open.p[--m->open.n];
+    m->out->steps.p[skip].c = (uint16_t)m->out->steps.n;
+    m->guard = m->order.guards[m->guard].parent;
+}
+
+/* Opens the guards from the open one down to `guard`, outermost first. */
+static qn_status open_guards(emitter *m, uint16_t guard)
+{
+    while (m->guard != guard) {
+        uint16_t next = guard; /* the ancestor of `guard` just under the open one */
+        while (m->order.guards[next].parent != m->guard)
+            next = m->order.guards[next].parent;
+        const qn_expr__guard *g = &m->order.guards[next];
+        if (!qn_vec_push(m->alloc, &m->open, (uint32_t)m->out->steps.n))
+            return no_memory(m);
+        QN_TRY(add_step(m, (qn_expr__step){.op = QN_OP_SKIP,
+                                           .a = m->reg[g->condition],
+                                           .b = g->wanted}));
+        m->guard = next;
+    }
+    return QN_OK;
+}
+
+static qn_status go_under(emitter *m, uint16_t guard)
+{
+    uint16_t outer = qn_expr__guard_meet(&m->order, m->guard, guard);
+    while (m->guard != outer) close_guard(m);
+    return open_guards(m, guard);
+}
+
+/* --- nodes --- */
+
 /* An operand field: a register, or an index as it is. */
 static uint16_t field(const emitter *m, char kind, uint32_t value)
 {
@@ -102,40 +131,52 @@ static uint16_t field(const emitter *m, char kind, uint32_t value)
     return kind == 'X' ? (uint16_t)value : m->reg[value];
 }
 
+static qn_status emit_call(emitter *m, const qn_expr__node *n, qn_expr__step *step)
+{
+    step->a = (uint16_t)m->out->args.n;
+    step->b = (uint16_t)n->b;
+    step->c = (uint16_t)n->c;
+    if (m->out->args.n + n->b > UINT16_MAX)
+        return qn_fail(m->err, QN_ELIMIT, "the expression has too many calls");
+    for (uint32_t i = 0; i < n->b; i++)
+        if (!qn_vec_push(m->alloc, &m->out->args, m->reg[m->e->args.p[n->a + i]]))
+            return no_memory(m);
+    return QN_OK;
+}
+
 static qn_status emit_node(emitter *m, uint32_t id)
 {
     const qn_expr__node *n = &m->e->nodes.p[id];
     const qn_expr__opinfo *info = &qn_expr__opcodes[n->op];
-    qn_expr__step step = {.op = n->op};
-    if (n->op == QN_OP_CALL) {
-        step.a = (uint16_t)m->out->args.n;
-        step.b = (uint16_t)n->b;
-        step.c = (uint16_t)n->c;
-        if (m->out->args.n + n->b > UINT16_MAX)
-            return qn_fail(m->err, QN_ELIMIT, "the expression has too many calls");
-        for (uint32_t i = 0; i < n->b; i++)
-            if (!qn_vec_push(m->alloc, &m->out->args, m->reg[m->e->args.p[n->a + i]]))
-                return no_memory(m);
-    } else {
-        step.a = field(m, info->a, n->a);
-        step.b = field(m, info->b, n->b);
-        step.c = field(m, info->c, n->c);
+    qn_expr__step step = {.op = n->op,
+                          .a = field(m, info->a, n->a),
+                          .b = field(m, info->b, n->b),
+                          .c = field(m, info->c, n->c)};
+    QN_TRY(go_under(m, m->order.guard[id]));
+    if (n->op == QN_OP_CALL) QN_TRY(emit_call(m, n, &step));
+    /* The right side of `or` may have been jumped over: it is looked at only where the
+     * left side does not decide. */
+    if (n->op == QN_OP_ORI && qn_expr__is_logical(m->e, n) &&
+        m->order.guard[n->b] != m->order.guard[id]) {
+        step.op = QN_OP_SELI;
+        step.c = step.b;
+        step.b = step.a;
     }
     QN_TRY(take_register(m, info->r, &m->reg[id]));
     step.dst = m->reg[id];
-    for_operands(m, n, id, give_back);
-    return qn_vec_push(m->alloc, &m->out->steps, step) ? QN_OK : no_memory(m);
+    uint32_t operands[QN_EXPR__OPERANDS_MAX];
+    size_t count = qn_expr__operands(m->e, n, operands);
+    for (size_t i = 0; i < count; i++) give_back(m, operands[i], m->place[id]);
+    return add_step(m, step);
 }
 
 static qn_status emit_all(emitter *m, const uint32_t *roots, size_t n)
 {
     find_last_uses(m, roots, n);
     QN_TRY(place_constants(m));
-    for (uint32_t id = 0; id < m->e->nodes.n; id++)
-        if (m->last_use[id] != 0 && !is_constant(&m->e->nodes.p[id]))
-            QN_TRY(emit_node(m, id));
-    qn_expr__step done = {.op = QN_OP_DONE};
-    if (!qn_vec_push(m->alloc, &m->out->steps, done)) return no_memory(m);
+    for (size_t k = 0; k < m->order.count; k++) QN_TRY(emit_node(m, m->order.nodes[k]));
+    QN_TRY(go_under(m, 0));
+    QN_TRY(add_step(m, (qn_expr__step){.op = QN_OP_DONE}));
     for (size_t i = 0; i < n; i++)
         if (!qn_vec_push(m->alloc, &m->out->outputs, m->reg[roots[i]]))
             return no_memory(m);
@@ -148,12 +189,18 @@ qn_status qn_expr__emit(const qn_expr *e, const uint32_t *roots, size_t n,
     *out = (qn_expr__program){0};
     emitter m = {.e = e, .alloc = e->alloc, .err = err, .out = out};
     m.last_use = qn_new_array(e->alloc, e->nodes.n + 1, sizeof *m.last_use);
+    m.place = qn_new_array(e->alloc, e->nodes.n + 1, sizeof *m.place);
     m.reg = qn_new_array(e->alloc, e->nodes.n + 1, sizeof *m.reg);
-    qn_status st =
-        m.last_use == NULL || m.reg == NULL ? no_memory(&m) : emit_all(&m, roots, n);
+    qn_status st = m.last_use == NULL || m.place == NULL || m.reg == NULL
+                       ? no_memory(&m)
+                       : qn_expr__order_make(e, roots, n, &m.order, err);
+    if (st == QN_OK) st = emit_all(&m, roots, n);
+    qn_expr__order_deinit(e->alloc, &m.order);
     qn_delete(e->alloc, m.last_use);
+    qn_delete(e->alloc, m.place);
     qn_delete(e->alloc, m.reg);
     qn_vec_deinit(e->alloc, &m.free);
+    qn_vec_deinit(e->alloc, &m.open);
     return st;
 }
 

@@ -170,6 +170,42 @@ struct qn_expr {
     qn_expr__program program;
 };
 
+/* --- what is computed when (expr_order.c) --- */
+
+/* Values looked at only where `condition` is 1 (wanted) or 0, and where `parent` holds.
+ * Guard 0 is none. */
+typedef struct qn_expr__guard {
+    uint32_t condition; /* a node */
+    bool wanted;
+    uint16_t parent, depth;
+} qn_expr__guard;
+
+#define QN_EXPR__UNUSED UINT16_MAX
+
+typedef struct qn_expr__order {
+    uint32_t *nodes; /* those to compute, operands before operators */
+    size_t count;
+    uint16_t *guard; /* by node; QN_EXPR__UNUSED: not computed */
+    qn_expr__guard *guards;
+    uint16_t guard_count;
+} qn_expr__order;
+
+QN_MUST_CHECK qn_status qn_expr__order_make(const qn_expr *e, const uint32_t *roots,
+                                            size_t n, qn_expr__order *out,
+                                            qn_error *err);
+void qn_expr__order_deinit(qn_alloc *alloc, qn_expr__order *o);
+/* The innermost guard that both stand under. */
+uint16_t qn_expr__guard_meet(const qn_expr__order *o, uint16_t x, uint16_t y);
+bool qn_expr__is_constant(const qn_expr__node *n);
+/* `and` or `or` of two conditions. */
+bool qn_expr__is_logical(const qn_expr *e, const qn_expr__node *n);
+/* Only numbers in, a number out, nothing asked of the caller or the machine. `function`
+ * is that of a CALL. */
+bool qn_expr__is_numeric(uint16_t op, uint16_t function);
+enum { QN_EXPR__OPERANDS_MAX = 8 };
+/* The nodes that `n` reads; how many. */
+size_t qn_expr__operands(const qn_expr *e, const qn_expr__node *n, uint32_t *out);
+
 /* Emits the steps that compute `roots`; outputs in their order. */
 QN_MUST_CHECK qn_status qn_expr__emit(const qn_expr *e, const uint32_t *roots, size_t n,
                                       qn_expr__program *out, qn_error *err);

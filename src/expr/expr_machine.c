@@ -99,8 +99,7 @@ qn_status qn_expr__machine_make(qn_alloc *alloc, const qn_expr *e,
         qn_expr_machine_destroy(m);
         return qn_fail(err, QN_ENOMEM, "registers");
     }
-    /* Lanes past the end of a short run are computed too, and thrown away: they must
-     * hold something. */
+    /* Of a string that was jumped over and is never looked at, too. */
     for (size_t i = 0; i < p->string_regs * lane_count; i++)
         m->strings[i] = (qn_slice){"", 0};
     fill_constants(m);
@@ -145,6 +144,36 @@ static qn_status run_load(qn_expr_machine *m, const qn_expr__step *s,
     }
     return b->load(b->ctx, m->e->inputs.p[s->a].symbol.slot, b->docs + first, n, &v,
                    err);
+}
+
+/* Under a guard, only for the documents that it holds for, when they are few: the other
+ * lanes keep what they had, nobody looks at them. */
+static qn_status run_guarded_load(qn_expr_machine *m, const qn_expr__step *s,
+                                  const qn_expr__step *guard, const qn_expr_batch *b,
+                                  size_t first, size_t n, qn_error *err)
+{
+    uint32_t docs[QN_EXPR_LANES];
+    uint16_t lanes[QN_EXPR_LANES];
+    uint64_t values[QN_EXPR_LANES];
+    const int64_t *condition = reg_i(m, guard->a);
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        docs[count] = b->docs[first + i];
+        lanes[count] = (uint16_t)i;
+        count += (condition[i] != 0) == (guard->b != 0);
+    }
+    char kind = qn_expr__opcodes[s->op].r;
+    if ((kind != 'I' && kind != 'F') || count > n - n / 4)
+        return run_load(m, s, b, first, n, err);
+    qn_expr_values v = {0};
+    if (kind == 'I')
+        v.i64 = (int64_t *)values;
+    else
+        v.f64 = (double *)values;
+    QN_TRY(b->load(b->ctx, m->e->inputs.p[s->a].symbol.slot, docs, count, &v, err));
+    uint64_t *dst = (uint64_t *)reg_i(m, s->dst);
+    for (size_t k = 0; k < count; k++) dst[lanes[k]] = values[k];
+    return QN_OK;
 }
 
 /* In [0,1], from 53 bits of a hash of both. */
@@ -278,23 +307,36 @@ static void run_item(qn_expr_machine *m, const qn_expr__step *s, size_t n)
 static void run_kernel(qn_expr_machine *m, const qn_expr__step *s, size_t n)
 {
     const qn_expr__opinfo *info = &qn_expr__opcodes[s->op];
-    m->kernels->ops[s->op](whole_vectors(n), reg_i(m, s->dst),
-                           reg_of_kind(m, info->a, s->a), reg_of_kind(m, info->b, s->b),
+    /* Not on strings: past the last lane they may be those of an earlier batch. */
+    size_t lanes = info->a == 'S' ? n : whole_vectors(n);
+    m->kernels->ops[s->op](lanes, reg_i(m, s->dst), reg_of_kind(m, info->a, s->a),
+                           reg_of_kind(m, info->b, s->b),
                            reg_of_kind(m, info->c, s->c));
 }
 
 qn_status qn_expr__run(qn_expr_machine *m, const qn_expr_batch *b, size_t first,
                        size_t n, qn_error *err)
 {
-    for (const qn_expr__step *s = m->program->steps.p;; s++) {
+    const qn_expr__step *steps = m->program->steps.p, *guard = NULL;
+    for (const qn_expr__step *s = steps;; s++) {
+        /* Of nested guards the innermost counts; past its end none does, which only
+         * loads more. */
+        if (guard != NULL && s >= steps + guard->c) guard = NULL;
         switch (s->op) {
         case QN_OP_DONE:
             return QN_OK;
+        case QN_OP_SKIP:
+            if (m->kernels->any_lane(n, reg_i(m, s->a), s->b != 0))
+                guard = s;
+            else
+                s = steps + s->c - 1;
+            break;
         case QN_OP_LOADI:
         case QN_OP_LOADF:
         case QN_OP_LOADS:
         case QN_OP_LOADL:
-            QN_TRY(run_load(m, s, b, first, n, err));
+            QN_TRY(guard == NULL ? run_load(m, s, b, first, n, err)
+                                 : run_guarded_load(m, s, guard, b, first, n, err));
             break;
         case QN_OP_NOW:
             for (size_t i = 0; i < n; i++) reg_i(m, s->dst)[i] = b->now_s;

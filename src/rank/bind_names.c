@@ -112,7 +112,9 @@ static bool resolve_virtual(qn_binding *b, qn_slice name, qn_expr_symbol *out)
             return false;
         }
         slot.type = qn_rank_key_type(slot.nested);
-        return qn_binding_add(b, &slot, out, NULL) == QN_OK;
+        bool bound = qn_binding_add(b, &slot, out, NULL) == QN_OK;
+        out->costly = true;
+        return bound;
     }
     return false;
 }

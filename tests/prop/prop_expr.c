@@ -21,7 +21,8 @@ static bool resolve_name(void *ctx, qn_slice name, qn_expr_symbol *out)
     (void)ctx;
     for (uint32_t i = 0; i < prop_column_count; i++)
         if (qn_slice_eq_str(name, prop_columns[i].name)) {
-            *out = (qn_expr_symbol){.type = prop_columns[i].type, .slot = i};
+            *out = (qn_expr_symbol){
+                .type = prop_columns[i].type, .costly = i % 2 == 0, .slot = i};
             return true;
         }
     return false;

@@ -100,6 +100,7 @@ static qn_status load(void *ctx, uint32_t slot, const uint32_t *docs, size_t n,
 {
     expr_test_batch *b = ctx;
     b->loads++;
+    if (slot >= FEATURE_SLOT) b->feature_docs += (unsigned)n;
     for (size_t i = 0; i < n; i++) {
         uint32_t d = docs[i];
         if (slot >= FEATURE_SLOT) {

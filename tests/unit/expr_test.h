@@ -22,7 +22,8 @@ typedef struct expr_test_batch {
     qn_expr_batch batch;
     uint64_t bad_docs;
     uint32_t docs[EXPR_TEST_DOCS];
-    unsigned loads; /* calls of load() */
+    unsigned loads;        /* calls of load() */
+    unsigned feature_docs; /* documents whose features were asked */
 } expr_test_batch;
 void expr_test_batch_init(expr_test_batch *b);
 
@@ -47,6 +48,7 @@ void test_expr_features(void **state);
 void test_expr_conformance(void **state);
 void test_expr_bad_documents(void **state);
 void test_expr_loads_once(void **state);
+void test_expr_lazy(void **state);
 void test_expr_terms(void **state);
 void test_expr_listing(void **state);
 void test_expr_strings_and_integers(void **state);

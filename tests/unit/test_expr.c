@@ -145,6 +145,52 @@ void test_expr_loads_once(void **state)
     qn_expr_destroy(e);
 }
 
+/* A feature is computed for the documents that look at it. Of the ages 50, 13, 40, 41, 10,
+ * 11, 0, -3 none is over 100, one over 49; the marks are 1, 0, 1, 0.. */
+void test_expr_lazy(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        unsigned docs;
+        double first, second; /* scores of documents 0 and 1 */
+    } rows[] = {
+        {"if(age>100, bm25(), 1)", 0, 1, 1},
+        {"if(age>49, bm25()*4, 1)", 1, 2, 1},
+        {"if(age>49, 1, bm25()*4)", 8, 1, 2}, /* seven of eight: all */
+        {"if(mark, bm25(), text_score())", 4 + 4, 0.5, 0.75},
+        {"if(age>49, bm25(), 0) + if(age>49, bm25(), 0)", 1, 1, 0},
+        {"if(age>49, bm25(), 0) + if(mark, bm25(), 0)", 8, 1, 0},
+        {"bm25() + if(age>100, bm25(), 0)", 8, 0.5, 0.5},
+        {"if(age>100, if(mark, bm25(), 1), 2)", 0, 2, 2},
+        {"if(mark, if(age>49, bm25(), 1), 2)", 1, 0.5, 2},
+        {"if(bm25()>100, text_score(), 3)", 8, 3, 3},
+        {"age>100 and bm25()>0", 0, 0, 0},
+        {"age>49 and bm25()>0", 1, 1, 0},
+        {"age>-9 or bm25()>9", 0, 1, 1},
+        {"age>13 or bm25()>9", 5, 1, 0},
+        {"mark and age>49 and bm25()>0", 1, 1, 0},
+        {"(age>49 or mark) and (age<100 or bm25()>0)", 0, 1, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].text);
+        qn_expr *e = NULL;
+        qn_expr_machine *m = NULL;
+        qn_error err = {0};
+        double out[EXPR_TEST_DOCS];
+        expr_test_batch b;
+        expr_test_batch_init(&b);
+        T_CALL(expr_test_compile(QN_EXPR_FORMULA, rows[i].text, &e, &err), &err);
+        T_CALL(qn_expr_machine_create(qn_alloc_heap(), e, &m, &err), &err);
+        T_CALL(qn_expr_eval(m, &b.batch, out, &err), &err);
+        T_EQ_I(b.feature_docs, rows[i].docs);
+        T_NEAR(out[0], rows[i].first, 0);
+        T_NEAR(out[1], rows[i].second, 0);
+        qn_expr_machine_destroy(m);
+        qn_expr_destroy(e);
+    }
+}
+
 void test_expr_terms(void **state)
 {
     (void)state;
@@ -199,14 +245,14 @@ void test_expr_listing(void **state)
     static const char want[] = "      r0 = 10\n"
                                "      r1 = 2\n"
                                "   0  r2 = load.i age\n"
-                               "   1  r3 = lt.i r0 r2\n"
-                               "   2  r2 = i2f r3\n"
-                               "   3  r3 = mul.f r2 r1\n"
-                               "   4  r2 = load.f price\n"
-                               "   5  r4 = ln r2\n"
-                               "   6  r2 = add.f r3 r4\n"
+                               "   1  r3 = load.f price\n"
+                               "   2  r4 = lt.i r0 r2\n"
+                               "   3  r2 = i2f r4\n"
+                               "   4  r4 = mul.f r2 r1\n"
+                               "   5  r2 = ln r3\n"
+                               "   6  r3 = add.f r4 r2\n"
                                "   7  done\n"
-                               "      result r2\n";
+                               "      result r3\n";
     qn_expr *e = NULL;
     qn_error err = {0};
     T_CALL(expr_test_compile(QN_EXPR_FORMULA, "(age>10)*2+ln(price)", &e, &err), &err);
@@ -296,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_expr_conformance),
         cmocka_unit_test(test_expr_bad_documents),
         cmocka_unit_test(test_expr_loads_once),
+        cmocka_unit_test(test_expr_lazy),
         cmocka_unit_test(test_expr_terms),
         cmocka_unit_test(test_expr_listing),
         cmocka_unit_test(test_expr_strings_and_integers),
