@@ -75,6 +75,8 @@ static qn_status resolve_call(void *ctx, qn_slice function, const qn_expr_arg *a
     }
     uint32_t row = 0;
     while (!qn_slice_eq_str(function, qn_expr_function_at(row)->name)) row++;
+    if (qn_slice_eq_str(function, "bm25")) row = 1;
+    if (qn_slice_eq_str(function, "text_score")) row = 2;
     *out = (qn_expr_symbol){.type = QN_EXPR_FLOAT, .slot = FEATURE_SLOT + row};
     (void)at;
     return QN_OK;

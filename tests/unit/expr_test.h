@@ -15,7 +15,7 @@ enum { EXPR_TEST_DOCS = 8, EXPR_TEST_NOW = 1700000000 };
  *   int64; pubtime int64; big uint64 2^63+5; small int8 100; ratio float; title string;
  *   tags multi int32; scores multi double; names multi string; zero int32 0.
  * `topic` is a request constant: int32 7. Features: value 0.25 * (number of the
- * function's row % 4 + 1); kvpairs_value is the constant 3.5. */
+ * function's row % 4 + 1), of bm25 0.5, of text_score 0.75; kvpairs_value is the constant 3.5. */
 extern const qn_expr_env expr_test_env;
 
 typedef struct expr_test_batch {
