@@ -41,8 +41,7 @@ static bool is_load(const qn_expr__node *n)
 /* Worth leaving out where nobody looks. */
 static bool is_costly_load(const qn_expr *e, const qn_expr__node *n)
 {
-    return is_load(n) &&
-           (e->inputs.p[n->a].is_call || e->inputs.p[n->a].symbol.costly);
+    return is_load(n) && (e->inputs.p[n->a].is_call || e->inputs.p[n->a].symbol.costly);
 }
 
 size_t qn_expr__operands(const qn_expr *e, const qn_expr__node *n, uint32_t *out)
@@ -144,7 +143,8 @@ static void drop_light_guards(orderer *o)
         stands_for[g] = o->weights[g] < WEIGHT_MIN ? parent : g;
     }
     for (uint32_t id = 0; id < o->e->nodes.n; id++)
-        if (out->guard[id] != QN_EXPR__UNUSED) out->guard[id] = stands_for[out->guard[id]];
+        if (out->guard[id] != QN_EXPR__UNUSED)
+            out->guard[id] = stands_for[out->guard[id]];
 }
 
 static void find_guards(orderer *o, const uint32_t *roots, size_t n)
