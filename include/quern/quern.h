@@ -338,6 +338,8 @@ typedef struct quern_hit {
     const quern_explanation *explanation; /* with explain */
     const char *trace;                    /* per-hit trace text (rank_trace), or NULL */
     size_t trace_size;
+    const char *trace_json; /* the same as JSON (docs/reference/policies.md), or NULL */
+    size_t trace_json_size;
     int64_t seq_no, version;
     /* HA3's attribute clause: a JSON object; NULL: there was none. */
     const char *attributes;

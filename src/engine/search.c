@@ -235,7 +235,10 @@ static void fill_input(qn_search *s)
         .virtual_attribute_count = r->virtual_attribute_count,
         .now_ms = s->now_ms,
         .seed = (uint64_t)s->now_ms,
-        .trace = s->options.explain || r->explain || r->rank_trace.n != 0,
+        .trace = s->options.explain || r->explain ? QN_TRACE_ALL
+                                                  : qn_trace_level_of(r->rank_trace),
+        .watched = &s->watched,
+        .watched_count = s->watches ? 1 : 0,
         .neural = qn_neural_score,
         .neural_ctx = &s->neural,
         .deadline = &s->deadline,
@@ -355,22 +358,54 @@ qn_status quern_search(quern *q, const char *table, const quern_search_options *
     }
 }
 
-/* The place of a document among the ranked ones; SIZE_MAX when it is not there. */
-static qn_status find_ranked(const qn_search *s, qn_slice id, size_t *place,
-                             qn_error *err)
+/* Where a document is in the snapshot. */
+static qn_status find_document(const qn_search *s, qn_slice id, qn_rank_place *out,
+                               qn_error *err)
 {
-    *place = SIZE_MAX;
     for (size_t seg = 0; seg < s->snapshot->view.segment_count; seg++) {
         uint32_t doc = QN_DOC_END;
         QN_TRY(qn_segment_find(s->snapshot->segments[seg]->segment, id, &doc, err));
         if (doc == QN_DOC_END) continue;
         if (qn_segment_view_is_deleted(&s->snapshot->views[seg], doc)) continue;
-        for (size_t i = 0; i < s->ranked.count; i++)
-            if (s->ranked.docs[i].segment == seg && s->ranked.docs[i].doc == doc)
-                *place = i;
+        *out = (qn_rank_place){(uint32_t)seg, doc};
         return QN_OK;
     }
     return qn_fail(err, QN_ENODOC, "[%.*s]: document missing", QN_SLICE_ARG(id));
+}
+
+/* Its place among the ranked ones; SIZE_MAX when it is not there. */
+static size_t place_of(const qn_search *s, const qn_rank_place *p)
+{
+    for (size_t i = 0; i < s->ranked.count; i++)
+        if (s->ranked.docs[i].segment == p->segment && s->ranked.docs[i].doc == p->doc)
+            return i;
+    return SIZE_MAX;
+}
+
+/* A reply without a hit says why. */
+static qn_status say_not_recalled(const qn_search *s, qn_slice id, quern_reply *reply,
+                                  qn_error *err)
+{
+    const char *text = qn_arena_printf(
+        s->arena, "[%.*s] is not recalled: it does not match the query%s\n%.*s",
+        QN_SLICE_ARG(id),
+        s->request.filter.n > 0 ? ", or the filter clause keeps it out" : "",
+        (int)reply->trace_size, reply->trace == NULL ? "" : reply->trace);
+    if (text == NULL) return qn_fail(err, QN_ENOMEM, "explanation");
+    reply->trace = text;
+    reply->trace_size = strlen(text);
+    return QN_OK;
+}
+
+static qn_status explain(qn_search *s, qn_slice id, quern_reply *reply, qn_error *err)
+{
+    QN_TRY(find_document(s, id, &s->watched, err));
+    s->watches = true;
+    QN_TRY(qn_search__run(s, err));
+    size_t place = place_of(s, &s->watched);
+    if (place != SIZE_MAX) return qn_search__reply(s, place, 1, reply, err);
+    QN_TRY(qn_search__reply(s, 0, 0, reply, err));
+    return say_not_recalled(s, id, reply, err);
 }
 
 qn_status quern_explain(quern *q, const char *table, const char *id, size_t id_size,
@@ -379,7 +414,6 @@ qn_status quern_explain(quern *q, const char *table, const char *id, size_t id_s
 {
     qn_search s;
     qn_reply_box *box = NULL;
-    size_t place = SIZE_MAX;
     *out = NULL;
     QN_TRY(begin(q, table, options, &s, &box, err));
     s.all_rows = true;
@@ -387,11 +421,7 @@ qn_status quern_explain(quern *q, const char *table, const char *id, size_t id_s
     s.options.count_only = false;
     if (s.options.hits <= 0) s.options.hits = 1;
     if (s.options.from < 0) s.options.from = 0;
-    qn_status st = qn_search__run(&s, err);
-    if (st == QN_OK) st = find_ranked(&s, (qn_slice){id, id_size}, &place, err);
-    if (st == QN_OK)
-        st = qn_search__reply(&s, place == SIZE_MAX ? 0 : place, place != SIZE_MAX,
-                              &box->reply, err);
+    qn_status st = explain(&s, (qn_slice){id, id_size}, &box->reply, err);
     end(&s);
     if (st == QN_OK)
         *out = &box->reply;

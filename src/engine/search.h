@@ -44,6 +44,8 @@ typedef struct qn_search {
     int64_t began_ns, now_ms;
     qn_query_env env;
     bool all_rows; /* explain: every candidate keeps its place and scores */
+    bool watches;  /* explain: one document, below, is traced */
+    qn_rank_place watched;
 
     /* Filled by the front end of the kind. */
     qn_request request; /* WORDS: made up */

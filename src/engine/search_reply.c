@@ -79,6 +79,27 @@ static qn_status sort_values(const qn_search *s, size_t place, quern_hit *hit,
     return QN_OK;
 }
 
+/* What every formula made of it, as text and as JSON. */
+static qn_status fill_trace_of(const qn_search *s, const qn_ranked *d, quern_hit *hit,
+                               qn_error *err)
+{
+    if (d->trace == NULL || d->trace->stage_count == 0) return QN_OK;
+    qn_buf text, json;
+    qn_buf_init(&text, s->q->alloc);
+    qn_buf_init(&json, s->q->alloc);
+    qn_trace_text(d->trace, &text);
+    qn_trace_json(d->trace, &json);
+    hit->trace = text_of(s, qn_buf_slice(&text));
+    hit->trace_size = text.n;
+    hit->trace_json = text_of(s, qn_buf_slice(&json));
+    hit->trace_json_size = json.n;
+    bool failed =
+        text.failed || json.failed || hit->trace == NULL || hit->trace_json == NULL;
+    qn_buf_deinit(&text);
+    qn_buf_deinit(&json);
+    return failed ? no_memory(err) : QN_OK;
+}
+
 static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit *hit,
                           qn_error *err)
 {
@@ -102,8 +123,7 @@ static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit
     hit->attributes_size = attributes.n;
     hit->score = d->score;
     hit->stages = scores_of(d);
-    hit->trace = d->trace.n == 0 ? NULL : text_of(s, d->trace);
-    hit->trace_size = d->trace.n;
+    QN_TRY(fill_trace_of(s, d, hit, err));
     const qn_live_segment *live = s->snapshot->segments[d->segment];
     const qn_overlaid *newer = s->snapshot->overlaid[d->segment];
     qn_column_get_i64(newer == NULL ? &live->seq_no : &newer->seq_no, &d->doc, 1,

@@ -194,6 +194,14 @@ typedef struct qn_expr_term {
 size_t qn_expr_term_count(const qn_expr *e);
 qn_expr_term qn_expr_term_at(const qn_expr *e, size_t i);
 
+/* A sub-expression: no constant, no name of a field or index. */
+typedef struct qn_expr_part {
+    qn_slice text;   /* as written, without parentheses around it; the qn_expr's */
+    uint32_t parent; /* the part it stands in; UINT32_MAX: it is the whole */
+} qn_expr_part;
+/* All of them, each before those within it, at most `most`; returns how many. */
+size_t qn_expr_parts(const qn_expr *e, qn_expr_part *out, size_t most);
+
 /* Evaluates every term and every input of a formula for the documents of `b`:
  * terms[t * b->n + d] and inputs[i * b->n + d], raw (NaN stays NaN; strings and lists
  * give NaN). Either array may be NULL. Allocates; for explanations, not for scoring. */

@@ -17,6 +17,8 @@ typedef struct bound {
 
 struct qn_rank_formula {
     bound b;
+    unsigned where;
+    struct qn_rank_parts *parts; /* made for the first trace */
 };
 struct qn_rank_key {
     bound b;
@@ -98,6 +100,7 @@ qn_status qn_rank_formula_open(const qn_rank_input *in, qn_arena *arena,
         qn_delete(qn_alloc_heap(), f);
         return name_it(err, what, st, QN_ESYNTAX);
     }
+    f->where = where;
     *out = f;
     return QN_OK;
 }
@@ -105,6 +108,7 @@ qn_status qn_rank_formula_open(const qn_rank_input *in, qn_arena *arena,
 void qn_rank_formula_close(qn_rank_formula *f)
 {
     if (f == NULL) return;
+    qn_rank__parts_close(f->parts);
     bound_close(&f->b);
     qn_delete(qn_alloc_heap(), f);
 }
@@ -140,35 +144,33 @@ bool qn_rank_formula_asks_stage(const qn_rank_formula *f)
     return f->b.binding.asks_stage_model;
 }
 
-qn_status qn_rank_formula_trace(qn_rank_formula *f, size_t segment, uint32_t doc,
-                                const qn_rank_facts *facts, qn_buf *out, qn_error *err)
+qn_binding *qn_rank__formula_binding(qn_rank_formula *f)
 {
-    size_t terms = qn_expr_term_count(f->b.expr),
-           inputs = qn_expr_input_count(f->b.expr);
-    double *values = qn_new_array(qn_alloc_heap(), terms + inputs + 1, sizeof *values);
-    if (values == NULL) return qn_fail(err, QN_ENOMEM, "trace");
-    qn_expr_batch batch = batch_of(&f->b, segment, &doc, 1, facts);
+    return &f->b.binding;
+}
+
+const qn_expr *qn_rank__formula_expr(const qn_rank_formula *f)
+{
+    return f->b.expr;
+}
+
+struct qn_rank_parts **qn_rank__formula_parts(qn_rank_formula *f)
+{
+    return &f->parts;
+}
+
+unsigned qn_rank__formula_where(const qn_rank_formula *f)
+{
+    return f->where;
+}
+
+qn_expr_batch qn_rank__formula_batch(qn_rank_formula *f, size_t segment,
+                                     const uint32_t *docs, size_t n,
+                                     const qn_rank_facts *facts)
+{
+    qn_expr_batch batch = batch_of(&f->b, segment, docs, n, facts);
     batch.bad_docs = NULL;
-    qn_status st =
-        qn_expr_trace(qn_alloc_heap(), f->b.expr, &batch, values, values + terms, err);
-    for (size_t i = 0; st == QN_OK && i < terms; i++) {
-        qn_expr_term term = qn_expr_term_at(f->b.expr, i);
-        qn_buf_printf(out, "expression[%s%.*s], result[%g].\n", term.minus ? "-" : "",
-                      QN_SLICE_ARG(term.text), (double)(float)values[i]);
-    }
-    for (size_t i = 0; st == QN_OK && i < inputs; i++) {
-        const qn_expr_input *input = qn_expr_input_at(f->b.expr, i);
-        if (isnan(values[terms + i])) continue; /* a string or a list */
-        /* A term that is this input alone said it already. */
-        bool said = false;
-        for (size_t t = 0; t < terms && !said; t++)
-            said = qn_slice_eq(qn_expr_term_at(f->b.expr, t).text, input->text);
-        if (!said)
-            qn_buf_printf(out, "  input[%.*s], value[%g].\n", QN_SLICE_ARG(input->text),
-                          values[terms + i]);
-    }
-    qn_delete(qn_alloc_heap(), values);
-    return st;
+    return batch;
 }
 
 /* ---- sort keys ----------------------------------------------------------------------------- */

@@ -17,6 +17,7 @@
 
 #include "expr/expr.h"
 #include "rank/pipeline.h"
+#include "rank/trace.h"
 
 typedef struct qn_rank_formula qn_rank_formula;
 
@@ -71,10 +72,12 @@ QN_MUST_CHECK qn_status qn_rank_formula_run(qn_rank_formula *f, size_t segment,
                                             const qn_rank_facts *facts, double *out,
                                             qn_error *err);
 uint64_t qn_rank_formula_bad_docs(const qn_rank_formula *f);
-/* "expression[...], result[...].\n" for every additive term, appended per document. */
-QN_MUST_CHECK qn_status qn_rank_formula_trace(qn_rank_formula *f, size_t segment,
-                                              uint32_t doc, const qn_rank_facts *facts,
-                                              qn_buf *out, qn_error *err);
+/* What the formula made of a document: terms, inputs, parts of `out`, in the arena. */
+QN_MUST_CHECK qn_status qn_rank_formula_trace(qn_rank_formula *f, qn_trace_level level,
+                                              size_t segment, uint32_t doc,
+                                              const qn_rank_facts *facts,
+                                              qn_arena *arena, qn_trace_stage *out,
+                                              qn_error *err);
 /* Warnings collected while compiling (2112: a text field that the query does not ask). */
 size_t qn_rank_formula_warnings(const qn_rank_formula *f, qn_error *out, size_t most);
 

@@ -150,6 +150,19 @@ QN_MUST_CHECK qn_status qn_binding_column(const qn_binding *b, const qn_field *f
                                           struct qn_column *out, bool *there,
                                           qn_error *err);
 
+/* ---- bind.c: a formula's insides, for its trace ------------------------------------------ */
+
+struct qn_rank_parts; /* its sub-expressions, compiled; bind_trace.c */
+
+qn_binding *qn_rank__formula_binding(qn_rank_formula *f);
+const qn_expr *qn_rank__formula_expr(const qn_rank_formula *f);
+struct qn_rank_parts **qn_rank__formula_parts(qn_rank_formula *f);
+unsigned qn_rank__formula_where(const qn_rank_formula *f);
+qn_expr_batch qn_rank__formula_batch(qn_rank_formula *f, size_t segment,
+                                     const uint32_t *docs, size_t n,
+                                     const qn_rank_facts *facts);
+void qn_rank__parts_close(QN_NULLABLE struct qn_rank_parts *parts);
+
 /* ---- bind_features.c ------------------------------------------------------------------ */
 
 /* resolve_call() of qn_expr_env. */

@@ -627,15 +627,48 @@ static qn_status final_order(run *r)
     return QN_OK;
 }
 
-static qn_status trace_row(run *r, const qn_rank_row *row, qn_ranked *d)
+/* What a stage's formula made of the row, or why it did not see it. */
+static qn_status trace_stage(run *r, qn_stage_kind kind, qn_rank_formula *f,
+                             const qn_rank_facts *facts, const qn_ranked *d,
+                             qn_trace *trace)
 {
     static const struct {
-        const char *title;
-        size_t offset;
-    } parts[] = {{"FirstRank:\n", offsetof(run, rough_formula)},
-                 {"SecondRank:\n", offsetof(run, fine_formula)},
-                 {"NeuralRank:\n", offsetof(run, neural_formula)}};
+        const char *title, *name;
+    } names[] = {[QN_STAGE_ROUGH] = {"FirstRank", "rough"},
+                 [QN_STAGE_FINE] = {"SecondRank", "fine"},
+                 [QN_STAGE_NEURAL] = {"NeuralRank", "neural"}};
     const double values[] = {d->rough, d->fine, d->stage_score};
+    const uint32_t ranks[] = {d->rough_rank, d->fine_rank, d->neural_rank};
+    const qn_stage *stage = find_stage(r->in, kind);
+    if (stage == NULL || (f == NULL && kind != QN_STAGE_FINE)) return QN_OK;
+    qn_trace_stage *t = &trace->stages[trace->stage_count];
+    *t = (qn_trace_stage){.title = names[kind].title,
+                          .name = names[kind].name,
+                          .formula = stage->formula,
+                          .scored = !isnan(values[kind]),
+                          .value = values[kind],
+                          .rank = ranks[kind]};
+    if (t->scored) {
+        trace->stage_count++;
+        return qn_rank_formula_trace(f, r->in->trace, d->segment, d->doc, facts,
+                                     r->arena, t, r->err);
+    }
+    if (kind != QN_STAGE_FINE) return QN_OK;
+    uint32_t before = d->rough_rank == UINT32_MAX ? d->recall_rank : d->rough_rank;
+    const char *why = qn_arena_printf(
+        r->arena,
+        "not in the fine sort: place %u %s, and the best %zu are fine-sorted "
+        "(rerank_size)",
+        before + 1, d->rough_rank == UINT32_MAX ? "of recall" : "of the rough sort",
+        r->fine_count);
+    if (why == NULL) return qn_fail(r->err, QN_ENOMEM, "trace");
+    t->why = qn_slice_of(why);
+    trace->stage_count++;
+    return QN_OK;
+}
+
+static qn_status trace_row(run *r, const qn_rank_row *row, qn_ranked *d)
+{
     float text = (float)d->text, vector = (float)d->vector, recall = (float)d->recall;
     float rough = (float)d->rough;
     const double *models[QN_RANK_MODELS_MAX] = {0};
@@ -652,25 +685,26 @@ static qn_status trace_row(run *r, const qn_rank_row *row, qn_ranked *d)
                            .models = models,
                            .model_spreads = r->model_spreads,
                            .pool = &r->pool};
-    qn_buf out;
-    qn_buf_init(&out, qn_alloc_heap());
-    qn_status st = QN_OK;
-    for (size_t i = 0; st == QN_OK && i < sizeof parts / sizeof *parts; i++) {
-        qn_rank_formula *f = NULL;
-        memcpy(&f, (const char *)r + parts[i].offset, sizeof f);
-        if (f == NULL || isnan(values[i])) continue;
-        qn_buf_add_str(&out, parts[i].title);
-        st = qn_rank_formula_trace(f, d->segment, d->doc, &facts, &out, r->err);
-    }
-    if (st == QN_OK && r->fine_ran && isnan(d->fine))
-        qn_buf_printf(
-            &out,
-            "not in the fine sort: rough rank %u, %zu documents are fine-sorted\n",
-            d->rough_rank == UINT32_MAX ? d->recall_rank : d->rough_rank,
-            r->fine_count);
-    if (st == QN_OK) d->trace = qn_arena_slice(r->arena, qn_buf_slice(&out));
-    qn_buf_deinit(&out);
-    return st;
+    qn_rank_formula *const formulas[] = {r->rough_formula, r->fine_formula,
+                                         r->neural_formula};
+    qn_trace *trace = qn_arena_new(r->arena, sizeof *trace);
+    if (trace == NULL) return qn_fail(r->err, QN_ENOMEM, "trace");
+    for (size_t i = 0; i < QN_TRACE_STAGES_MAX; i++)
+        QN_TRY(trace_stage(r, (qn_stage_kind)i, formulas[i], &facts, d, trace));
+    d->trace = trace;
+    return QN_OK;
+}
+
+/* The documents that are shown, unless the caller watches some. */
+static bool is_traced(const run *r, const qn_ranked *d, bool shown)
+{
+    const qn_rank_input *in = r->in;
+    if (in->trace == QN_TRACE_NONE) return false;
+    if (in->watched_count == 0) return shown;
+    for (size_t i = 0; i < in->watched_count; i++)
+        if (in->watched[i].segment == d->segment && in->watched[i].doc == d->doc)
+            return true;
+    return false;
 }
 
 static qn_status finish(run *r)
@@ -690,8 +724,9 @@ static qn_status finish(run *r)
     for (size_t i = 0; i < r->row_count; i++) {
         docs[i] = r->rows[i].r;
         if (!(out->max_score >= docs[i].score)) out->max_score = docs[i].score;
+        if (is_traced(r, &docs[i], i < shown))
+            QN_TRY(trace_row(r, &r->rows[i], &docs[i]));
         if (i >= shown) continue;
-        if (in->trace) QN_TRY(trace_row(r, &r->rows[i], &docs[i]));
         for (size_t k = 0; k < width; k++)
             values[i * width + k] = in->sort_count > 0
                                         ? r->rows[i].keys[k]

@@ -25,6 +25,7 @@
 
 #include "query/exec.h"
 #include "query/request.h"
+#include "rank/trace.h"
 
 enum {
     QN_RANK_STAGES_MAX = 8,
@@ -84,6 +85,10 @@ typedef qn_status qn_rank_neural_fn(void *ctx, const char *model,
                                     size_t n, const qn_deadline *deadline,
                                     float *logits, bool *scored, qn_error *err);
 
+typedef struct qn_rank_place {
+    uint32_t segment, doc;
+} qn_rank_place;
+
 typedef struct qn_rank_input {
     const qn_snapshot_view *snapshot;
     const qn_rank_path *paths; /* at least one */
@@ -102,8 +107,10 @@ typedef struct qn_rank_input {
     const qn_kvpair *virtual_attributes;
     size_t virtual_attribute_count;
     int64_t now_ms;
-    uint64_t seed; /* random() */
-    bool trace;    /* keep every formula's terms per document */
+    uint64_t seed;        /* random() */
+    qn_trace_level trace; /* of the documents that are shown, or of those watched */
+    const qn_rank_place *watched;
+    size_t watched_count;
     QN_NULLABLE qn_rank_neural_fn *neural;
     void *neural_ctx;
     QN_NULLABLE const qn_deadline *deadline; /* of the request */
@@ -122,8 +129,7 @@ typedef struct qn_ranked {
     double neural;       /* the model's logit */
     double stage_score;  /* of the neural stage: its formula's value */
     uint32_t recall_rank, rough_rank, fine_rank, neural_rank, final_rank;
-    /* With `trace`: "FirstRank:\nexpression[...], result[...].\nSecondRank:\n..." */
-    qn_slice trace;
+    QN_NULLABLE const qn_trace *trace; /* with the input's `trace` */
 } qn_ranked;
 
 /* The value of a sort key for a document. */

@@ -75,6 +75,10 @@ static void write_hit(qn_json_writer *w, const quern_hit *h)
     }
     if (h->trace != NULL)
         qn_json_member_slice(w, "trace", (qn_slice){h->trace, h->trace_size});
+    if (h->trace_json != NULL) {
+        qn_json_key(w, "stages_trace");
+        qn_json_raw(w, (qn_slice){h->trace_json, h->trace_json_size});
+    }
     qn_json_end_object(w);
 }
 

@@ -449,6 +449,60 @@ class TwoStages(unittest.TestCase):
         self.assertTrue(found, trace)
         self.assertAlmostEqual(float(found.group(2)), float(items[0]["sortExprValues"][0]) - 10000, delta=1e-5)
 
+    def traces(self, level):
+        items = self.server.items(clauses("name:'word13 thing' OR name:'word14 thing'",
+                                          f"rerank_size:1,rank_trace:{level}", first_formula="n*2+1",
+                                          formula="query_match_ratio(name)*2+if(n>3,max(price,1),0)-n/2"), "t")
+        return {i["fields"]["id"]: i.get("tracerInfo", "") for i in items}
+
+    def test_levels_of_trace(self):
+        for level in ("NONE", "WARN", "ERROR", "FATAL", "nonsense"):
+            self.assertEqual(set(self.traces(level).values()), {""}, level)
+        terms = self.traces("info")
+        self.assertIn("FirstRank:\nexpression[n*2], result[28].\nexpression[1], result[1].\nSecondRank:\n"
+                      "expression[query_match_ratio(name)*2], result[1.5].\n"
+                      "expression[if(n>3,max(price,1),0)], result[3.5].\nexpression[-n/2], result[-7].\n",
+                      terms["14"])
+        self.assertNotIn("input[", terms["14"])
+        self.assertIn("not in the fine sort: place 2 of the rough sort, and the best 1 are", terms["13"])
+        self.assertNotIn("SecondRank", terms["13"])
+        inputs = self.traces("DEBUG")["14"]
+        self.assertIn("  input[query_match_ratio(name)], value[0.75].\n"
+                      "    word[word13], field[name], count[0], positions[], length[2]", inputs)
+        self.assertIn("    word[thing], field[name], count[1], positions[1], length[2]", inputs)
+        self.assertIn("  input[price], value[3.5].\n", inputs)
+        self.assertNotIn("part[", inputs)
+        for level in ("TRACE1", "TRACE3", "ALL"):
+            parts = self.traces(level)["14"]
+            for line in ("  part[n*2+1], value[29].", "    part[n*2], value[28].",
+                         "    part[if(n>3,max(price,1),0)], value[3.5].", "      part[n>3], value[1].",
+                         "      part[max(price,1)], value[3.5].", "    part[n/2], value[7]."):
+                self.assertIn(line + "\n", parts)
+
+    def test_explain_as_json(self):
+        """Every sub-expression, the words that features saw, and why not."""
+        query = clauses("name:'thing'", "rerank_size:3", first_formula="n*2", formula="text_relevance(name)+n")
+        status, reply = self.server.request("POST", "/_quern/explain", {
+            "query": query, "kind": "ha3", "table": "t", "id": str(self.N - 1)})
+        self.assertEqual(status, 200, reply)
+        rough, fine = reply["hits"][0]["stages_trace"]
+        self.assertEqual((rough["stage"], rough["scored"], rough["value"]), ("rough", True, 2 * self.N - 2))
+        self.assertEqual(fine["terms"][1], {"expression": "n", "value": self.N - 1})
+        words = fine["inputs"][0]["words"]
+        self.assertEqual([(w["word"], w["field"], w["count"]) for w in words], [("thing", "name", 1)])
+        whole = fine["parts"][0]
+        self.assertEqual(whole["expression"], "text_relevance(name)+n")
+        self.assertAlmostEqual(whole["value"], sum(p["value"] for p in whole["parts"]), places=5)
+        status, reply = self.server.request("POST", "/_quern/explain", {
+            "query": query, "kind": "ha3", "table": "t", "id": "5"})
+        fine = reply["hits"][0]["stages_trace"][1]
+        self.assertEqual((fine["stage"], fine["scored"]), ("fine", False))
+        self.assertIn(f"place {self.N - 4} of the rough sort, and the best 3", fine["why"])
+        status, reply = self.server.request("POST", "/_quern/explain", {
+            "query": clauses("name:'word7'"), "kind": "ha3", "table": "t", "id": "5"})
+        self.assertEqual((status, reply["hits"]), (200, []))
+        self.assertIn("[5] is not recalled", reply["trace"])
+
     def test_fulljson(self):
         items = self.server.items(clauses("kind:'k'", "hit:1", first_formula="n").replace(
             "format:json", "format:fulljson"), "t")
