@@ -269,6 +269,10 @@ qn_status qn_leaf_text(qn_leaf_maker *m, const qn_leaf_target *t, qn_slice text,
 {
     *out = NULL;
     if (t->kind != QN_INDEX_TEXT) return qn_leaf_value(m, t, text, at, out);
+    bool done = false;
+    if (m->env->analyse != NULL && !how->phrase)
+        QN_TRY(m->env->analyse(m->env->analyse_ctx, m, t, text, at, how, out, &done));
+    if (done) return QN_OK;
     qn_slice name = how->analyzer;
     if (name.n == 0) name = qn_slice_of(t->analyzer != NULL ? t->analyzer : "standard");
     const qn_analyzer *analyzer;

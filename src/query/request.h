@@ -19,6 +19,9 @@
 
 struct qn_analyzers;
 struct qn_json;
+struct qn_leaf_maker;
+struct qn_leaf_match;
+struct qn_leaf_target;
 
 enum {
     QN_REQUEST_SIZE_DEFAULT = 10,
@@ -45,6 +48,13 @@ typedef struct qn_query_env {
     qn_status (*embed)(void *ctx, const qn_field *field, QN_NULLABLE const char *model,
                        qn_slice text, float *out, qn_error *err);
     void *embed_ctx;
+
+    /* Query analysis (query/analysis/analysis.h): words aimed at a text index become a
+     * tree by rules. *done false: as if there were none. NULL: there are none. */
+    qn_status (*analyse)(void *ctx, struct qn_leaf_maker *m,
+                         const struct qn_leaf_target *t, qn_slice text, uint64_t at,
+                         const struct qn_leaf_match *how, qn_query **out, bool *done);
+    void *analyse_ctx;
 } qn_query_env;
 
 typedef enum qn_sort_kind {
