@@ -281,6 +281,13 @@ typedef struct quern_search_options {
     const char *rerank_query;
     size_t rerank_query_size;
     bool no_source; /* hits carry no source: who wants ids alone need not unpack them */
+    /* WORDS and HA3: rules of query analysis by name, commas between; "": none; NULL: what
+     * an HA3 request names in kvpairs (qp), else the table's active ones. */
+    const char *analysis;
+    const char
+        *analysis_off; /* "qp:stop_word,qp:synonym:title"; NULL: what `disable` says */
+    const char *raw_query; /* what the user typed, where `query` is made of it */
+    size_t raw_query_size;
 } quern_search_options;
 #define QUERN_SEARCH_OPTIONS_INIT                                                      \
     {                                                                                  \
@@ -369,6 +376,12 @@ typedef struct quern_stage_report {
     double ms;        /* wall time */
 } quern_stage_report;
 
+/* A mistyped query. */
+typedef struct quern_correction {
+    const char *index, *original, *corrected;
+    int level; /* 1: the corrected one was searched; 2: it is a suggestion */
+} quern_correction;
+
 typedef struct quern_reply {
     uint64_t total;
     bool total_is_lower_bound; /* the DSL's "gte" */
@@ -403,6 +416,11 @@ typedef struct quern_reply {
     const char
         *trace; /* request trace: the query tree, the plan, the stages; or NULL */
     size_t trace_size;
+    /* What query analysis did, as JSON (docs/reference/analysis.md); NULL: no rule. */
+    const char *analysis;
+    size_t analysis_size;
+    const quern_correction *corrections;
+    size_t correction_count;
     void *owner_; /* private */
 } quern_reply;
 
@@ -450,6 +468,48 @@ QUERN_API qn_status quern_policy_roll_back(quern *q, const char *table,
 QUERN_API qn_status quern_policy_drop(quern *q, const char *table,
                                       quern_policy_stage stage, const char *name,
                                       qn_error *err);
+
+/* ---- query analysis -----------------------------------------------------------------
+ *
+ * A table's rules that turn typed words into what is searched, and the dictionaries they
+ * read: docs/reference/analysis.md. Versions as those of rank policies. A rule applies to
+ * requests that name it, and with "active": true in its text to those that name none. */
+typedef enum quern_analysis_kind {
+    QUERN_ANALYSIS_RULE,
+    QUERN_ANALYSIS_DICTIONARY,
+} quern_analysis_kind;
+
+/* A new version, the active one unless it is a `draft`. A rule is compiled against the table
+ * and its dictionaries first. `json` (may be NULL): as quern_analysis_show(). */
+QUERN_API qn_status quern_analysis_put(quern *q, const char *table,
+                                       quern_analysis_kind kind, const char *name,
+                                       const char *text, size_t text_size, bool draft,
+                                       char **json, size_t *json_size, qn_error *err);
+/* Entries added to or deleted from a dictionary, [{"cmd":"add","word":...}]: a new version
+ * of it. `json` as above. */
+QUERN_API qn_status quern_analysis_change(quern *q, const char *table,
+                                          const char *dictionary, const char *entries,
+                                          size_t entries_size, char **json,
+                                          size_t *json_size, qn_error *err);
+/* {"table","analysis":[{"kind","name","version","active","created_ms"}]} of both kinds. */
+QUERN_API qn_status quern_analysis_list(quern *q, const char *table, char **json,
+                                        size_t *json_size, qn_error *err);
+/* One of those with "body", its text as given; `version` 0: the active one. */
+QUERN_API qn_status quern_analysis_show(quern *q, const char *table,
+                                        quern_analysis_kind kind, const char *name,
+                                        uint32_t version, char **json,
+                                        size_t *json_size, qn_error *err);
+QUERN_API qn_status quern_analysis_activate(quern *q, const char *table,
+                                            quern_analysis_kind kind, const char *name,
+                                            uint32_t version, qn_error *err);
+/* The version before the active one becomes active; *version (may be NULL) is it. */
+QUERN_API qn_status quern_analysis_roll_back(quern *q, const char *table,
+                                             quern_analysis_kind kind, const char *name,
+                                             uint32_t *version, qn_error *err);
+/* All versions. QN_EINVAL for a dictionary that a rule still reads. */
+QUERN_API qn_status quern_analysis_drop(quern *q, const char *table,
+                                        quern_analysis_kind kind, const char *name,
+                                        qn_error *err);
 
 /* Which table a request means when it names none: the configured default, else the only
  * one, else an error that lists them. `name` needs room for 256 bytes. */

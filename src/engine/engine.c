@@ -3,6 +3,8 @@
  * them. */
 #include "base/log.h"
 #include "engine/engine_internal.h"
+
+#include "engine/analyses.h"
 #include "engine/names.h"
 
 #include <time.h>
@@ -484,6 +486,7 @@ static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
         QN_FILTER_DOCS_MIN, &q->filters, err));
     QN_TRY(open_folder(q, err));
     QN_TRY(open_control(q, err));
+    QN_TRY(qn_analyses_create(q->alloc, &q->analyses, err));
     QN_TRY(open_models(q, o, err));
     QN_TRY(qn_sync_thread_start(q, err));
     if (pthread_create(&q->maintenance, NULL, maintenance_main, q) != 0)
@@ -534,6 +537,7 @@ void quern_close(quern *q)
         qn_delete(q->alloc, q->tables.p[i].name);
     }
     qn_vec_deinit(q->alloc, &q->tables);
+    qn_analyses_destroy(q->analyses);
     qn_control_close(q->control);
     qn_models_destroy(q->models);
     qn_score_cache_destroy(q->scores);

@@ -32,6 +32,7 @@ struct quern {
     qn_score_cache *scores;
     qn_filter_cache *filters;
     qn_control *control;
+    struct qn_analyses *analyses;
     qn_lock lock;
 
     pthread_mutex_t tables_lock;

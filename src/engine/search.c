@@ -3,6 +3,7 @@
 
 #include "engine/damage.h"
 #include "engine/rank_policies.h"
+#include "engine/search_analysis.h"
 
 #include "nn/embed.h"
 #include "query/sort.h"
@@ -200,7 +201,7 @@ static qn_status recall(qn_search *s, qn_error *err)
     s->total_exact = s->found[0].total_exact;
     for (size_t i = 1; i < s->path_count; i++)
         if (s->found[i].total > s->total) s->total = s->found[i].total;
-    s->recall_ms = (double)(qn_clock_mono_ns() - began) / 1e6;
+    s->recall_ms += (double)(qn_clock_mono_ns() - began) / 1e6;
     if (qn_deadline_cancelled(&s->deadline))
         return qn_fail(err, QN_ECANCELLED, "the search was cancelled");
     return QN_OK;
@@ -247,7 +248,9 @@ static void fill_input(qn_search *s)
 
 qn_status qn_search__run(qn_search *s, qn_error *err)
 {
+    QN_TRY(qn_search__analysis_begin(s, err));
     QN_TRY(read_query(s, err));
+    QN_TRY(qn_search__analysis_categories(s, err));
     if (s->options.timeout_ms <= 0 && s->request.timeout_ms != 0)
         s->deadline =
             qn_deadline_in_ms((int64_t)s->request.timeout_ms, s->options.cancel);
@@ -262,7 +265,11 @@ qn_status qn_search__run(qn_search *s, qn_error *err)
             err->at += s->request.filter_at;
         if (st != QN_OK) return st;
     }
-    QN_TRY(recall(s, err));
+    bool again = true;
+    while (again) {
+        QN_TRY(recall(s, err));
+        QN_TRY(qn_search__analysis_again(s, &again, err));
+    }
     QN_TRY(qn_search__facets(s, err));
     if (s->wanted == 0 || s->options.count_only) return QN_OK;
     return qn_rank_run(&s->input, s->arena, &s->ranked, err);
@@ -312,6 +319,7 @@ static qn_status begin(quern *q, const char *table, const quern_search_options *
 /* What the reply does not need any more. */
 static void end(qn_search *s)
 {
+    qn_search__analysis_end(s);
     qn_rank_filter_close(s->filter);
     qn_table_snapshot_release(s->snapshot);
 }

@@ -73,12 +73,18 @@ typedef struct qn_search {
     uint64_t total;
     bool total_exact, timed_out;
     qn_rank_filter *filter;
-    qn_error policy_warning;     /* code QN_OK: none */
-    qn_explainer *explainers[2]; /* by path; made when first asked for */
+    qn_error policy_warning;             /* code QN_OK: none */
+    qn_error analysis_warning;           /* the same of query analysis */
+    struct qn_search_analysis *analysis; /* NULL: no rules */
+    const qn_pipeline *pipeline;         /* WORDS */
+    qn_explainer *explainers[2];         /* by path; made when first asked for */
 } qn_search;
 
 /* Paths, stages and the made-up request of WORDS. */
 QN_MUST_CHECK qn_status qn_search__words(qn_search *s, qn_error *err);
+/* The text path's query, made anew. */
+QN_MUST_CHECK qn_status qn_search__words_text(qn_search *s, const qn_query **out,
+                                              qn_error *err);
 /* The kind's text becomes a request, recall runs, stages run. */
 QN_MUST_CHECK qn_status qn_search__run(qn_search *s, qn_error *err);
 /* How path `i` is run. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* search_reply.c -- ranked documents become the reply: ids, sources, values, facts. */
 #include "engine/search.h"
+#include "engine/search_analysis.h"
 #include "engine/search_explain.h"
 #include "engine/table_overlay.h"
 #include "nn/rerank.h"
@@ -209,6 +210,7 @@ static qn_status fill_trace(const qn_search *s, quern_reply *r, qn_error *err)
         qn_buf_printf(&b, "\n  matched %llu, kept %zu\n",
                       (unsigned long long)s->found[i].total, s->found[i].count);
     }
+    if (r->analysis != NULL) qn_buf_printf(&b, "query analysis: %s\n", r->analysis);
     for (size_t i = 0; i < r->stage_count; i++)
         qn_buf_printf(&b, "stage %s: in %llu, out %llu, %.3f ms\n", r->stages[i].name,
                       (unsigned long long)r->stages[i].in,
@@ -249,11 +251,12 @@ static qn_status fill_warnings(const qn_search *s, quern_reply *r, qn_error *err
     size_t damaged = s->snapshot->damage_count, ranked = s->ranked.warning_count, n = 0;
     size_t grouped = s->facets.warning_count;
     qn_error *all =
-        qn_arena_array(s->arena, ranked + grouped + damaged + 1, sizeof *all);
+        qn_arena_array(s->arena, ranked + grouped + damaged + 2, sizeof *all);
     if (all == NULL) return no_memory(err);
     for (size_t i = 0; i < ranked; i++) all[n++] = s->ranked.warnings[i];
     for (size_t i = 0; i < grouped; i++) all[n++] = s->facets.warnings[i];
     if (s->policy_warning.code != QN_OK) all[n++] = s->policy_warning;
+    if (s->analysis_warning.code != QN_OK) all[n++] = s->analysis_warning;
     for (size_t i = 0; i < damaged; i++) {
         all[n] = s->snapshot->damage[i];
         all[n++].code = QN_ECORRUPT;
@@ -293,6 +296,7 @@ qn_status qn_search__reply(qn_search *s, size_t first, size_t count, quern_reply
         r->rerank_model = text_of(s, qn_slice_of(s->neural.model_name));
     QN_TRY(fill_warnings(s, r, err));
     QN_TRY(qn_search__fill_facets(s, r, err));
+    QN_TRY(qn_search__analysis_reply(s, r, err));
     if (s->options.kind == QUERN_QUERY_HA3) QN_TRY(fill_ha3(s, r, err));
     QN_TRY(fill_stages(s, (double)(qn_clock_mono_ns() - began) / 1e6, r, err));
     QN_TRY(fill_trace(s, r, err));

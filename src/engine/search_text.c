@@ -6,6 +6,8 @@
  * out. The kvpair `raw_query`, where a client sends what the user typed, goes first. */
 #include "engine/search.h"
 
+#include "engine/search_analysis.h"
+
 /* Blanks between texts; a text that is there already is not repeated. */
 static void add_text(qn_buf *out, qn_slice text)
 {
@@ -104,6 +106,8 @@ qn_status qn_search__neural_text(qn_search *s, qn_slice *out, qn_error *err)
         *out = (qn_slice){s->options.rerank_query, s->options.rerank_query_size};
         return QN_OK;
     }
+    if (s->options.kind == QUERN_QUERY_WORDS)
+        *out = qn_search__analysis_words(s, s->text);
     if (s->options.kind == QUERN_QUERY_WORDS || s->stage_count == 0) return QN_OK;
     qn_buf b;
     qn_buf_init(&b, s->q->alloc);

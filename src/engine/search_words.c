@@ -5,6 +5,8 @@
  * vector path is one VECTOR leaf with the words embedded by the field's own model. */
 #include "engine/search.h"
 
+#include "engine/search_analysis.h"
+
 #include "engine/rank_policies.h"
 
 static qn_status no_memory(qn_error *err)
@@ -141,7 +143,8 @@ static qn_status vector_query(qn_search *s, const qn_pipeline *p, const qn_query
     qn_query_field *fields = qn_arena_array(s->arena, 1, sizeof *fields);
     float *values = qn_arena_array(s->arena, f->dims, sizeof *values);
     if (query == NULL || fields == NULL || values == NULL) return no_memory(err);
-    QN_TRY(s->env.embed(s->env.embed_ctx, f, NULL, s->text, values, err));
+    qn_slice words = qn_search__analysis_words(s, s->text);
+    QN_TRY(s->env.embed(s->env.embed_ctx, f, NULL, words, values, err));
     *fields = (qn_query_field){.field = f, .boost = 1.0f};
     query->fields = fields;
     query->field_count = 1;
@@ -195,6 +198,11 @@ static void add_path(qn_search *s, const char *name, const qn_query *query,
     s->top_n[i] = top_n;
 }
 
+qn_status qn_search__words_text(qn_search *s, const qn_query **out, qn_error *err)
+{
+    return text_query(s, s->pipeline, out, err);
+}
+
 qn_status qn_search__words(qn_search *s, qn_error *err)
 {
     const qn_pipeline *p = NULL;
@@ -203,6 +211,7 @@ qn_status qn_search__words(qn_search *s, qn_error *err)
         return qn_fail(err, QN_ELIMIT, "a query of %zu bytes, at most %d are allowed",
                        s->text.n, QN_SEARCH_WORDS_BYTES_MAX);
     QN_TRY(find_pipeline(s, &p, err));
+    s->pipeline = p;
     s->request = (qn_request){
         .dialect = QN_DIALECT_DSL,
         .score_scale = 1.0f,

@@ -157,6 +157,8 @@ typedef struct qn_request {
     qn_slice format;            /* "xml" unless said: xml, json, fulljson, protobuf */
     qn_slice trace, rank_trace; /* levels, "" is off */
     uint32_t rank_size, rerank_size; /* 0: the policy's */
+    uint32_t research_threshold; /* searched again when fewer documents are found; 0: as
+                                  * the rules of query analysis have it */
     bool no_summary;
     bool rerank_hint; /* fine scorers run also where RANK is no sort key */
     bool trace_tree;  /* request_trace_type:kvtracer */

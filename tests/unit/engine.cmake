@@ -4,3 +4,4 @@ qn_test(test_engine SOURCES test_engine.c test_engine_tables.c test_engine_searc
 qn_test(test_engine_eval SOURCES test_engine_eval.c LABELS eval)
 qn_test(test_engine_merge SOURCES test_engine_merge.c)
 qn_test(test_control SOURCES test_control.c)
+qn_test(test_analysis SOURCES test_analysis.c)

@@ -146,6 +146,7 @@ QN_MUST_CHECK qn_status qn_qa_dictionary_change(qn_arena *arena, qn_slice text,
 typedef struct qn_qa_compiled qn_qa_compiled;
 
 typedef struct qn_qa_compiler {
+    qn_slice name; /* of the rule, for accounts */
     const qn_schema *schema;
     const qn_analyzers *analyzers;
     /* The body of a dictionary of the table, by name; valid until compiled. */
@@ -160,6 +161,7 @@ QN_MUST_CHECK qn_status qn_qa_compile(qn_alloc *a, const qn_qa_compiler *compile
                                       qn_error *err);
 void qn_qa_compiled_destroy(QN_OWNED QN_NULLABLE qn_qa_compiled *c);
 const qn_qa_rule *qn_qa_compiled_rule(const qn_qa_compiled *c);
+qn_slice qn_qa_compiled_name(const qn_qa_compiled *c);
 /* Words that its correction dictionary adds to those of the table. */
 QN_MUST_CHECK qn_status qn_qa_add_words(const qn_qa_compiled *c, qn_spelling *spelling,
                                         qn_error *err);
@@ -197,6 +199,7 @@ typedef struct qn_qa_run {
     /* Out. */
     size_t attempt_count; /* how many there are, for the texts seen */
     uint32_t retry_below; /* the greatest of the rules used */
+    qn_qa_join joined;    /* of the text seen last */
     struct qn_qa_report *reports;
 } qn_qa_run;
 
@@ -219,6 +222,17 @@ QN_MUST_CHECK qn_status qn_qa_categories(qn_qa_run *run, qn_slice words,
                                          qn_error *err);
 /* The text as it was searched: the correction of `text` when there was a sure one. */
 qn_slice qn_qa_corrected(const qn_qa_run *run, qn_slice text);
+
+/* The first text that was analysed; "" when none was. */
+qn_slice qn_qa_first_text(const qn_qa_run *run);
+
+typedef struct qn_qa_correction {
+    qn_slice index, text, corrected;
+    bool sure; /* it was searched; else it is a suggestion */
+} qn_qa_correction;
+/* One an index and text; returns how many there are, fills at most `most`. */
+size_t qn_qa_corrections(const qn_qa_run *run, QN_NULLABLE qn_qa_correction *out,
+                         size_t most);
 
 /* The account: [{"indexes":[],"original_query","corrected_query","correction_level",
  * "steps":[...],"rewritten":"(and ...)"}] as a JSON array. */

@@ -98,13 +98,34 @@ static qn_status put_stop(qn_qa_compiled *c, qn_qa_cut *cut, qn_slice word, bool
     return qn_map_put(&cut->stops, terms[0], on) ? QN_OK : no_memory(err);
 }
 
+static qn_status put_stops(qn_qa_compiled *c, qn_qa_cut *cut, const char *const *words,
+                           qn_error *err)
+{
+    for (; *words != NULL; words++)
+        QN_TRY(put_stop(c, cut, qn_slice_of(*words), true, err));
+    return QN_OK;
+}
+
+/* Does the analyzer know Chinese words, or characters alone? */
+static qn_status knows_words(qn_qa_compiled *c, const qn_analyzer *analyzer,
+                             bool *knows, qn_error *err)
+{
+    qn_slice *terms = NULL;
+    size_t n = 0;
+    QN_TRY(qn_qa__terms(&c->arena, analyzer, QN_SLICE_LIT("目的"), &terms, &n, err));
+    *knows = n == 1;
+    return QN_OK;
+}
+
 static qn_status compile_stops(qn_qa_compiled *c, qn_qa_cut *cut, qn_error *err)
 {
     const qn_qa_processor *p = &c->rule->steps[QN_QA_STOP];
     const qn_qa_dictionary *d = c->dictionaries[QN_QA_STOP];
     if (!p->on) return QN_OK;
-    for (const char *const *w = qn_qa__stop_words; p->use_system && *w != NULL; w++)
-        QN_TRY(put_stop(c, cut, qn_slice_of(*w), true, err));
+    bool words = false;
+    if (p->use_system) QN_TRY(put_stops(c, cut, qn_qa__stop_words, err));
+    if (p->use_system) QN_TRY(knows_words(c, cut->analyzer, &words, err));
+    if (words) QN_TRY(put_stops(c, cut, qn_qa__stop_particles, err));
     for (size_t i = 0; d != NULL && i < d->entry_count; i++)
         if (d->entries[i].active)
             QN_TRY(put_stop(c, cut, d->entries[i].word, d->entries[i].on, err));
@@ -262,6 +283,7 @@ qn_status qn_qa_compile(qn_alloc *a, const qn_qa_compiler *k, qn_slice rule,
     qn_map_init(&c->corrections.map, a);
     qn_map_init(&c->categories.map, a);
     QN_TRY_TO(fail, qn_qa_rule_parse(&c->arena, rule, &c->rule, err));
+    c->name = qn_arena_slice(&c->arena, k->name.n > 0 ? k->name : c->rule->name);
     QN_TRY_TO(fail, check_names(c, k->schema, err));
     QN_TRY_TO(fail,
               qn_analyzer_find(k->analyzers, QN_SLICE_LIT("standard"), &c->words, err));
@@ -293,6 +315,11 @@ void qn_qa_compiled_destroy(qn_qa_compiled *c)
     qn_map_deinit(&c->categories.map);
     qn_arena_deinit(&c->arena);
     qn_delete(c->alloc, c);
+}
+
+qn_slice qn_qa_compiled_name(const qn_qa_compiled *c)
+{
+    return c->name;
 }
 
 const qn_qa_rule *qn_qa_compiled_rule(const qn_qa_compiled *c)

@@ -30,6 +30,7 @@ typedef struct qn_qa_cut {
 struct qn_qa_compiled {
     qn_alloc *alloc;
     qn_arena arena;
+    qn_slice name;
     const qn_qa_rule *rule;
     const qn_qa_dictionary *dictionaries[QN_QA_STEP_COUNT]; /* NULL: none */
     qn_qa_cut *cuts;
@@ -51,8 +52,9 @@ QN_MUST_CHECK qn_status qn_qa__terms(qn_arena *arena, const qn_analyzer *analyze
                                      qn_slice text, qn_slice **terms, size_t *n,
                                      qn_error *err);
 
-/* Words nobody looks for, NULL-terminated. */
-extern const char *const qn_qa__stop_words[];
+/* Words nobody looks for, NULL-terminated; and those that are parts of other words where
+ * an analyzer cuts by characters. */
+extern const char *const qn_qa__stop_words[], *const qn_qa__stop_particles[];
 
 /* ---- the account ------------------------------------------------------------------------- */
 

@@ -56,6 +56,22 @@ qn_slice qn_qa_corrected(const qn_qa_run *run, qn_slice text)
     return text;
 }
 
+qn_slice qn_qa_first_text(const qn_qa_run *run)
+{
+    return run->reports == NULL ? QN_SLICE_LIT("") : run->reports->text;
+}
+
+size_t qn_qa_corrections(const qn_qa_run *run, qn_qa_correction *out, size_t most)
+{
+    size_t n = 0;
+    for (const qn_qa_report *r = run->reports; r != NULL; r = r->next)
+        for (size_t i = 0; r->corrected.n > 0 && i < r->index_count; i++, n++)
+            if (n < most)
+                out[n] =
+                    (qn_qa_correction){r->indexes[i], r->text, r->corrected, r->sure};
+    return n;
+}
+
 void qn_qa_report_json(const qn_qa_run *run, qn_buf *out)
 {
     qn_json_writer w;

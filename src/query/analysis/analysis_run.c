@@ -76,7 +76,7 @@ static void begin_step(text_run *x, const qn_qa_compiled *c, qn_qa_step step)
 {
     qn_json_begin_object(x->w);
     qn_json_member_str(x->w, "processor", qn_qa_steps[step].processor);
-    qn_json_member_slice(x->w, "rule", c->rule->name);
+    qn_json_member_slice(x->w, "rule", c->name);
 }
 
 static void tell_terms(text_run *x, const char *key, size_t from, size_t n)
@@ -524,7 +524,8 @@ static qn_qa_join join_of(text_run *x, const qn_leaf_match *how)
         said = true;
     }
     if (count > run->attempt_count) run->attempt_count = count;
-    return joins[run->attempt < count ? run->attempt : count - 1];
+    run->joined = joins[run->attempt < count ? run->attempt : count - 1];
+    return run->joined;
 }
 
 static qn_status report_for(qn_qa_run *run, qn_slice text, const qn_analyzer *analyzer,

@@ -28,7 +28,7 @@ static void tell(speller *s, qn_slice word, qn_slice became, double confidence,
     qn_json_writer *w = s->w;
     qn_json_begin_object(w);
     qn_json_member_str(w, "processor", "spell_check");
-    qn_json_member_slice(w, "rule", s->c->rule->name);
+    qn_json_member_slice(w, "rule", s->c->name);
     qn_json_member_slice(w, "word", word);
     qn_json_member_slice(w, sure ? "became" : "suggested", became);
     if (dictionary)

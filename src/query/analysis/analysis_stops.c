@@ -12,6 +12,9 @@ const char *const qn_qa__stop_words[] = {
     "does", "did", "can", "could", "should", "would", "has", "have", "had", "been",
     "am", "were", "i", "me", "my", "we", "our", "you", "your", "from", "about",
     "please",
-    /* particles */
-    "的", "了", "吗", "呢", "吧", "啊", "呀", "嘛", "么", "着", "得", "地", "之", "与",
-    "及", "和", "也", "还", "就", "都", "而", "呗", "啦", "哦", "请问", NULL};
+    /* particles that begin or end a question */
+    "吗", "呢", "吧", "啊", "呀", "嘛", "啦", "呗", "请问", NULL};
+
+const char *const qn_qa__stop_particles[] = {"的", "了", "么", "着", "得", "地",
+                                             "之", "与", "及", "和", "也", "还",
+                                             "就", "都", "而", "哦", NULL};

@@ -202,7 +202,7 @@ static const struct {
     {"join_type", VALUE_OTHER, QN_OK, 0, read_join},
     {"proto_format_option", VALUE_OTHER, QN_OK, 0, read_proto_option},
     {"actual_hits_limit", VALUE_NUMBER, QN_EHIT, AT(ignored), NULL},
-    {"research_threshold", VALUE_NUMBER, QN_ERESEARCH, AT(ignored), NULL},
+    {"research_threshold", VALUE_NUMBER, QN_ERESEARCH, AT(research_threshold), NULL},
     {"sub_doc", VALUE_OTHER, QN_OK, 0, read_sub_doc},
     {"version", VALUE_OTHER, QN_OK, 0, read_version},
 };
@@ -237,6 +237,7 @@ static void settle(qn_ha3_request *r)
     q->from = c->start;
     q->size = c->hit;
     q->timeout_ms = c->timeout;
+    q->research_threshold = c->research_threshold;
     q->rank_size = c->total_rank_size != 0 ? c->total_rank_size : c->rank_size;
     q->rerank_size = c->total_rerank_size != 0 ? c->total_rerank_size : c->rerank_size;
     q->trace = c->trace;

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/analyses.h"
+
+#include "engine/engine_internal.h"
+#include "engine/neural.h"
+#include "text/utf8.h"
+
+#include <unicode/uchar.h>
+
+/* What is kept of one table. */
+typedef struct kept {
+    char *table;
+    qn_analysis_set *set; /* NULL: it has no rules, as of `generation` */
+    bool known;
+    uint64_t generation;
+    qn_analysis_words *words;
+} kept;
+
+struct qn_analyses {
+    qn_alloc *alloc;
+    pthread_mutex_t lock;     /* guards `tables` */
+    pthread_mutex_t building; /* held while words are gathered; before `lock` */
+    QN_VEC(kept) tables;
+};
+
+static qn_status no_memory(qn_error *err)
+{
+    return qn_fail(err, QN_ENOMEM, "query analysis");
+}
+
+qn_status qn_analyses_create(qn_alloc *a, qn_analyses **out, qn_error *err)
+{
+    *out = qn_new0(a, sizeof **out);
+    if (*out == NULL) return no_memory(err);
+    (*out)->alloc = a;
+    (void)pthread_mutex_init(&(*out)->lock, NULL); /* never fails on Linux */
+    (void)pthread_mutex_init(&(*out)->building, NULL);
+    return QN_OK;
+}
+
+void qn_analyses_destroy(qn_analyses *a)
+{
+    if (a == NULL) return;
+    for (size_t i = 0; i < a->tables.n; i++) {
+        qn_analysis_set_release(a->tables.p[i].set);
+        qn_analysis_words_release(a->tables.p[i].words);
+        qn_delete(a->alloc, a->tables.p[i].table);
+    }
+    qn_vec_deinit(a->alloc, &a->tables);
+    (void)pthread_mutex_destroy(&a->building);
+    (void)pthread_mutex_destroy(&a->lock);
+    qn_delete(a->alloc, a);
+}
+
+void qn_analysis_set_release(qn_analysis_set *s)
+{
+    if (s == NULL || atomic_fetch_sub(&s->refs, 1) != 1) return;
+    for (size_t i = 0; i < s->rule_count; i++)
+        qn_qa_compiled_destroy(s->rules[i].compiled);
+    qn_arena_deinit(&s->arena);
+    qn_delete(s->alloc, s->table);
+    qn_delete(s->alloc, s);
+}
+
+void qn_analysis_words_release(qn_analysis_words *w)
+{
+    if (w == NULL || atomic_fetch_sub(&w->refs, 1) != 1) return;
+    qn_spelling_destroy(w->spelling);
+    qn_delete(w->alloc, w);
+}
+
+const qn_analysis_rule *qn_analysis_set_find(const qn_analysis_set *s, qn_slice name)
+{
+    for (size_t i = 0; s != NULL && i < s->rule_count; i++)
+        if (qn_slice_eq(s->rules[i].name, name)) return &s->rules[i];
+    return NULL;
+}
+
+/* ---- compiling ----------------------------------------------------------------------------- */
+
+typedef struct source {
+    quern *q;
+    const char *table;
+    qn_arena arena; /* bodies of dictionaries */
+} source;
+
+static qn_status read_dictionary(void *ctx, qn_slice name, qn_slice *body,
+                                 qn_error *err)
+{
+    source *from = ctx;
+    qn_control_record record;
+    QN_TRY(qn_control_get(from->q->control, from->table, QN_CONTROL_DICTIONARY, name, 0,
+                          &from->arena, &record, err));
+    *body = record.body;
+    return QN_OK;
+}
+
+qn_status qn_analyses_compile(quern *q, const char *table, const qn_schema *schema,
+                              qn_slice name, qn_slice body, qn_qa_compiled **out,
+                              qn_error *err)
+{
+    source from = {.q = q, .table = table};
+    qn_arena_init(&from.arena, q->alloc, 0);
+    const qn_qa_compiler compiler = {.name = name,
+                                     .schema = schema,
+                                     .analyzers = q->analyzers,
+                                     .dictionary = read_dictionary,
+                                     .ctx = &from};
+    qn_status st = qn_qa_compile(q->alloc, &compiler, body, out, err);
+    qn_arena_deinit(&from.arena);
+    return st;
+}
+
+static qn_status compile_all(quern *q, qn_analysis_set *set, const qn_schema *schema,
+                             const qn_control_record *records, size_t n, qn_error *err)
+{
+    set->rules = qn_arena_array(&set->arena, n + 1, sizeof *set->rules);
+    if (set->rules == NULL) return no_memory(err);
+    for (size_t i = 0; i < n; i++) {
+        if (!records[i].active) continue;
+        qn_analysis_rule *rule = &set->rules[set->rule_count++];
+        rule->name = qn_arena_slice(&set->arena, records[i].name);
+        if (rule->name.p == NULL) return no_memory(err);
+        rule->error = (qn_error){.at = QN_AT_NONE};
+        qn_status st =
+            qn_analyses_compile(q, set->table, schema, rule->name, records[i].body,
+                                &rule->compiled, &rule->error);
+        if (st == QN_ENOMEM) return no_memory(err);
+        rule->error.code = st;
+    }
+    return QN_OK;
+}
+
+/* *out NULL when the table has no rules. */
+static qn_status make_set(quern *q, const char *table, const qn_schema *schema,
+                          uint64_t generation, qn_analysis_set **out, qn_error *err)
+{
+    const qn_control_record *records = NULL;
+    size_t n = 0;
+    qn_arena arena;
+    *out = NULL;
+    qn_arena_init(&arena, q->alloc, 0);
+    qn_status st = qn_control_list(q->control, table, QN_CONTROL_ANALYSIS, NULL, true,
+                                   &arena, &records, &n, err);
+    if (st == QN_OK && n > 0) {
+        qn_analysis_set *set = qn_new0(q->alloc, sizeof *set);
+        if (set != NULL) {
+            atomic_init(&set->refs, 1);
+            set->alloc = q->alloc;
+            qn_arena_init(&set->arena, q->alloc, 0);
+            set->table = qn_strndup(q->alloc, table, strlen(table));
+            set->generation = generation;
+            set->field_count = schema->field_count;
+        }
+        st = set == NULL || set->table == NULL
+                 ? no_memory(err)
+                 : compile_all(q, set, schema, records, n, err);
+        if (st == QN_OK)
+            *out = set;
+        else
+            qn_analysis_set_release(set);
+    }
+    qn_arena_deinit(&arena);
+    return st;
+}
+
+static kept *find_kept(qn_analyses *a, const char *table)
+{
+    for (size_t i = 0; i < a->tables.n; i++)
+        if (strcmp(a->tables.p[i].table, table) == 0) return &a->tables.p[i];
+    char *name = qn_strndup(a->alloc, table, strlen(table));
+    if (name == NULL) return NULL;
+    if (!qn_vec_push(a->alloc, &a->tables, ((kept){.table = name}))) {
+        qn_delete(a->alloc, name);
+        return NULL;
+    }
+    return &a->tables.p[a->tables.n - 1];
+}
+
+static bool is_fresh(const kept *k, uint64_t generation, const qn_schema *schema)
+{
+    if (!k->known || k->generation != generation) return false;
+    return k->set == NULL || k->set->field_count == schema->field_count;
+}
+
+qn_status qn_analyses_acquire(quern *q, const char *table, const qn_schema *schema,
+                              qn_analysis_set **out, qn_error *err)
+{
+    qn_analyses *a = q->analyses;
+    uint64_t generation = qn_control_generation(q->control);
+    qn_status st = QN_OK;
+    *out = NULL;
+    (void)pthread_mutex_lock(&a->lock);
+    kept *k = find_kept(a, table);
+    if (k == NULL) {
+        st = no_memory(err);
+    } else if (!is_fresh(k, generation, schema)) {
+        qn_analysis_set *fresh = NULL;
+        st = make_set(q, table, schema, generation, &fresh, err);
+        if (st == QN_OK) {
+            qn_analysis_set_release(k->set);
+            k->set = fresh;
+            k->generation = generation;
+            k->known = true;
+        }
+    }
+    if (st == QN_OK && k->set != NULL) {
+        *out = k->set;
+        atomic_fetch_add(&k->set->refs, 1);
+    }
+    (void)pthread_mutex_unlock(&a->lock);
+    return st;
+}
+
+/* ---- the words of a table ------------------------------------------------------------------- */
+
+typedef struct gatherer {
+    quern *q;
+    const qn_schema *schema;
+    const qn_analyzer *standard;
+    qn_spelling *spelling;
+    qn_arena arena; /* of one document */
+    qn_buf scratch;
+    size_t bytes;
+} gatherer;
+
+static bool is_word(const qn_token *t)
+{
+    if (strcmp(t->type, "<ALPHANUM>") != 0) return false;
+    for (size_t at = 0; at < t->term.n;) {
+        size_t length;
+        uint32_t c = qn_utf8_get(t->term.p + at, &length);
+        if (c != '\'' && !u_isalpha((UChar32)c)) return false;
+        at += length;
+    }
+    return t->term.n > 0;
+}
+
+static qn_status gather_document(gatherer *g, const qn_segment *segment, uint32_t doc,
+                                 qn_error *err)
+{
+    qn_slice json = {0}, text = {0};
+    qn_token_list tokens = {0};
+    qn_arena_reset(&g->arena);
+    QN_TRY(qn_segment_source(segment, doc, &g->scratch, &json, NULL, err));
+    json = qn_arena_slice(&g->arena, json);
+    if (json.p == NULL) return no_memory(err);
+    QN_TRY(qn_neural_text(&g->arena, g->schema, NULL, 0, json, &text, err));
+    QN_TRY(qn_analyzer_run(g->standard, text, &g->arena, &tokens, err));
+    g->bytes += text.n;
+    for (size_t i = 0; i < tokens.n; i++)
+        if (is_word(&tokens.p[i]))
+            QN_TRY(qn_spelling_add(g->spelling, tokens.p[i].term, 1, err));
+    return QN_OK;
+}
+
+static qn_status gather_all(gatherer *g, const qn_table_snapshot *s, bool *sampled,
+                            qn_error *err)
+{
+    uint64_t step = s->live_count / QN_ANALYSES_SAMPLE_DOCS + 1, turn = 0;
+    *sampled = step > 1;
+    for (size_t i = 0; i < s->view.segment_count; i++) {
+        const qn_segment_view *view = &s->view.segments[i];
+        for (uint32_t doc = 0; doc < view->doc_count; doc++) {
+            if (qn_segment_view_is_deleted(view, doc) || turn++ % step != 0) continue;
+            if (g->bytes > QN_ANALYSES_SAMPLE_BYTES) {
+                *sampled = true;
+                return QN_OK;
+            }
+            QN_TRY(gather_document(g, view->segment, doc, err));
+        }
+    }
+    return QN_OK;
+}
+
+static qn_status add_dictionaries(const qn_analysis_set *set, qn_spelling *spelling,
+                                  qn_error *err)
+{
+    for (size_t i = 0; i < set->rule_count; i++)
+        if (set->rules[i].compiled != NULL)
+            QN_TRY(qn_qa_add_words(set->rules[i].compiled, spelling, err));
+    return QN_OK;
+}
+
+static qn_status make_words(quern *q, const qn_analysis_set *set,
+                            const qn_table_snapshot *s, qn_analysis_words **out,
+                            qn_error *err)
+{
+    qn_status st;
+    gatherer g = {.q = q, .schema = s->view.schema};
+    qn_analysis_words *w = qn_new0(q->alloc, sizeof *w);
+    *out = NULL;
+    if (w == NULL) return no_memory(err);
+    atomic_init(&w->refs, 1);
+    w->alloc = q->alloc;
+    w->live_count = s->live_count;
+    w->generation = set->generation;
+    qn_arena_init(&g.arena, q->alloc, 0);
+    qn_buf_init(&g.scratch, q->alloc);
+    QN_TRY_TO(end, qn_spelling_create(q->alloc, &w->spelling, err));
+    QN_TRY_TO(end, qn_analyzer_find(q->analyzers, QN_SLICE_LIT("standard"), &g.standard,
+                                    err));
+    g.spelling = w->spelling;
+    QN_TRY_TO(end, gather_all(&g, s, &w->sampled, err));
+    QN_TRY_TO(end, add_dictionaries(set, w->spelling, err));
+    st = qn_spelling_build(w->spelling, err);
+
+end:
+    qn_buf_deinit(&g.scratch);
+    qn_arena_deinit(&g.arena);
+    if (st == QN_OK)
+        *out = w;
+    else
+        qn_analysis_words_release(w);
+    return st;
+}
+
+static bool still_good(const qn_analysis_words *w, const qn_analysis_set *set,
+                       uint64_t live_count)
+{
+    uint64_t change = w->live_count > live_count ? w->live_count - live_count
+                                                 : live_count - w->live_count;
+    return w->generation == set->generation && change <= w->live_count / 8;
+}
+
+/* Counted up when there is a good one. */
+static qn_analysis_words *look_up(qn_analyses *a, const qn_analysis_set *set,
+                                  uint64_t live_count)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    const kept *k = find_kept(a, set->table);
+    qn_analysis_words *w = k == NULL ? NULL : k->words;
+    if (w != NULL && !still_good(w, set, live_count)) w = NULL;
+    if (w != NULL) atomic_fetch_add(&w->refs, 1);
+    (void)pthread_mutex_unlock(&a->lock);
+    return w;
+}
+
+static void keep_words(qn_analyses *a, const char *table, qn_analysis_words *w)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    kept *k = find_kept(a, table);
+    if (k != NULL) {
+        qn_analysis_words_release(k->words);
+        k->words = w;
+        atomic_fetch_add(&w->refs, 1);
+    }
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+qn_status qn_analyses_words(quern *q, const qn_analysis_set *set,
+                            const qn_table_snapshot *s, qn_analysis_words **out,
+                            qn_error *err)
+{
+    qn_analyses *a = q->analyses;
+    qn_status st = QN_OK;
+    *out = look_up(a, set, s->live_count);
+    if (*out != NULL) return QN_OK;
+    (void)pthread_mutex_lock(&a->building);
+    *out = look_up(a, set, s->live_count);
+    if (*out == NULL) {
+        st = make_words(q, set, s, out, err);
+        if (st == QN_OK) keep_words(a, set->table, *out);
+    }
+    (void)pthread_mutex_unlock(&a->building);
+    return st;
+}
