@@ -10,7 +10,7 @@ enum { CHUNK_BYTES = 32 * 1024 };
 typedef struct qn_arena_chunk {
     struct qn_arena_chunk *next;
     size_t used, capacity;
-    size_t dirty; /* bytes that a reset left as they were; those behind are zero */
+    size_t dirty; /* bytes that may be anything; those behind are zero */
 } chunk;
 
 _Static_assert(sizeof(chunk) % 16 == 0, "pieces stay 16-byte aligned");
@@ -49,9 +49,9 @@ void qn_arena_reset(qn_arena *a)
 static chunk *add_chunk(qn_arena *a, size_t size)
 {
     size_t capacity = size > CHUNK_BYTES / 4 ? size : CHUNK_BYTES;
-    chunk *c = qn_new0(a->alloc, sizeof *c + capacity);
+    chunk *c = qn_resize(a->alloc, NULL, sizeof *c + capacity);
     if (c == NULL) return NULL;
-    c->capacity = capacity;
+    *c = (chunk){.capacity = capacity, .dirty = capacity};
     /* A big piece gets a chunk of its own, put behind the current one so that the
      * current one's room is not lost. */
     if (capacity == size && a->chunk != NULL) {

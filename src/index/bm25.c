@@ -5,6 +5,7 @@
 #include "num/lists.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Lengths below 24 are themselves; from 24 on the rest is a float of three mantissa
  * bits and an implicit one, rounded down, as SmallFloat.intToByte4 packs it. */
@@ -36,16 +37,36 @@ uint32_t qn_bm25_norm_length(uint8_t norm)
     return NORM_EXACT + ((mantissa | 8) << (exponent - 1));
 }
 
+/* A few are remembered by each thread: a search asks for the same ones again and again,
+ * and 256 divisions are a tenth of a small search. */
+static void fill_inverse(qn_bm25_field *f)
+{
+    enum { RECENT = 4 };
+    static _Thread_local qn_bm25_field recent[RECENT]; /* k1 0: empty */
+    static _Thread_local unsigned next;
+    for (size_t i = 0; i < RECENT; i++) {
+        const qn_bm25_field *r = &recent[i];
+        if (r->avgdl != f->avgdl || r->k1 != f->k1 || r->b != f->b) continue;
+        memcpy(f->inverse, r->inverse, sizeof f->inverse);
+        return;
+    }
+    for (int i = 0; i < 256; i++) {
+        float length = (float)qn_bm25_norm_length((uint8_t)i);
+        f->inverse[i] = 1.0f / (f->k1 * ((1.0f - f->b) + f->b * length / f->avgdl));
+    }
+    recent[next++ % RECENT] = *f;
+}
+
 void qn_bm25_field_init(qn_bm25_field *f, float k1, float b,
                         uint64_t sum_total_term_freq, uint64_t doc_count)
 {
-    *f = (qn_bm25_field){.k1 = k1, .b = b, .avgdl = 1.0f, .doc_count = doc_count};
+    f->k1 = k1;
+    f->b = b;
+    f->avgdl = 1.0f;
+    f->doc_count = doc_count;
     if (doc_count != 0)
         f->avgdl = (float)((double)sum_total_term_freq / (double)doc_count);
-    for (int i = 0; i < 256; i++) {
-        float length = (float)qn_bm25_norm_length((uint8_t)i);
-        f->inverse[i] = 1.0f / (k1 * ((1.0f - b) + b * length / f->avgdl));
-    }
+    fill_inverse(f);
 }
 
 static double idf_exact(uint64_t doc_count, uint64_t doc_freq)

@@ -180,7 +180,7 @@ static const qn_segment *bare_of(const qn_segment *seg)
     return seg->bare != NULL ? seg->bare : seg;
 }
 
-static segment_field *find_field(const qn_segment *seg, uint32_t field)
+segment_field *qn_segment__field(const qn_segment *seg, uint32_t field)
 {
     size_t low = 0, high = seg->field_count;
     while (low < high) {
@@ -196,7 +196,7 @@ static segment_field *find_field(const qn_segment *seg, uint32_t field)
 
 const qn_segment_field *qn_segment_field_of(const qn_segment *seg, uint32_t field)
 {
-    segment_field *f = find_field(seg, field);
+    segment_field *f = qn_segment__field(seg, field);
     return f == NULL ? NULL : &f->pub;
 }
 
@@ -216,14 +216,17 @@ qn_status qn_segment_norms(const qn_segment *seg, uint32_t field, const uint8_t 
                            qn_error *err)
 {
     *norms = NULL;
-    segment_field *f = find_field(seg, field);
+    segment_field *f = qn_segment__field(seg, field);
     if (f == NULL || !f->pub.has_norms) return QN_OK;
+    *norms = atomic_load_explicit(&f->norms, memory_order_acquire);
+    if (*norms != NULL) return QN_OK;
     qn_slice block;
     QN_TRY(qn_segment__block(seg->file, QN_BLOCK_NORMS, field, &block, err));
     if (block.n != seg->doc_count)
         return qn_segment__corrupt(seg->file, QN_BLOCK_NORMS, field, 0, "cut short",
                                    err);
     *norms = (const uint8_t *)block.p;
+    atomic_store_explicit(&f->norms, *norms, memory_order_release);
     return QN_OK;
 }
 
@@ -247,7 +250,7 @@ qn_status qn_segment_postings_open(const qn_segment *seg, const qn_term *term,
         .kernels = seg->kernels,
     };
     if (term->doc_freq == 0) return qn_postings__init(out, &s, term, arena, err);
-    const segment_field *f = find_field(seg, term->field);
+    const segment_field *f = qn_segment__field(seg, term->field);
     if (f == NULL || !f->pub.has_terms)
         return qn_fail(err, QN_EINVAL, "a term of another segment");
     s.has_freqs = f->pub.has_positions;
@@ -268,7 +271,7 @@ qn_status qn_segment_points(const qn_segment *seg, uint32_t field, qn_points *ou
     /* Those of a column that has newer values are of no use any more. */
     bool stale =
         seg->overlay != NULL && qn_overlay__column(seg->overlay, field) != NULL;
-    segment_field *f = stale ? NULL : find_field(bare_of(seg), field);
+    segment_field *f = stale ? NULL : qn_segment__field(bare_of(seg), field);
     if (f == NULL || !qn_blockfile_has(seg->file, QN_BLOCK_POINTS, field))
         return qn_fail(err, QN_ENOTFOUND, "no points of field %u in the segment",
                        field);
@@ -282,7 +285,7 @@ static qn_status bare_column(const qn_segment *seg, uint32_t field, qn_column *o
                              qn_error *err)
 {
     *out = (qn_column){0};
-    segment_field *f = find_field(seg, field);
+    segment_field *f = qn_segment__field(seg, field);
     if (f == NULL || !f->pub.has_column)
         return qn_fail(err, QN_ENOTFOUND, "no column of field %u in the segment",
                        field);

@@ -16,6 +16,8 @@ typedef struct segment_field {
     qn_segment_field pub;
     atomic_bool column_checked; /* set once the column was validated whole */
     atomic_bool points_checked;
+    /* Blocks that were found and checked, NULL before. */
+    const uint8_t *_Atomic terms, *_Atomic norms;
 } segment_field;
 
 struct qn_segment {
@@ -44,6 +46,8 @@ QN_MUST_CHECK qn_status qn_segment__part(const qn_blockfile *f, uint32_t kind,
                                          qn_slice *out, qn_error *err);
 /* Are all of these reserved bytes zero? */
 bool qn_segment__zero(const char *p, size_t n);
+/* NULL when the segment does not have it. */
+segment_field *qn_segment__field(const qn_segment *seg, uint32_t field);
 
 /* ---- bytes of the blocks; docs/formats/segment.md ------------------------------ */
 

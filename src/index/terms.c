@@ -16,33 +16,51 @@ static qn_status corrupt(const terms_view *v, const uint8_t *at, qn_error *err)
                                (uint64_t)(at - v->base), "broken dictionary", err);
 }
 
-static qn_status view_open(terms_view *v, const qn_segment *seg,
-                           const qn_segment_field *field, qn_error *err)
+/* Takes the header apart, which says what it should. */
+static void view_init(terms_view *v, const qn_segment *seg, uint32_t field,
+                      const uint8_t *p)
 {
-    qn_slice block;
-    QN_TRY(qn_segment__block(seg->file, QN_BLOCK_TERMS, field->id, &block, err));
-    const uint8_t *p = (const uint8_t *)block.p;
-    *v = (terms_view){.file = seg->file, .field = field->id, .base = p};
-    if (block.n < SEGMENT_HEADER) return corrupt(v, p, err);
+    *v = (terms_view){.file = seg->file, .field = field, .base = p};
     v->term_count = qn_load32(p);
     v->has_freqs = p[4] == 1;
     v->block_count = qn_load32(p + 8);
-    uint64_t data_size = qn_load64(p + 16);
-    uint64_t keys_size = (uint64_t)v->block_count * 8;
-    uint64_t offsets_size = ((uint64_t)v->block_count + 1) * 4;
-    if (p[4] > 1 || v->has_freqs != field->has_positions || p[5] != TERMS_PER_BLOCK ||
-        v->term_count != field->term_count ||
-        v->block_count !=
-            v->term_count / TERMS_PER_BLOCK + (v->term_count % TERMS_PER_BLOCK != 0) ||
-        !qn_segment__zero(block.p + 6, 2) || !qn_segment__zero(block.p + 12, 4) ||
-        !qn_segment__zero(block.p + 24, SEGMENT_HEADER - 24) ||
-        block.n - SEGMENT_HEADER < keys_size + offsets_size ||
-        block.n - SEGMENT_HEADER - keys_size - offsets_size != data_size)
-        return corrupt(v, p, err);
     v->keys = p + SEGMENT_HEADER;
-    v->offsets = v->keys + keys_size;
-    v->data = v->offsets + offsets_size;
-    v->data_end = v->data + data_size;
+    v->offsets = v->keys + (uint64_t)v->block_count * 8;
+    v->data = v->offsets + ((uint64_t)v->block_count + 1) * 4;
+    v->data_end = v->data + qn_load64(p + 16);
+}
+
+static bool is_sound(const uint8_t *p, uint64_t size, const qn_segment_field *field)
+{
+    if (size < SEGMENT_HEADER) return false;
+    uint32_t terms = qn_load32(p), blocks = qn_load32(p + 8);
+    uint64_t data_size = qn_load64(p + 16);
+    uint64_t tables = (uint64_t)blocks * 8 + ((uint64_t)blocks + 1) * 4;
+    return p[4] <= 1 && (p[4] == 1) == field->has_positions &&
+           p[5] == TERMS_PER_BLOCK && terms == field->term_count &&
+           blocks == terms / TERMS_PER_BLOCK + (terms % TERMS_PER_BLOCK != 0) &&
+           qn_segment__zero((const char *)p + 6, 2) &&
+           qn_segment__zero((const char *)p + 12, 4) &&
+           qn_segment__zero((const char *)p + 24, SEGMENT_HEADER - 24) &&
+           size - SEGMENT_HEADER >= tables &&
+           size - SEGMENT_HEADER - tables == data_size;
+}
+
+/* The header is looked at the first time only. */
+static qn_status view_open(terms_view *v, const qn_segment *seg, segment_field *field,
+                           qn_error *err)
+{
+    const uint8_t *p = atomic_load_explicit(&field->terms, memory_order_acquire);
+    if (p == NULL) {
+        uint32_t id = field->pub.id;
+        qn_slice block;
+        QN_TRY(qn_segment__block(seg->file, QN_BLOCK_TERMS, id, &block, err));
+        p = (const uint8_t *)block.p;
+        *v = (terms_view){.file = seg->file, .field = id, .base = p};
+        if (!is_sound(p, block.n, &field->pub)) return corrupt(v, p, err);
+        atomic_store_explicit(&field->terms, p, memory_order_release);
+    }
+    view_init(v, seg, field->pub.id, p);
     return QN_OK;
 }
 
@@ -199,8 +217,8 @@ qn_status qn_segment_term(const qn_segment *seg, uint32_t field, qn_slice bytes,
                           qn_term *term, qn_error *err)
 {
     *term = (qn_term){.field = field};
-    const qn_segment_field *f = qn_segment_field_of(seg, field);
-    if (f == NULL || !f->has_terms || f->term_count == 0) return QN_OK;
+    segment_field *f = qn_segment__field(seg, field);
+    if (f == NULL || !f->pub.has_terms || f->pub.term_count == 0) return QN_OK;
     terms_view v;
     QN_TRY(view_open(&v, seg, f, err));
     uint32_t block = 0;
@@ -229,10 +247,10 @@ qn_status qn_segment_term(const qn_segment *seg, uint32_t field, qn_slice bytes,
 qn_status qn_terms_next(qn_terms *t, qn_error *err)
 {
     if (t->at_end) return QN_OK;
-    const qn_segment_field *f = qn_segment_field_of(t->seg, t->term.field);
+    segment_field *f = qn_segment__field(t->seg, t->term.field);
     terms_view v;
     QN_TRY(view_open(&v, t->seg, f, err));
-    if (t->index == f->term_count) {
+    if (t->index == f->pub.term_count) {
         t->at_end = true;
         return QN_OK;
     }
@@ -262,8 +280,8 @@ qn_status qn_terms_init(qn_terms *t, const qn_segment *seg, uint32_t field, qn_a
 {
     *t = (qn_terms){.seg = seg, .term = {.field = field}};
     qn_buf_init(&t->buf, a);
-    const qn_segment_field *f = qn_segment_field_of(seg, field);
-    if (f == NULL || !f->has_terms || f->term_count == 0) {
+    segment_field *f = qn_segment__field(seg, field);
+    if (f == NULL || !f->pub.has_terms || f->pub.term_count == 0) {
         t->at_end = true;
         return QN_OK;
     }

@@ -94,13 +94,18 @@ static void pick_bytes(const uint8_t *table, const uint32_t *places, size_t n,
 
 enum { WORDS_MAX = 8 }; /* 512 bits */
 
-/* `bits` bits as words, zeros behind; returns how many are set. */
+/* `bits` bits as words, zeros behind; returns how many are set. All eight words are read,
+ * which takes a load: the slack allows it, and how many matter cannot be foreseen. */
 INLINE size_t load_words(const uint8_t *in, size_t bits, uint64_t *words)
 {
-    size_t count = 0, n = (bits + 63) / 64;
-    memcpy(words, in, n * sizeof *words); /* up to 7 bytes of slack */
-    if (bits % 64 != 0) words[n - 1] &= ((uint64_t)1 << (bits % 64)) - 1;
-    for (size_t i = 0; i < n; i++) count += (size_t)__builtin_popcountll(words[i]);
+    size_t count = 0;
+    memcpy(words, in, WORDS_MAX * sizeof *words);
+    for (size_t i = 0; i < WORDS_MAX; i++) {
+        size_t left = bits > 64 * i ? bits - 64 * i : 0;
+        uint64_t ones = left >= 64 ? UINT64_MAX : ((uint64_t)1 << left) - 1;
+        words[i] &= ones;
+        count += (size_t)__builtin_popcountll(words[i]);
+    }
     return count;
 }
 

@@ -64,7 +64,7 @@ static qn_status field_stats(qn_planner *p, const qn_field *field,
         *out = p->stats[place];
         return QN_OK;
     }
-    qn_bm25_field *stats = qn_arena_new(p->arena, sizeof *stats);
+    qn_bm25_field *stats = qn_arena_raw(p->arena, 1, sizeof *stats);
     if (stats == NULL) return no_memory(p);
     qn_field_totals totals = qn_snapshot_field_totals(p->snapshot, field->id);
     qn_bm25_field_init(stats, QN_BM25_K1, QN_BM25_B, totals.token_count,

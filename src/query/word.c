@@ -20,12 +20,15 @@ qn_status qn_word_open(qn_iter_maker *m, const qn_plan *plan, size_t field,
     const qn_term *term = qn_plan_term(plan, field, which, m->segment);
     *out = NULL;
     if (term->doc_freq == 0) return QN_OK;
-    qn_word *w = qn_arena_new(m->scratch, sizeof *w);
+    qn_word *w = qn_arena_raw(m->scratch, 1, sizeof *w); /* large: all is set below */
     if (w == NULL) return qn_fail(m->err, QN_ENOMEM, "query iterator");
     QN_TRY(qn_segment_postings_open(m->view->segment, term, QN_POSTINGS_LAZY,
                                     m->scratch, &w->p, m->err));
     w->bm25 = f->bm25;
     w->block_from = w->super_from = 1; /* empty: nothing looked at yet */
+    w->block_last = w->super_last = 0;
+    w->block = w->super = 0;
+    w->pair = (qn_postings_bound){0, 0};
     qn_postings_range all;
     qn_postings_list_range(&w->p, &all);
     w->bound_all = (double)qn_postings_range_score(&all, &w->bm25);
@@ -42,11 +45,9 @@ void qn_word_look_block(qn_word *w, uint32_t doc)
     w->block_from = doc;
     w->block_last = r.last;
     w->block = (double)qn_postings_range_score(&r, &w->bm25);
+    /* The first pair has the greatest frequency, the last the least length. */
     w->pair = (qn_postings_bound){0, UINT8_MAX};
-    for (uint32_t i = 0; i < r.n; i++) {
-        if (r.pairs[i].freq > w->pair.freq) w->pair.freq = r.pairs[i].freq;
-        if (r.pairs[i].norm < w->pair.norm) w->pair.norm = r.pairs[i].norm;
-    }
+    if (r.n > 0) w->pair = (qn_postings_bound){r.pairs[0].freq, r.pairs[r.n - 1].norm};
 }
 
 void qn_word_look_super(qn_word *w, uint32_t doc)
