@@ -123,6 +123,21 @@ QN_MUST_CHECK qn_status qn_postings_positions(qn_postings *p,
                                               const uint32_t **positions, size_t *n,
                                               qn_error *err);
 
+/* Where a document's positions are among those of the list. */
+typedef struct qn_postings_spot {
+    uint32_t index, freq;
+} qn_postings_spot;
+
+/* Of n documents beside qn_postings_rest_docs(), given by their places, which ascend. */
+QN_MUST_CHECK qn_status qn_postings_spots(qn_postings *p, const uint8_t *places,
+                                          size_t n, qn_postings_spot *out,
+                                          qn_error *err);
+/* The positions at a spot of this list, wherever the cursor stands: valid until positions
+ * are asked for again. */
+QN_MUST_CHECK qn_status qn_postings_positions_at(qn_postings *p, qn_postings_spot spot,
+                                                 const uint32_t **positions, size_t *n,
+                                                 qn_error *err);
+
 /* Of the current document, in lazy cursors too; not at the end. */
 QN_MUST_CHECK qn_status qn_postings_freq(qn_postings *p, uint32_t *freq, qn_error *err);
 /* Its length byte, 1 in fields without norms. */

@@ -107,31 +107,69 @@ static qn_status take_many(qn_postings *p, uint64_t index, uint32_t freq,
     return QN_OK;
 }
 
+static qn_status need_positions(const qn_postings *p, qn_error *err)
+{
+    return p->has_positions
+               ? QN_OK
+               : qn_fail(err, QN_EUNSUPPORTED, "the field keeps no positions");
+}
+
+/* Positions [index, index + freq) of the list, of one document. */
+static qn_status take(qn_postings *p, uint64_t index, uint32_t freq,
+                      const uint32_t **positions, qn_error *err)
+{
+    uint32_t at = (uint32_t)(index % QN_PACK_COUNT);
+    if (freq == 0 || index > p->pos_count || freq > p->pos_count - index)
+        return corrupt(p, p->pos_groups, err);
+    if (index / QN_PACK_COUNT != p->pos_chunk)
+        QN_TRY(load_chunk(p, index / QN_PACK_COUNT, err));
+    if (freq > FEW || at > QN_PACK_COUNT - FEW)
+        return take_many(p, index, freq, positions, err);
+    if (!take_few(p, at, freq)) return corrupt(p, p->pos_groups, err);
+    *positions = p->few;
+    return QN_OK;
+}
+
 qn_status qn_postings_positions(qn_postings *p, const uint32_t **positions, size_t *n,
                                 qn_error *err)
 {
     *n = 0;
     *positions = NULL;
-    if (!p->has_positions)
-        return qn_fail(err, QN_EUNSUPPORTED, "the field keeps no positions");
+    QN_TRY(need_positions(p, err));
     if (p->doc == QN_DOC_END) return QN_OK;
     QN_TRY(qn_postings__load_freqs(p, err));
     uint64_t index = p->pos_first;
     for (uint32_t s = p->pos_slot; s < p->slot; s++) index += p->freqs[s];
     p->pos_first = index;
     p->pos_slot = p->slot;
+    QN_TRY(take(p, index, p->freqs[p->slot], positions, err));
+    *n = p->freqs[p->slot];
+    return QN_OK;
+}
 
-    uint32_t freq = p->freqs[p->slot], at = (uint32_t)(index % QN_PACK_COUNT);
-    if (index > p->pos_count || freq > p->pos_count - index)
-        return corrupt(p, p->pos_groups, err);
-    if (index / QN_PACK_COUNT != p->pos_chunk)
-        QN_TRY(load_chunk(p, index / QN_PACK_COUNT, err));
-    if (freq <= FEW && at <= QN_PACK_COUNT - FEW) {
-        if (!take_few(p, at, freq)) return corrupt(p, p->pos_groups, err);
-        *positions = p->few;
-    } else {
-        QN_TRY(take_many(p, index, freq, positions, err));
+qn_status qn_postings_spots(qn_postings *p, const uint8_t *places, size_t n,
+                            qn_postings_spot *out, qn_error *err)
+{
+    QN_TRY(need_positions(p, err));
+    QN_TRY(qn_postings__load_freqs(p, err));
+    uint64_t index = p->pos_first;
+    uint32_t s = p->pos_slot;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t slot = p->slot + places[i];
+        for (; s < slot; s++) index += p->freqs[s];
+        if (index > UINT32_MAX) return corrupt(p, p->pos_groups, err);
+        out[i] = (qn_postings_spot){(uint32_t)index, p->freqs[slot]};
     }
-    *n = freq;
+    return QN_OK;
+}
+
+qn_status qn_postings_positions_at(qn_postings *p, qn_postings_spot spot,
+                                   const uint32_t **positions, size_t *n, qn_error *err)
+{
+    *n = 0;
+    *positions = NULL;
+    QN_TRY(need_positions(p, err));
+    QN_TRY(take(p, spot.index, spot.freq, positions, err));
+    *n = spot.freq;
     return QN_OK;
 }

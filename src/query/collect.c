@@ -2,7 +2,9 @@
 #include "query/collect.h"
 
 #include "base/bits.h"
+#include "index/postings.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 void qn_collector_init(qn_collector *c, const qn_exec_options *options, qn_alloc *alloc,
@@ -72,11 +74,13 @@ static qn_status keep(qn_collector *c, uint32_t doc, float score)
     return QN_OK;
 }
 
-bool qn_collector_floor(const qn_collector *c, float *floor)
+bool qn_collector_floor(const qn_collector *c, uint32_t from, float *floor)
 {
     size_t n = c->options->top_n;
     if (n == 0 || c->kept.n < n) return false;
-    *floor = c->kept.p[0].score;
+    qn_candidate worst = c->kept.p[0];
+    bool behind = worst.segment < c->segment || worst.doc < from;
+    *floor = behind ? worst.score : nextafterf(worst.score, -HUGE_VALF);
     return true;
 }
 
@@ -101,7 +105,7 @@ void qn_collector_share(qn_collector *c, float *floor, uint64_t *total)
 {
     qn_collect_shared *s = c->shared;
     float own;
-    if (qn_collector_floor(c, &own) && own > 0) {
+    if (qn_collector_floor(c, QN_DOC_END, &own) && own > 0) {
         uint32_t mine = qn_float_bits(own), theirs = atomic_load(&s->floor);
         while (mine > theirs && !atomic_compare_exchange_weak(&s->floor, &theirs, mine))
             continue;

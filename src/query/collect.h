@@ -63,8 +63,8 @@ QN_MUST_CHECK qn_status qn_collector_absorb(qn_collector *c, const qn_collector 
 /* Tells the others; gives what they know: their floor and all matches so far. */
 void qn_collector_share(qn_collector *c, float *floor, uint64_t *total);
 
-/* Only a greater score can still get into the best n; false when any can. To be asked
- * after a flush. */
-bool qn_collector_floor(const qn_collector *c, float *floor);
+/* Only a greater score can still get into the best n from document `from` of the segment
+ * on; false when any can. To be asked after a flush. */
+bool qn_collector_floor(const qn_collector *c, uint32_t from, float *floor);
 
 #endif

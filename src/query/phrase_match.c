@@ -86,3 +86,23 @@ qn_status qn_phrase_freq(qn_phrase *p, uint32_t doc, float *freq, qn_error *err)
     *freq = (float)n;
     return QN_OK;
 }
+
+qn_status qn_phrase_freq_there(qn_phrase *p, float *freq, qn_error *err)
+{
+    const uint32_t *positions;
+    size_t count, n;
+    *freq = 0;
+    order_places(p);
+    QN_TRY(qn_postings_positions_at(p->places[0].p, p->places[0].spot, &positions,
+                                    &count, err));
+    QN_TRY(need_room(p, count, err));
+    n = first_begins(p, positions, count);
+    for (size_t i = 1; i < p->n && n > 0; i++) {
+        const qn_phrase_place *place = &p->places[i];
+        QN_TRY(
+            qn_postings_positions_at(place->p, place->spot, &positions, &count, err));
+        n = still_begins(p, n, place->offset, positions, count);
+    }
+    *freq = (float)n;
+    return QN_OK;
+}

@@ -18,6 +18,7 @@ typedef struct qn_phrase_place {
     uint32_t freq;   /* of the word in the document at hand */
     size_t number;   /* place among the words of the phrase */
     qn_postings *p;
+    qn_postings_spot spot; /* of the document at hand, for qn_phrase_freq_there() */
 } qn_phrase_place;
 
 typedef struct qn_phrase {
@@ -35,5 +36,9 @@ typedef struct qn_phrase {
 /* In `doc`, which all words have; documents ascend. */
 QN_MUST_CHECK qn_status qn_phrase_freq(qn_phrase *p, uint32_t doc, float *freq,
                                        qn_error *err);
+
+/* The same where `freq` and `spot` of the places say where the document's positions are;
+ * without slop; the places are ordered anew. Documents come in any order. */
+QN_MUST_CHECK qn_status qn_phrase_freq_there(qn_phrase *p, float *freq, qn_error *err);
 
 #endif

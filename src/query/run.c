@@ -5,7 +5,6 @@
 
 enum {
     LOOK_EVERY = 64, /* floors between two looks at the clock */
-    PHRASE_MAX = 32, /* words of a phrase */
 };
 
 /* ---- shapes ---------------------------------------------------------------------- */
@@ -22,7 +21,8 @@ static bool is_phrase(const qn_plan *plan)
 {
     const qn_query *q = plan->query;
     if (q->kind != QN_QUERY_PHRASE || plan->field_count != 1 ||
-        q->term_count > PHRASE_MAX || plan->fields[0].field->type != QN_FIELD_TEXT)
+        q->term_count > QN_PHRASE_WORDS_MAX ||
+        plan->fields[0].field->type != QN_FIELD_TEXT)
         return false;
     for (size_t i = 1; i < q->term_count; i++)
         if (q->terms[i].position == q->terms[i - 1].position) return false;
@@ -71,7 +71,7 @@ static bool must_is_plain(qn_plan_list must)
 static qn_shape_kind kind_of(const qn_plan *plan)
 {
     if (is_union(plan) || is_dismax(plan)) return QN_SHAPE_ANY;
-    if (is_phrase(plan)) return QN_SHAPE_ALL;
+    if (is_phrase(plan)) return plan->query->slop == 0 ? QN_SHAPE_PHRASE : QN_SHAPE_ALL;
     if (plan->query->kind != QN_QUERY_BOOL || plan->should_min > 1)
         return QN_SHAPE_OTHER;
     if (plan->must.n == 0)
@@ -114,7 +114,7 @@ qn_status qn_run_look(qn_run *r)
     const qn_exec_options *o = r->c->options;
     QN_TRY(qn_collector_flush(r->c));
     float floor = -HUGE_VALF;
-    bool full = qn_collector_floor(r->c, &floor);
+    bool full = qn_collector_floor(r->c, QN_DOC_END, &floor);
     if (r->seed > 0) { /* others may score exactly as much */
         float below = nextafterf(r->seed, 0.0f);
         if (below > floor) floor = below;
@@ -153,7 +153,9 @@ qn_status qn_run_segment(qn_iter_maker *m, const qn_shape *shape, qn_collector *
     QN_TRY(qn_accept_open(m, shape->filters, shape->filter_lists, shape->excluded,
                           shape->excluded_lists, &r.accept));
     if (r.accept.none) return QN_OK;
-    QN_TRY(shape->kind == QN_SHAPE_ANY ? qn_run_any(&r) : qn_run_all(&r));
+    QN_TRY(shape->kind == QN_SHAPE_ANY      ? qn_run_any(&r)
+           : shape->kind == QN_SHAPE_PHRASE ? qn_run_phrase(&r)
+                                            : qn_run_all(&r));
     QN_TRY(qn_collector_flush(c));
     if (c->total < r.before + r.known) c->total = r.before + r.known;
     return QN_OK;

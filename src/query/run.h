@@ -4,6 +4,7 @@
  * module.
  *
  *     ANY    a word; a union of words; the best of several unions over several fields
+ *     PHRASE a phrase without slop
  *     ALL    words and phrases that must match, with words that may
  *
  * either with filters and exclusions around. Everything else is walked by iterators
@@ -19,9 +20,14 @@
 #include "query/collect.h"
 #include "query/word.h"
 
-enum { QN_SHAPE_LISTS_MAX = 8, QN_SHAPE_CLAUSES_MAX = 64 };
+enum { QN_SHAPE_LISTS_MAX = 8, QN_SHAPE_CLAUSES_MAX = 64, QN_PHRASE_WORDS_MAX = 32 };
 
-typedef enum qn_shape_kind { QN_SHAPE_OTHER, QN_SHAPE_ANY, QN_SHAPE_ALL } qn_shape_kind;
+typedef enum qn_shape_kind {
+    QN_SHAPE_OTHER,
+    QN_SHAPE_ANY,
+    QN_SHAPE_PHRASE,
+    QN_SHAPE_ALL
+} qn_shape_kind;
 
 typedef struct qn_shape {
     qn_shape_kind kind;
@@ -52,6 +58,7 @@ typedef struct qn_run {
 QN_MUST_CHECK qn_status qn_run_segment(qn_iter_maker *m, const qn_shape *shape,
                                        qn_collector *c, bool *exact, bool *timed_out);
 QN_MUST_CHECK qn_status qn_run_any(qn_run *r);
+QN_MUST_CHECK qn_status qn_run_phrase(qn_run *r);
 QN_MUST_CHECK qn_status qn_run_all(qn_run *r);
 
 /* Looks at the floor and, now and then, at the clock. To be called where everything
