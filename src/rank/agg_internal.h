@@ -4,7 +4,6 @@
 #ifndef QN_RANK_AGG_INTERNAL_H
 #define QN_RANK_AGG_INTERNAL_H
 
-#include "base/map.h"
 #include "base/vec.h"
 #include "index/column.h"
 #include "rank/aggregate.h"
@@ -49,8 +48,10 @@ qn_status qn_agg_place(qn_error *err, const char *what, const qn_clause_expr *ex
 
 /* 64-bit keys to the numbers 0, 1, 2 ... in the order they came. */
 typedef struct qn_agg_numbers {
-    uint64_t *slots; /* keys */
-    uint32_t *ids;   /* number + 1; 0: free */
+    struct qn_agg_slot {
+        uint64_t key;
+        uint32_t id; /* number + 1; 0: free */
+    } * slots;
     size_t capacity, n, limit;
 } qn_agg_numbers;
 
@@ -64,11 +65,10 @@ typedef struct qn_agg_keys {
     qn_agg_source source;
     const qn_clause_number *bounds; /* range: numbers are places between boundaries */
     size_t bound_count;
-    qn_agg_numbers numbers; /* not for texts */
-    qn_map texts;
+    qn_agg_numbers numbers;  /* of texts: by their hash */
     QN_VEC(uint64_t) values; /* by number: an integer, or a double's bits */
-    QN_VEC(qn_slice)
-    labels; /* by number: texts, in the map's memory no longer than it */
+    QN_VEC(qn_slice) labels; /* by number: texts, the segment's or the arena's */
+    uint64_t seed;           /* of the hash */
     qn_arena *arena;
     size_t limit;
     uint64_t refused; /* values past the limit, each time they came */

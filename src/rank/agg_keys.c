@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SPAN_MAX = 1 << 20, NUMBERS_FIRST = 256 };
+enum { SPAN_MAX = 1 << 20, NUMBERS_FIRST = 256, FEW_BOUNDS = 16 };
 
 /* ---- 64-bit keys ---------------------------------------------------------------------- */
 
@@ -24,7 +24,6 @@ static size_t slot_of(uint64_t key, size_t capacity)
 void qn_agg_numbers_deinit(qn_agg_numbers *t)
 {
     qn_delete(qn_alloc_heap(), t->slots);
-    qn_delete(qn_alloc_heap(), t->ids);
     *t = (qn_agg_numbers){0};
 }
 
@@ -33,35 +32,33 @@ static qn_status grow(qn_agg_numbers *t, qn_error *err)
     qn_agg_numbers bigger = *t;
     bigger.capacity = t->capacity == 0 ? NUMBERS_FIRST : 2 * t->capacity;
     bigger.slots = qn_new_array(qn_alloc_heap(), bigger.capacity, sizeof *t->slots);
-    bigger.ids = qn_new_array(qn_alloc_heap(), bigger.capacity, sizeof *t->ids);
-    if (bigger.slots == NULL || bigger.ids == NULL) {
-        qn_agg_numbers_deinit(&bigger);
-        return qn_fail(err, QN_ENOMEM, "groups");
-    }
+    if (bigger.slots == NULL) return qn_fail(err, QN_ENOMEM, "groups");
     for (size_t i = 0; i < t->capacity; i++) {
-        if (t->ids[i] == 0) continue;
-        size_t at = slot_of(t->slots[i], bigger.capacity);
-        while (bigger.ids[at] != 0) at = (at + 1) & (bigger.capacity - 1);
+        if (t->slots[i].id == 0) continue;
+        size_t at = slot_of(t->slots[i].key, bigger.capacity);
+        while (bigger.slots[at].id != 0) at = (at + 1) & (bigger.capacity - 1);
         bigger.slots[at] = t->slots[i];
-        bigger.ids[at] = t->ids[i];
     }
-    qn_agg_numbers_deinit(t);
+    qn_delete(qn_alloc_heap(), t->slots);
     *t = bigger;
     return QN_OK;
+}
+
+/* A free slot becomes the next number's; QN_AGG_NONE past the limit. */
+static uint32_t take_slot(qn_agg_numbers *t, size_t at, uint64_t key)
+{
+    if (t->n == t->limit) return QN_AGG_NONE;
+    t->slots[at] = (struct qn_agg_slot){key, (uint32_t)++t->n};
+    return (uint32_t)t->n - 1;
 }
 
 qn_status qn_agg_number(qn_agg_numbers *t, uint64_t key, uint32_t *id, qn_error *err)
 {
     if (2 * (t->n + 1) > t->capacity) QN_TRY(grow(t, err));
     size_t at = slot_of(key, t->capacity);
-    while (t->ids[at] != 0 && t->slots[at] != key) at = (at + 1) & (t->capacity - 1);
-    *id = t->ids[at] - 1;
-    if (t->ids[at] != 0) return QN_OK;
-    *id = QN_AGG_NONE;
-    if (t->n == t->limit) return QN_OK;
-    *id = (uint32_t)t->n++;
-    t->slots[at] = key;
-    t->ids[at] = *id + 1;
+    while (t->slots[at].id != 0 && t->slots[at].key != key)
+        at = (at + 1) & (t->capacity - 1);
+    *id = t->slots[at].id != 0 ? t->slots[at].id - 1 : take_slot(t, at, key);
     return QN_OK;
 }
 
@@ -75,7 +72,7 @@ qn_status qn_agg_keys_open(const qn_rank_input *in, qn_arena *arena, const char 
     *out = (qn_agg_keys){
         .bounds = bounds, .bound_count = bound_count, .arena = arena, .limit = limit};
     out->numbers.limit = limit;
-    qn_map_init(&out->texts, qn_alloc_heap());
+    out->seed = (uint64_t)qn_clock_mono_ns(); /* no input can line up collisions */
     QN_TRY(qn_agg_source_open(in, arena, what, expr, &out->source, err));
     if (bound_count > 0 && out->source.text)
         return qn_fail_at(err, QN_EAGGRANGETYPE, expr->at,
@@ -104,7 +101,6 @@ void qn_agg_keys_close(qn_agg_keys *k)
 {
     qn_agg_source_close(&k->source);
     qn_agg_numbers_deinit(&k->numbers);
-    qn_map_deinit(&k->texts);
     qn_vec_deinit(qn_alloc_heap(), &k->values);
     qn_vec_deinit(qn_alloc_heap(), &k->labels);
     forget_segment(k);
@@ -116,34 +112,53 @@ qn_status qn_agg_keys_begin(const qn_rank_input *in, qn_agg_keys *k, size_t segm
     forget_segment(k);
     QN_TRY(qn_agg_source_begin(in, &k->source, segment, err));
     const qn_column *c = &k->source.column;
-    if (!k->source.there || k->bound_count > 0 || k->source.real) return QN_OK;
+    if (k->bound_count == 0 && (!k->source.there || k->source.real)) return QN_OK;
     uint64_t span = (uint64_t)c->max.i64 - (uint64_t)c->min.i64;
-    if (k->source.text)
+    if (k->bound_count > 0)
+        k->local_count = k->bound_count + 1;
+    else if (k->source.text)
         k->local_count = c->dict_count;
     else if (span < SPAN_MAX)
         k->local_count = (size_t)span + 1;
     if (k->local_count == 0) return QN_OK;
-    k->local_least = k->source.text ? 0 : c->min.i64;
+    bool by_value = k->bound_count == 0 && !k->source.text;
+    k->local_least = by_value ? c->min.i64 : 0;
     k->local = qn_new_array(qn_alloc_heap(), k->local_count, sizeof *k->local);
     return k->local == NULL ? qn_fail(err, QN_ENOMEM, "groups") : QN_OK;
 }
 
-static qn_status number_text(qn_agg_keys *k, qn_slice text, uint32_t *id, qn_error *err)
+static uint64_t hash_of(uint64_t seed, qn_slice text)
 {
-    uint64_t known = 0;
-    *id = QN_AGG_NONE;
-    if (qn_map_get(&k->texts, text, &known)) {
-        *id = (uint32_t)known;
-        return QN_OK;
+    uint64_t h = seed ^ text.n * UINT64_C(0x9E3779B97F4A7C15), word;
+    for (; text.n >= 8; text.p += 8, text.n -= 8) {
+        memcpy(&word, text.p, 8);
+        h = (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
+        h ^= h >> 32;
     }
-    if (k->labels.n == k->limit) {
-        k->refused++;
-        return QN_OK;
+    word = 0;
+    memcpy(&word, text.p, text.n);
+    h = (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
+    return h ^ h >> 32;
+}
+
+/* `kept`: the bytes outlive the request; others are copied. */
+static qn_status number_text(qn_agg_keys *k, qn_slice text, bool kept, uint32_t *id,
+                             qn_error *err)
+{
+    qn_agg_numbers *t = &k->numbers;
+    uint64_t hash = hash_of(k->seed, text);
+    if (2 * (t->n + 1) > t->capacity) QN_TRY(grow(t, err));
+    size_t at = slot_of(hash, t->capacity);
+    for (; t->slots[at].id != 0; at = (at + 1) & (t->capacity - 1)) {
+        *id = t->slots[at].id - 1;
+        if (t->slots[at].key == hash && qn_slice_eq(k->labels.p[*id], text))
+            return QN_OK;
     }
-    qn_slice label = qn_arena_slice(k->arena, text);
-    *id = (uint32_t)k->labels.n;
-    if (label.p == NULL || !qn_map_put(&k->texts, text, *id) ||
-        !qn_vec_push(qn_alloc_heap(), &k->labels, label))
+    *id = take_slot(t, at, hash);
+    k->refused += *id == QN_AGG_NONE;
+    if (*id == QN_AGG_NONE) return QN_OK;
+    qn_slice label = kept ? text : qn_arena_slice(k->arena, text);
+    if (label.p == NULL || !qn_vec_push(qn_alloc_heap(), &k->labels, label))
         return qn_fail(err, QN_ENOMEM, "groups");
     return QN_OK;
 }
@@ -171,7 +186,10 @@ static uint64_t bits_of(double v)
 /* How many boundaries are at or below the value: the place of its interval. */
 static uint64_t place_i64(const qn_agg_keys *k, int64_t v)
 {
-    size_t low = 0, high = k->bound_count;
+    size_t low = 0, high = k->bound_count, few = 0;
+    for (size_t i = 0; high <= FEW_BOUNDS && i < high; i++)
+        few += k->bounds[i].i64 <= v;
+    if (high <= FEW_BOUNDS) return few;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (k->bounds[middle].i64 <= v)
@@ -184,7 +202,10 @@ static uint64_t place_i64(const qn_agg_keys *k, int64_t v)
 
 static uint64_t place_f64(const qn_agg_keys *k, double v)
 {
-    size_t low = 0, high = k->bound_count;
+    size_t low = 0, high = k->bound_count, few = 0;
+    for (size_t i = 0; high <= FEW_BOUNDS && i < high; i++)
+        few += k->bounds[i].f64 <= v;
+    if (high <= FEW_BOUNDS) return few;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (k->bounds[middle].f64 <= v)
@@ -201,8 +222,8 @@ static uint64_t place_f64(const qn_agg_keys *k, double v)
 static qn_status meet(qn_agg_keys *k, size_t at, uint32_t *id, qn_error *err)
 {
     if (k->source.text)
-        QN_TRY(
-            number_text(k, qn_column_bytes(&k->source.column, (uint32_t)at), id, err));
+        QN_TRY(number_text(k, qn_column_bytes(&k->source.column, (uint32_t)at), true,
+                           id, err));
     else
         QN_TRY(number_bits(k, (uint64_t)k->local_least + at, id, err));
     if (*id != QN_AGG_NONE) k->local[at] = *id + 1;
@@ -217,7 +238,7 @@ static qn_status of_ordinals(qn_agg_keys *k, const uint32_t *docs, size_t n,
         uint32_t ord = ids[i];
         if (ord == QN_ORD_NONE) {
             if (k->missing == 0) {
-                QN_TRY(number_text(k, (qn_slice){"", 0}, &ids[i], err));
+                QN_TRY(number_text(k, (qn_slice){"", 0}, true, &ids[i], err));
                 k->missing = ids[i] + 1; /* NONE becomes 0: asked again */
             }
             ids[i] = k->missing - 1;
@@ -235,6 +256,8 @@ static qn_status of_integers(qn_agg_keys *k, const uint32_t *docs, size_t n,
 {
     int64_t values[QN_AGG_BATCH];
     QN_TRY(qn_agg_source_i64(&k->source, docs, n, values, err));
+    for (size_t i = 0; k->bound_count > 0 && i < n; i++)
+        values[i] = (int64_t)place_i64(k, values[i]);
     for (size_t i = 0; i < n; i++) {
         /* A missing value reads as 0, which may lie outside of the span. */
         uint64_t at = (uint64_t)values[i] - (uint64_t)k->local_least;
@@ -243,8 +266,6 @@ static qn_status of_integers(qn_agg_keys *k, const uint32_t *docs, size_t n,
             ids[i] = k->local[at] - 1;
         else if (near)
             QN_TRY(meet(k, (size_t)at, &ids[i], err));
-        else if (k->bound_count > 0)
-            QN_TRY(number_bits(k, place_i64(k, values[i]), &ids[i], err));
         else
             QN_TRY(number_bits(k, (uint64_t)values[i], &ids[i], err));
     }
@@ -256,10 +277,17 @@ static qn_status of_doubles(qn_agg_keys *k, const uint32_t *docs, size_t n,
 {
     double values[QN_AGG_BATCH];
     QN_TRY(qn_agg_source_f64(&k->source, docs, n, values, err));
-    for (size_t i = 0; i < n; i++)
-        QN_TRY(number_bits(
-            k, k->bound_count > 0 ? place_f64(k, values[i]) : bits_of(values[i]),
-            &ids[i], err));
+    for (size_t i = 0; i < n; i++) {
+        if (k->bound_count == 0) {
+            QN_TRY(number_bits(k, bits_of(values[i]), &ids[i], err));
+            continue;
+        }
+        size_t at = (size_t)place_f64(k, values[i]);
+        if (k->local[at] != 0)
+            ids[i] = k->local[at] - 1;
+        else
+            QN_TRY(meet(k, at, &ids[i], err));
+    }
     return QN_OK;
 }
 
@@ -271,7 +299,8 @@ qn_status qn_agg_keys_of(qn_agg_keys *k, const uint32_t *docs, size_t n, uint32_
     if (k->local != NULL) return of_ordinals(k, docs, n, ids, err);
     qn_slice texts[QN_AGG_BATCH];
     QN_TRY(qn_agg_source_text(&k->source, docs, n, texts, err));
-    for (size_t i = 0; i < n; i++) QN_TRY(number_text(k, texts[i], &ids[i], err));
+    for (size_t i = 0; i < n; i++)
+        QN_TRY(number_text(k, texts[i], k->source.field != NULL, &ids[i], err));
     return QN_OK;
 }
 
