@@ -52,8 +52,6 @@ static qn_status read_ha3(qn_search *s, qn_error *err)
     const qn_request *r = NULL;
     const qn_stage *stages = NULL;
     QN_TRY(qn_ha3_parse(s->arena, &s->env, s->text, &r, err));
-    if (r->distinct_count > 0)
-        return qn_fail(err, QN_EUNSUPPORTED, "the distinct clause is not supported");
     if (r->layer_count > 0 || r->fetch_count > 0)
         return qn_fail(err, QN_EUNSUPPORTED, "the %s clause is not supported",
                        r->layer_count > 0 ? "layer" : "fetch_summary");
@@ -102,7 +100,7 @@ static bool sorts_in_recall(const qn_search *s)
 {
     const qn_request *r = &s->request;
     return !s->all_rows && s->stage_count == 0 && s->path_count == 1 &&
-           (r->after != NULL || !by_score_only(r)) &&
+           r->distinct_count == 0 && (r->after != NULL || !by_score_only(r)) &&
            qn_sort_applies(r->sort, r->sort_count);
 }
 
@@ -110,7 +108,8 @@ static bool sorts_in_recall(const qn_search *s)
 static size_t depth_of(const qn_search *s)
 {
     if (sorts_in_recall(s)) return s->wanted == 0 ? 1 : s->wanted;
-    if (s->all_rows || !by_score_only(&s->request)) return 0;
+    if (s->all_rows || !by_score_only(&s->request) || s->request.distinct_count > 0)
+        return 0;
     size_t depth = s->wanted;
     for (size_t i = 0; i < s->stage_count; i++) {
         if (s->stages[i].kind != QN_STAGE_NEURAL) return 0;
@@ -156,6 +155,7 @@ static qn_status read_query(qn_search *s, qn_error *err)
     if (s->request.after != NULL && s->stage_count > 0)
         return qn_fail(err, QN_EUNSUPPORTED,
                        "[search_after] cannot be used where results are reranked");
+    QN_TRY(qn_search__distinct(s, err));
     s->top_n[0] = depth_of(s);
     return QN_OK;
 }
@@ -166,7 +166,8 @@ static qn_status read_query(qn_search *s, qn_error *err)
 qn_exec_options qn_search__exec_options(const qn_search *s, size_t i)
 {
     const qn_request *r = &s->request;
-    bool count_only = s->wanted == 0 || s->options.count_only;
+    bool hidden = s->wanted == 0 || s->options.count_only;
+    bool count_only = hidden && !qn_search__counts_thinned(s);
     bool sorted = !count_only && sorts_in_recall(s);
     return (qn_exec_options){
         .sort = sorted ? r->sort : NULL,
@@ -234,6 +235,8 @@ static void fill_input(qn_search *s)
         .kvpair_count = r->kvpair_count,
         .virtual_attributes = r->virtual_attributes,
         .virtual_attribute_count = r->virtual_attribute_count,
+        .distincts = r->distincts,
+        .distinct_count = r->distinct_count,
         .now_ms = s->now_ms,
         .seed = (uint64_t)s->now_ms,
         .trace = s->options.explain || r->explain ? QN_TRACE_ALL
@@ -271,8 +274,12 @@ qn_status qn_search__run(qn_search *s, qn_error *err)
         QN_TRY(qn_search__analysis_again(s, &again, err));
     }
     QN_TRY(qn_search__facets(s, err));
-    if (s->wanted == 0 || s->options.count_only) return QN_OK;
-    return qn_rank_run(&s->input, s->arena, &s->ranked, err);
+    bool hidden = s->wanted == 0 || s->options.count_only;
+    if (hidden && !qn_search__counts_thinned(s)) return QN_OK;
+    QN_TRY(qn_rank_run(&s->input, s->arena, &s->ranked, err));
+    s->total -= s->ranked.dropped < s->total ? s->ranked.dropped : s->total;
+    if (hidden) s->ranked.count = 0;
+    return QN_OK;
 }
 
 /* ---- the public calls ------------------------------------------------------------------------

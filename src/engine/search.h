@@ -98,6 +98,11 @@ QN_MUST_CHECK qn_status qn_search__facets(qn_search *s, qn_error *err);
 QN_MUST_CHECK qn_status qn_search__fill_facets(const qn_search *s, quern_reply *reply,
                                                qn_error *err);
 
+/* kvpairs=duniqfield:key has a total without what distinct on that key leaves out. */
+QN_MUST_CHECK qn_status qn_search__distinct(qn_search *s, qn_error *err);
+/* The total depends on what distinct leaves out, whether documents are shown or not. */
+bool qn_search__counts_thinned(const qn_search *s);
+
 /* The words that a model reads beside each document: what the caller says, else the
  * words of the query. */
 QN_MUST_CHECK qn_status qn_search__neural_text(qn_search *s, qn_slice *out,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* search_facets.c -- aggregations of a search: over all that matched, whatever is shown. */
+/* search_facets.c -- aggregations of a search: over all that matched, whatever is shown;
+ * what distinct means for its total. */
 #include "engine/search.h"
 
 #include <inttypes.h>
@@ -40,6 +41,32 @@ qn_status qn_search__facets(qn_search *s, qn_error *err)
     s->timed_out = s->timed_out || s->facets.timed_out;
     s->facets_ms = (double)(qn_clock_mono_ns() - began) / 1e6;
     s->facets_in = found->count;
+    return QN_OK;
+}
+
+/* ---- distinct ------------------------------------------------------------------------ */
+
+bool qn_search__counts_thinned(const qn_search *s)
+{
+    for (size_t i = 0; i < s->request.distinct_count; i++)
+        if (s->request.distincts[i].update_total_hit && !s->request.distincts[i].none)
+            return true;
+    return false;
+}
+
+qn_status qn_search__distinct(qn_search *s, qn_error *err)
+{
+    const qn_kvpair *pair = qn_request_kvpair(&s->request, "duniqfield");
+    size_t n = s->request.distinct_count;
+    if (pair == NULL || n == 0) return QN_OK;
+    qn_distinct *copy = qn_arena_array(s->arena, n, sizeof *copy);
+    if (copy == NULL) return qn_fail(err, QN_ENOMEM, "distinct");
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = s->request.distincts[i];
+        if (!copy[i].reserved && qn_slice_eq(copy[i].key.text, pair->value))
+            copy[i].update_total_hit = true;
+    }
+    s->request.distincts = copy;
     return QN_OK;
 }
 

@@ -125,30 +125,6 @@ static void path_scores(const qn_binding *b, const qn_rank_pool *pool,
     }
 }
 
-/* The higher the score, the lower the key. */
-static uint32_t descending_key(float score)
-{
-    uint32_t bits;
-    memcpy(&bits, &score, sizeof bits);
-    uint32_t ascending = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
-    return ~ascending;
-}
-
-/* Sorts n pairs (key above, place below) by key, a byte at a time; stable. */
-static void sort_pairs(uint64_t *pairs, uint64_t *room, size_t n)
-{
-    for (unsigned shift = 32; shift < 64; shift += 8) {
-        size_t starts[257] = {0};
-        for (size_t i = 0; i < n; i++) starts[(pairs[i] >> shift & 255) + 1]++;
-        for (size_t d = 0; d < 256; d++) starts[d + 1] += starts[d];
-        for (size_t i = 0; i < n; i++)
-            room[starts[pairs[i] >> shift & 255]++] = pairs[i];
-        uint64_t *swap = pairs;
-        pairs = room;
-        room = swap;
-    }
-}
-
 static qn_status add_ranks(qn_binding *b, const struct qn_slot_fusion *f,
                            const fused_path *path, const float *scores, size_t n,
                            qn_error *err)
@@ -158,8 +134,8 @@ static qn_status add_ranks(qn_binding *b, const struct qn_slot_fusion *f,
     if (pairs == NULL) return qn_fail(err, QN_ENOMEM, "rrf()");
     for (size_t i = 0; i < n; i++)
         if (!isnan(scores[i]))
-            pairs[count++] = (uint64_t)descending_key(scores[i]) << 32 | i;
-    sort_pairs(pairs, pairs + n, count); /* four passes: the result is in `pairs` */
+            pairs[count++] = (uint64_t)qn_rank__descending_key(scores[i]) << 32 | i;
+    qn_rank__sort_pairs(pairs, pairs + n, count);
     for (size_t place = 0; place < count; place++)
         f->values[(uint32_t)pairs[place]] +=
             (float)(path->weight / (f->k + (double)place + 1));

@@ -8,13 +8,14 @@
 
 #include "expr/expr.h"
 #include "rank/bind.h"
+#include "rank/distinct.h"
 #include "rank/rank_internal.h"
 #include "vec/vindex.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { BATCH = 1024, STAGE_RUNS_MAX = QN_RANK_STAGES_MAX + 2, WARNINGS_MAX = 16 };
+enum { BATCH = 1024, STAGE_RUNS_MAX = QN_RANK_STAGES_MAX + 5, WARNINGS_MAX = 16 };
 
 #define HA3_BASE 10000.0
 #define HA3_ROUGH_MAX 20000.0
@@ -204,21 +205,98 @@ static qn_status rank_recall(run *r)
     return QN_OK;
 }
 
-static qn_status make_rows(run *r)
+/* The description that thins out `phase` (0: the rough sort, 1: the final order); NULL:
+ * none does. */
+static const qn_distinct *distinct_of(const run *r, size_t phase)
 {
-    size_t n = r->pool.n, needed = rows_needed(r);
-    place *p = qn_arena_array(r->arena, n + 1, sizeof *p);
-    r->rows = qn_arena_array(r->arena, needed + 1, sizeof *r->rows);
-    if (p == NULL || r->rows == NULL)
-        return qn_fail(r->err, QN_ENOMEM, "out of memory for %zu documents", needed);
+    size_t n = r->in->distinct_count;
+    if (n == 0) return NULL;
+    const qn_distinct *d = &r->in->distincts[phase < n ? phase : n - 1];
+    return d->none ? NULL : d;
+}
+
+static qn_status thin(run *r, const qn_distinct *d, qn_thin_job *job)
+{
+    int64_t started = qn_clock_mono_ns();
+    qn_thinner *t = NULL;
+    QN_TRY(qn_thinner_open(r->in, r->arena, d, &t, r->err));
+    qn_status st = qn_thinner_run(t, job, r->err);
+    qn_thinner_close(t);
+    if (st != QN_OK) return st;
+    if (d->update_total_hit) r->out->dropped += job->n - job->kept;
+    report(r, "distinct", job->n, job->kept, started);
+    return QN_OK;
+}
+
+/* All of the pool, best first, thinned out. */
+static qn_status order_thinned(run *r, const qn_distinct *d, uint32_t **order,
+                               size_t *kept)
+{
+    size_t n = r->pool.n;
+    const float *scores = r->rough == NULL ? r->pool.recall : r->rough;
+    uint64_t *pairs = qn_arena_raw(r->arena, 2 * n + 1, sizeof *pairs);
+    double *first = NULL;
+    *order = qn_arena_raw(r->arena, n + 1, sizeof **order);
+    if (d->grade_count > 0) first = qn_arena_raw(r->arena, n + 1, sizeof *first);
+    if (pairs == NULL || *order == NULL || (d->grade_count > 0 && first == NULL))
+        return qn_fail(r->err, QN_ENOMEM, "distinct over %zu documents", n);
+    for (size_t i = 0; i < n; i++)
+        pairs[i] = (uint64_t)qn_rank__descending_key(scores[i]) << 32 | i;
+    qn_rank__sort_pairs(pairs, pairs + n, n);
+    for (size_t i = 0; i < n; i++) (*order)[i] = (uint32_t)pairs[i];
+    /* Grades compare what the sort key is told as. */
+    for (size_t i = 0; first != NULL && i < n; i++) {
+        double score = (r->in->scale == QN_RANK_HA3 ? HA3_BASE : 0) + (double)scores[i];
+        bool capped = r->in->scale == QN_RANK_HA3 && score > HA3_ROUGH_MAX;
+        first[i] = capped ? HA3_ROUGH_MAX : score;
+    }
+    qn_thin_job job = {.segments = r->pool.segments,
+                       .docs = r->pool.docs,
+                       .n = n,
+                       .order = *order,
+                       .first = first,
+                       .descending = true};
+    QN_TRY(thin(r, d, &job));
+    *kept = job.kept;
+    return QN_OK;
+}
+
+/* The best of the pool, best first: `needed` of them. */
+static qn_status order_plainly(run *r, size_t needed, uint32_t **order)
+{
+    size_t n = r->pool.n;
+    place *p = qn_arena_raw(r->arena, n + 1, sizeof *p);
+    *order = qn_arena_raw(r->arena, needed + 1, sizeof **order);
+    if (p == NULL || *order == NULL)
+        return qn_fail(r->err, QN_ENOMEM, "out of memory for %zu documents", n);
     for (uint32_t i = 0; i < n; i++)
         p[i] = (place){r->rough == NULL ? r->pool.recall[i] : r->rough[i], i};
     if (needed < n) select_best(p, n, needed);
-    qsort(p, needed, sizeof *p, by_score);
+    if (needed > 1) qsort(p, needed, sizeof *p, by_score);
+    for (size_t i = 0; i < needed; i++) (*order)[i] = p[i].at;
+    return QN_OK;
+}
+
+static qn_status make_rows(run *r)
+{
+    size_t n = r->pool.n, needed = rows_needed(r);
+    uint32_t *order = NULL;
+    /* By sort keys the rough sort decides nothing: the final order is thinned out twice. */
+    const qn_distinct *d = qn_rank__by_score(r->in) ? distinct_of(r, 0) : NULL;
+    if (d != NULL) {
+        QN_TRY(order_thinned(r, d, &order, &n));
+        if (d->max_item_count > needed) needed = d->max_item_count;
+        if (needed > n) needed = n;
+    } else {
+        QN_TRY(order_plainly(r, needed, &order));
+    }
+    r->rows = qn_arena_array(r->arena, needed + 1, sizeof *r->rows);
+    if (r->rows == NULL)
+        return qn_fail(r->err, QN_ENOMEM, "out of memory for %zu documents", needed);
     for (uint32_t i = 0; i < needed; i++) {
-        fill_row(r, &r->rows[i], p[i].at, i);
+        fill_row(r, &r->rows[i], order[i], i);
         if (r->rough != NULL)
-            r->rows[i].r.recall_rank = p[i].at; /* rank_recall() replaces it */
+            r->rows[i].r.recall_rank = order[i]; /* rank_recall() replaces it */
     }
     r->row_count = needed;
     return r->rough != NULL ? rank_recall(r) : QN_OK;
@@ -612,10 +690,50 @@ static void set_fine_ranks(run *r)
         if (!isnan(r->rows[i].r.fine)) r->rows[i].r.fine_rank = rank++;
 }
 
+/* The first sort value of a row, for grades. */
+static double first_value(const run *r, const qn_rank_row *row)
+{
+    if (r->in->sort_count == 0 || row->keys == NULL) return row->r.score;
+    return row->keys[0].kind == QN_SORT_VALUE_INT ? (double)row->keys[0].i64
+                                                  : row->keys[0].f64;
+}
+
+/* Rows in their final order, thinned out; at most `most` of them stay. */
+static qn_status thin_rows(run *r, const qn_distinct *d, size_t most)
+{
+    grouped g;
+    size_t n = r->row_count;
+    uint32_t *segments = qn_arena_raw(r->arena, n + 1, sizeof *segments);
+    uint32_t *order = qn_arena_raw(r->arena, n + 1, sizeof *order);
+    double *first = qn_arena_raw(r->arena, n + 1, sizeof *first);
+    qn_rank_row *rows = qn_arena_raw(r->arena, n + 1, sizeof *rows);
+    if (segments == NULL || order == NULL || first == NULL || rows == NULL)
+        return qn_fail(r->err, QN_ENOMEM, "distinct over %zu documents", n);
+    QN_TRY(group_rows(r, n, &g));
+    for (uint32_t i = 0; i < n; i++) {
+        segments[i] = (uint32_t)(g.order[i].document >> 32);
+        first[i] = first_value(r, &r->rows[g.order[i].row]);
+        order[g.order[i].row] = i;
+    }
+    qn_thin_job job = {.segments = segments,
+                       .docs = g.docs,
+                       .n = n,
+                       .order = order,
+                       .first = d->grade_count > 0 ? first : NULL,
+                       .descending =
+                           r->in->sort_count == 0 || r->in->sort[0].descending};
+    QN_TRY(thin(r, d, &job));
+    r->row_count = job.kept < most ? job.kept : most;
+    for (size_t i = 0; i < r->row_count; i++) rows[i] = r->rows[g.order[order[i]].row];
+    if (r->row_count > 0) memcpy(r->rows, rows, r->row_count * sizeof *rows);
+    return QN_OK;
+}
+
 static qn_status final_order(run *r)
 {
     const qn_rank_input *in = r->in;
     int64_t started = qn_clock_mono_ns();
+    const qn_distinct *early = distinct_of(r, 0), *late = distinct_of(r, 1);
     if (in->sort_count > 0) {
         QN_TRY(qn_rank__keys_fill(in, r->arena, r->rows, r->row_count, r->err));
         if (!qn_rank__by_score(in)) {
@@ -623,6 +741,12 @@ static qn_status final_order(run *r)
             report(r, "sort", r->row_count, r->row_count, started);
         }
     }
+    if (!qn_rank__by_score(in) && in->distinct_count > 1 && early != NULL) {
+        size_t most = early->max_item_count;
+        QN_TRY(thin_rows(r, early, most > in->wanted ? most : in->wanted));
+        QN_TRY(qn_rank__sort(in, r->arena, r->rows, r->row_count, r->err));
+    }
+    if (late != NULL) QN_TRY(thin_rows(r, late, r->row_count));
     for (uint32_t i = 0; i < r->row_count; i++) r->rows[i].r.final_rank = i;
     return QN_OK;
 }

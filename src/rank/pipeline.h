@@ -106,6 +106,10 @@ typedef struct qn_rank_input {
     size_t kvpair_count;
     const qn_kvpair *virtual_attributes;
     size_t virtual_attribute_count;
+    /* HA3's distinct: the first thins out the rough sort, the second (without one, the
+     * first) the final order. */
+    const qn_distinct *distincts;
+    size_t distinct_count;
     int64_t now_ms;
     uint64_t seed;        /* random() */
     qn_trace_level trace; /* of the documents that are shown, or of those watched */
@@ -166,6 +170,7 @@ typedef struct qn_rank_result {
     bool neural_ran, neural_timed_out;
     const char *neural_model;
     uint64_t neural_scored, neural_of;
+    uint64_t dropped;  /* documents that distinct took out of the total */
     uint64_t bad_docs; /* documents whose formula was not finite: scored 0 */
     const qn_error *warnings;
     size_t warning_count;

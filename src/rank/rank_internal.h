@@ -24,6 +24,13 @@ typedef struct qn_rank_pool {
 QN_MUST_CHECK qn_status qn_rank__pool_make(const qn_rank_input *in, qn_arena *arena,
                                            qn_rank_pool *out, qn_error *err);
 
+/* ---- sort_pairs.c ----------------------------------------------------------------------- */
+
+/* The higher the score, the lower the key. */
+uint32_t qn_rank__descending_key(float score);
+/* Sorts n pairs (key above, place below: 32 bits each) by key, stable; `room` for n. */
+void qn_rank__sort_pairs(uint64_t *pairs, uint64_t *room, size_t n);
+
 /* ---- ask_models.c --------------------------------------------------------------------- */
 
 /* The logits of every model that the formula names, for n documents, the most promising
