@@ -464,6 +464,28 @@ QUERN_API qn_status quern_policy_activate(quern *q, const char *table,
 QUERN_API qn_status quern_policy_roll_back(quern *q, const char *table,
                                            quern_policy_stage stage, const char *name,
                                            uint32_t *version, qn_error *err);
+/* What a policy makes of documents for a query, without storing anything. */
+typedef struct quern_policy_test_options {
+    size_t size;
+    quern_policy_stage stage;
+    const char *policy; /* as for quern_policy_put(), or NULL: the stored one `name` */
+    size_t policy_size;
+    const char *name;
+    uint32_t version;  /* of `name`; 0: the active one */
+    const char *query; /* an HA3 query clause, or a whole request */
+    size_t query_size;
+    const char *const *ids; /* 1 to 100 documents, recalled by the query or not */
+    size_t id_count;
+} quern_policy_test_options;
+#define QUERN_POLICY_TEST_OPTIONS_INIT                                                 \
+    {                                                                                  \
+        .size = sizeof(quern_policy_test_options)                                      \
+    }
+/* {"table","stage","formula","matched","documents":[{"id","recalled","value",
+ * "trace":{...}}],"warnings":[...]}; a document that is not there has "error". */
+QUERN_API qn_status quern_policy_test(quern *q, const char *table,
+                                      const quern_policy_test_options *options,
+                                      char **json, size_t *json_size, qn_error *err);
 /* All versions. */
 QUERN_API qn_status quern_policy_drop(quern *q, const char *table,
                                       quern_policy_stage stage, const char *name,

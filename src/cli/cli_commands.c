@@ -45,6 +45,29 @@ const cli_command cli_commands[] = {
      2, 2, cmd_table_options, cmd_table_restore},
     {"table optimize", "NAME", "merge into one segment, drop deleted documents", NULL,
      1, 1, cmd_table_options, cmd_table_optimize},
+    {"policy create", "TABLE rough|fine NAME", "a new version of a rank policy",
+     "The policy is --formula EXPR or --file FILE: {\"formula\": ...} or, for a rough "
+     "one,\n"
+     "{\"features\": [{\"attribute\": \"static_bm25()\", \"weight\": 10}]}. It is "
+     "active at "
+     "once\n"
+     "unless --draft.",
+     3, 3, cmd_policy_create_options, cmd_policy_create},
+    {"policy list", "TABLE", "a table's rank policies, every version, as JSON", NULL, 1,
+     1, cmd_policy_options, cmd_policy_list},
+    {"policy show", "TABLE rough|fine NAME", "one of them", NULL, 3, 3,
+     cmd_policy_options, cmd_policy_show},
+    {"policy test", "TABLE rough|fine --query HA3 --id ID",
+     "what a policy makes of documents for a query, nothing stored", NULL, 2, 2,
+     cmd_policy_test_options, cmd_policy_test},
+    {"policy activate", "TABLE rough|fine NAME --version N",
+     "make another version the active one", NULL, 3, 3, cmd_policy_options,
+     cmd_policy_activate},
+    {"policy rollback", "TABLE rough|fine NAME",
+     "make the version before the active one active", NULL, 3, 3, cmd_policy_options,
+     cmd_policy_rollback},
+    {"policy drop", "TABLE rough|fine NAME", "remove a policy, all versions", NULL, 3,
+     3, cmd_policy_options, cmd_policy_drop},
     {"ingest", "TABLE FILE...", "add documents from files (- is standard input)",
      "Formats: jsonl (one object a line), bulk (Elasticsearch action lines), csv, tsv "
      "(first\n"

@@ -35,6 +35,26 @@ qn_status qn_rank_policies_formula(qn_control *c, const char *table,
     return QN_OK;
 }
 
+qn_status qn_rank_policies_read(qn_control *c, const char *table,
+                                const quern_policy_test_options *options,
+                                qn_arena *arena, qn_slice *formula, qn_error *err)
+{
+    qn_control_record r = {0};
+    qn_rank_policy policy;
+    qn_stage_kind stage = stage_of(options->stage);
+    bool named = options->name != NULL && options->name[0] != 0;
+    if (named == (options->policy != NULL))
+        return qn_fail(err, QN_EINVAL,
+                       "give the policy itself, or the name of a stored one");
+    r.body = (qn_slice){options->policy, options->policy_size};
+    if (named)
+        QN_TRY(qn_control_get(c, table, kind_of(stage), qn_slice_of(options->name),
+                              options->version, arena, &r, err));
+    QN_TRY(qn_rank_policy_parse(r.body, stage == QN_STAGE_ROUGH, arena, &policy, err));
+    *formula = policy.formula;
+    return QN_OK;
+}
+
 /* One of a request's two policies. */
 static qn_status resolve_one(qn_control *c, const char *table, qn_arena *arena,
                              qn_stage_kind stage, qn_slice *name, qn_slice *formula,
@@ -65,10 +85,42 @@ static qn_status resolve_one(qn_control *c, const char *table, qn_arena *arena,
     return QN_OK;
 }
 
+/* rank=rank_profile:NAME stands for the rough and the fine policy of that name; one of them
+ * may be missing. */
+static qn_status take_profile(qn_control *c, const char *table, qn_arena *arena,
+                              qn_request *request, qn_error *err)
+{
+    qn_slice profile = request->rank.profile;
+    qn_control_record r;
+    qn_error ignored = {0};
+    if (profile.n == 0 || qn_slice_eq_str(profile, "DefaultProfile")) return QN_OK;
+    qn_status rough =
+        qn_control_get(c, table, QN_CONTROL_ROUGH, profile, 0, arena, &r, &ignored);
+    qn_status fine =
+        qn_control_get(c, table, QN_CONTROL_FINE, profile, 0, arena, &r, &ignored);
+    if (rough != QN_OK && fine != QN_OK) {
+        if (fine != QN_ENOTFOUND) {
+            if (err != NULL) *err = ignored;
+            return fine;
+        }
+        return qn_fail(err, QN_ENOTFOUND,
+                       "rank_profile: table %s has neither a rough nor a fine policy "
+                       "[%.*s]",
+                       table, QN_SLICE_ARG(profile));
+    }
+    if (rough == QN_OK && request->first_formula.n == 0 &&
+        request->first_rank_name.n == 0)
+        request->first_rank_name = profile;
+    if (fine == QN_OK && request->formula.n == 0 && request->second_rank_name.n == 0)
+        request->second_rank_name = profile;
+    return QN_OK;
+}
+
 qn_status qn_rank_policies_resolve(qn_control *c, const char *table, qn_arena *arena,
                                    qn_request *request, qn_error *warning,
                                    qn_error *err)
 {
+    QN_TRY(take_profile(c, table, arena, request, err));
     QN_TRY(resolve_one(c, table, arena, QN_STAGE_ROUGH, &request->first_rank_name,
                        &request->first_formula, warning, err));
     return resolve_one(c, table, arena, QN_STAGE_FINE, &request->second_rank_name,

@@ -13,6 +13,7 @@
 #define QN_ENGINE_RANK_POLICIES_H
 
 #include "engine/control.h"
+#include "quern/quern.h"
 #include "rank/pipeline.h"
 
 /* The active version of a policy, its formula; *version is it, 0 for a "default" that is not
@@ -21,6 +22,11 @@ QN_MUST_CHECK qn_status qn_rank_policies_formula(qn_control *c, const char *tabl
                                                  qn_stage_kind stage, qn_slice name,
                                                  qn_arena *arena, qn_slice *formula,
                                                  uint32_t *version, qn_error *err);
+/* The formula of the policy that is to be tested. */
+QN_MUST_CHECK qn_status qn_rank_policies_read(qn_control *c, const char *table,
+                                              const quern_policy_test_options *options,
+                                              qn_arena *arena, qn_slice *formula,
+                                              qn_error *err);
 /* Puts formulas in the place of the names that an HA3 request gives, and of those that it
  * does not give. What is wrong with a default that nobody named is a warning. */
 QN_MUST_CHECK qn_status qn_rank_policies_resolve(qn_control *c, const char *table,

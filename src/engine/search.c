@@ -230,6 +230,7 @@ static void fill_input(qn_search *s)
         .scale = s->scale,
         .sort = r->sort,
         .sort_count = r->sort_count,
+        .rank_size = s->scale == QN_RANK_HA3 ? r->rank_size : 0,
         .wanted = s->all_rows ? s->snapshot->view.doc_count : s->wanted,
         .kvpairs = r->kvpairs,
         .kvpair_count = r->kvpair_count,
@@ -274,6 +275,7 @@ qn_status qn_search__run(qn_search *s, qn_error *err)
         QN_TRY(qn_search__analysis_again(s, &again, err));
     }
     QN_TRY(qn_search__facets(s, err));
+    if (s->recall_only) return QN_OK;
     bool hidden = s->wanted == 0 || s->options.count_only;
     if (hidden && !qn_search__counts_thinned(s)) return QN_OK;
     QN_TRY(qn_rank_run(&s->input, s->arena, &s->ranked, err));
@@ -285,8 +287,9 @@ qn_status qn_search__run(qn_search *s, qn_error *err)
 /* ---- the public calls ------------------------------------------------------------------------
  */
 
-static qn_status begin(quern *q, const char *table, const quern_search_options *options,
-                       qn_search *s, qn_reply_box **box, qn_error *err)
+qn_status qn_search__begin(quern *q, const char *table,
+                           const quern_search_options *options, qn_search *s,
+                           qn_reply_box **box, qn_error *err)
 {
     *s = (qn_search){.q = q, .table = table, .began_ns = qn_clock_mono_ns()};
     *box = NULL;
@@ -323,8 +326,7 @@ static qn_status begin(quern *q, const char *table, const quern_search_options *
     return QN_OK;
 }
 
-/* What the reply does not need any more. */
-static void end(qn_search *s)
+void qn_search__end(qn_search *s)
 {
     qn_search__analysis_end(s);
     qn_rank_filter_close(s->filter);
@@ -337,7 +339,7 @@ static qn_status search_once(quern *q, const char *table,
 {
     qn_search s;
     qn_reply_box *box = NULL;
-    QN_TRY(begin(q, table, options, &s, &box, err));
+    QN_TRY(qn_search__begin(q, table, options, &s, &box, err));
     qn_status st = qn_search__run(&s, err);
     if (st == QN_OK) {
         size_t first = s.from < s.ranked.count ? s.from : s.ranked.count;
@@ -345,7 +347,7 @@ static qn_status search_once(quern *q, const char *table,
         if (count > s.size) count = s.size;
         st = qn_search__reply(&s, first, count, &box->reply, err);
     }
-    end(&s);
+    qn_search__end(&s);
     if (st == QN_OK)
         *out = &box->reply;
     else
@@ -373,9 +375,8 @@ qn_status quern_search(quern *q, const char *table, const quern_search_options *
     }
 }
 
-/* Where a document is in the snapshot. */
-static qn_status find_document(const qn_search *s, qn_slice id, qn_rank_place *out,
-                               qn_error *err)
+qn_status qn_search__find(const qn_search *s, qn_slice id, qn_rank_place *out,
+                          qn_error *err)
 {
     for (size_t seg = 0; seg < s->snapshot->view.segment_count; seg++) {
         uint32_t doc = QN_DOC_END;
@@ -414,7 +415,7 @@ static qn_status say_not_recalled(const qn_search *s, qn_slice id, quern_reply *
 
 static qn_status explain(qn_search *s, qn_slice id, quern_reply *reply, qn_error *err)
 {
-    QN_TRY(find_document(s, id, &s->watched, err));
+    QN_TRY(qn_search__find(s, id, &s->watched, err));
     s->watches = true;
     QN_TRY(qn_search__run(s, err));
     size_t place = place_of(s, &s->watched);
@@ -430,14 +431,14 @@ qn_status quern_explain(quern *q, const char *table, const char *id, size_t id_s
     qn_search s;
     qn_reply_box *box = NULL;
     *out = NULL;
-    QN_TRY(begin(q, table, options, &s, &box, err));
+    QN_TRY(qn_search__begin(q, table, options, &s, &box, err));
     s.all_rows = true;
     s.options.explain = true;
     s.options.count_only = false;
     if (s.options.hits <= 0) s.options.hits = 1;
     if (s.options.from < 0) s.options.from = 0;
     qn_status st = explain(&s, (qn_slice){id, id_size}, &box->reply, err);
-    end(&s);
+    qn_search__end(&s);
     if (st == QN_OK)
         *out = &box->reply;
     else

@@ -43,8 +43,9 @@ typedef struct qn_search {
     qn_deadline deadline;
     int64_t began_ns, now_ms;
     qn_query_env env;
-    bool all_rows; /* explain: every candidate keeps its place and scores */
-    bool watches;  /* explain: one document, below, is traced */
+    bool all_rows;    /* explain: every candidate keeps its place and scores */
+    bool recall_only; /* no ranking: the test of a policy looks at what was recalled */
+    bool watches;     /* explain: one document, below, is traced */
     qn_rank_place watched;
 
     /* Filled by the front end of the kind. */
@@ -80,6 +81,16 @@ typedef struct qn_search {
     qn_explainer *explainers[2];         /* by path; made when first asked for */
 } qn_search;
 
+/* A search of a table, and the box of its reply; box NULL after a failure. */
+QN_MUST_CHECK qn_status qn_search__begin(quern *q, const char *table,
+                                         const quern_search_options *options,
+                                         qn_search *s, qn_reply_box **box,
+                                         qn_error *err);
+/* Lets go of what the reply does not need. */
+void qn_search__end(qn_search *s);
+/* Where a document is in the snapshot. QN_ENODOC. */
+QN_MUST_CHECK qn_status qn_search__find(const qn_search *s, qn_slice id,
+                                        qn_rank_place *out, qn_error *err);
 /* Paths, stages and the made-up request of WORDS. */
 QN_MUST_CHECK qn_status qn_search__words(qn_search *s, qn_error *err);
 /* The text path's query, made anew. */

@@ -877,6 +877,9 @@ static qn_status run_all(run *r)
     const qn_stage *neural = find_stage(r->in, QN_STAGE_NEURAL);
     int64_t started = qn_clock_mono_ns();
     QN_TRY(qn_rank__pool_make(r->in, r->arena, &r->pool, r->err));
+    /* A budget of documents in their order, not of the best. */
+    if (r->in->rank_size > 0 && r->pool.n > r->in->rank_size)
+        r->pool.n = r->in->rank_size;
     report(r, "fuse", r->pool.n, r->pool.n, started);
     r->rough_stage = rough;
     if (rough != NULL) QN_TRY(run_rough(r, rough));

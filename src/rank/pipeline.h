@@ -101,7 +101,8 @@ typedef struct qn_rank_input {
     qn_rank_scale scale;
     const qn_sort_key *sort; /* none: by score */
     size_t sort_count;
-    size_t wanted;            /* from + size: the order is exact up to here */
+    size_t rank_size; /* candidates that are looked at, in document order; 0: all */
+    size_t wanted;    /* from + size: the order is exact up to here */
     const qn_kvpair *kvpairs; /* kvpairs_value() and friends */
     size_t kvpair_count;
     const qn_kvpair *virtual_attributes;

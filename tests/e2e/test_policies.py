@@ -2,6 +2,8 @@
 """Named rank policies over HTTP and the command line: made, used, versions, dropped; what is
 wrong with one is said with its name and place."""
 import json
+import pathlib
+import tempfile
 import unittest
 
 from harness import Server, clauses, engine_schema, rank, run
@@ -154,6 +156,88 @@ class Policies(unittest.TestCase):
                             ("second_rank_name:nobody,formula:1", "one of them must go")):
             _, reply = self.server.query(clauses("kind:'k'", kvpairs=pairs), "t")
             self.assertIn(says, reply["errors"][0]["message"])
+
+    def test_profiles_and_sizes(self):
+        self.put("rough", "shop", "n")
+        self.put("fine", "shop", "n*3")
+        got = self.ranks(rank="rank_profile:shop", config="hit:100,rerank_size:5")
+        self.assertEqual(got, {f"d{n}": rank(n * 3 if n >= 25 else n) for n in range(self.N)})
+        self.call("DELETE", f"{TABLE}/rough/shop")
+        got = self.ranks(rank="rank_profile:shop", formula="n")  # the request's own comes first
+        self.assertEqual(got, {f"d{n}": rank(n) for n in range(self.N)})
+        _, reply = self.server.query(clauses("kind:'k'", rank="rank_profile:shopp"), "t")
+        self.assertIn("neither a rough nor a fine policy [shopp]", reply["errors"][0]["message"])
+        # rank_size is a budget of documents in their order; the total is of all
+        _, reply = self.server.query(clauses("kind:'k'", "hit:100,rank_size:7", first_formula="n"), "t")
+        self.assertEqual([i["fields"]["id"] for i in reply["result"]["items"]],
+                         [f"d{n}" for n in range(6, -1, -1)])
+        self.assertEqual(reply["result"]["totalHits"], self.N)
+
+    def test_trial(self):
+        """What a policy would make of documents, nothing stored."""
+        body = {"stage": "fine", "policy": {"formula": "query_match_ratio(name)*10+n+first_phase_score()"},
+                "query": "query=name:'thing'&&kvpairs=first_formula:100", "ids": ["d3", "d4", "nobody"]}
+        reply = self.call("POST", f"{TABLE}/test", body)
+        self.assertEqual([d.get("value") for d in reply["documents"]], [113, 114, None])
+        self.assertIn("document missing", reply["documents"][2]["error"])
+        self.assertEqual(reply["matched"], self.N)
+        parts = reply["documents"][0]["trace"][0]["parts"][0]["parts"]
+        self.assertEqual([p["value"] for p in parts], [10, 3, 100])
+        # a document that the query does not recall
+        reply = self.call("POST", f"{TABLE}/test", {**body, "query": "name:'word4'", "ids": ["d3", "d4"]})
+        self.assertEqual([d["recalled"] for d in reply["documents"]], [False, True])
+        self.assertEqual(reply["documents"][0]["value"], 3)
+        self.put("rough", "kept", "n*2")
+        reply = self.call("POST", f"{TABLE}/test", {"stage": "rough", "name": "kept", "query": "kind:'k'",
+                                                    "ids": ["d9"]})
+        self.assertEqual((reply["formula"], reply["documents"][0]["value"]), ("n*2", 18))
+        self.assertEqual(len(self.call("GET", TABLE)["policies"]), 1)
+        for change, says in (({"policy": "nn"}, "nn"), ({"query": ""}, "a query is needed"),
+                             ({"ids": []}, "1 to 100"), ({"ids": ["x"] * 101}, "1 to 100"),
+                             ({"name": "kept"}, "or the name"), ({"stage": "x"}, "rough or fine"),
+                             ({"ids": [1]}, "list of strings"), ({"query": "name:("}, "")):
+            reply = self.call("POST", f"{TABLE}/test", {**body, **change}, 400)
+            self.assertIn(says, reply["error"]["text"])
+
+    def test_command_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            schema = pathlib.Path(folder) / "s.json"
+            schema.write_text(json.dumps(engine_schema("c", {"id": "STRING", "n": "INT32"})))
+            self.assertEqual(run("table", "create", "c", "--schema", schema, data=folder)[0], 0)
+            for formula in ("n", "n*2"):
+                code, out, err = run("policy", "create", "c", "fine", "p", "--formula", formula, data=folder)
+                self.assertEqual(code, 0, err)
+            self.assertEqual(json.loads(out)["version"], 2)
+            run("ingest", "c", "-", data=folder, stdin='{"id":"a","n":4}\n')
+            code, out, _ = run("policy", "test", "c", "fine", "--name", "p", "--query", "pk_index:'a'",
+                               "--id", "a", data=folder)
+            self.assertEqual((code, json.loads(out)["documents"][0]["value"]), (0, 8))
+            code, out, _ = run("policy", "rollback", "c", "fine", "p", data=folder)
+            self.assertEqual((code, json.loads(out)["version"]), (0, 1))
+            code, out, _ = run("policy", "activate", "c", "fine", "p", "--version", 2, data=folder)
+            self.assertEqual((code, json.loads(out)["version"]), (0, 2))
+            code, out, _ = run("policy", "show", "c", "fine", "p", "--version", 1, data=folder)
+            self.assertEqual((code, json.loads(out)["formula"]), (0, "n"))
+            code, _, err = run("policy", "create", "c", "fine", "p", "--formula", "n+m", data=folder)
+            self.assertEqual(code, 1)
+            self.assertIn("no attribute", err)
+            self.assertIn("^", err)
+            self.assertEqual(run("policy", "create", "c", "fin", "p", "--formula", "n", data=folder)[0], 2)
+            self.assertEqual(run("policy", "create", "c", "fine", "p", data=folder)[0], 2)
+            self.assertEqual(run("policy", "show", "c", "fine", "q", data=folder)[0], 3)
+            self.assertEqual(run("policy", "drop", "c", "fine", "p", data=folder)[0], 0)
+            code, out, _ = run("policy", "list", "c", data=folder)
+            self.assertEqual((code, json.loads(out)["policies"]), (0, []))
+
+    def test_command_line_through_a_server(self):
+        url = f"http://127.0.0.1:{self.server.port}"
+        code, out, err = run("policy", "create", "t", "rough", "remote", "--formula", "n*2", "--server", url)
+        self.assertEqual(code, 0, err)
+        code, out, _ = run("policy", "test", "t", "rough", "--name", "remote", "--query", "kind:'k'",
+                           "--id", "d2", "--server", url)
+        self.assertEqual(json.loads(out)["documents"][0]["value"], 4)
+        self.assertEqual(run("policy", "drop", "t", "rough", "remote", "--server", url)[0], 0)
+        self.assertEqual(run("policy", "show", "t", "rough", "remote", "--server", url)[0], 3)
 
     def test_dropped_table(self):
         schema = engine_schema("gone", {"id": "STRING", "n": "INT32"})
