@@ -31,3 +31,27 @@ if(QUERN_ONEDNN)
     set(QUERN_ONEDNN OFF)
   endif()
 endif()
+
+# Its C interface is asked for through llvm-config: distributions name the packages by version.
+if(QUERN_LLVM)
+  find_program(LLVM_CONFIG NAMES llvm-config-19 llvm-config-18 llvm-config-17 llvm-config-16 llvm-config-15
+    llvm-config-14 llvm-config)
+  if(LLVM_CONFIG)
+    execute_process(COMMAND ${LLVM_CONFIG} --version OUTPUT_VARIABLE LLVM_VERSION OUTPUT_STRIP_TRAILING_WHITESPACE)
+    execute_process(COMMAND ${LLVM_CONFIG} --includedir OUTPUT_VARIABLE LLVM_INCLUDE OUTPUT_STRIP_TRAILING_WHITESPACE)
+    execute_process(COMMAND ${LLVM_CONFIG} --link-shared --libs OUTPUT_VARIABLE LLVM_LIBS
+      OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE LLVM_MISSING)
+    execute_process(COMMAND ${LLVM_CONFIG} --libdir OUTPUT_VARIABLE LLVM_LIBDIR OUTPUT_STRIP_TRAILING_WHITESPACE)
+  endif()
+  if(LLVM_CONFIG AND LLVM_VERSION VERSION_GREATER_EQUAL 14 AND LLVM_VERSION VERSION_LESS 20
+     AND NOT LLVM_MISSING AND EXISTS ${LLVM_INCLUDE}/llvm-c/Core.h)
+    message(STATUS "LLVM ${LLVM_VERSION}: formulas that run often are compiled")
+    add_library(quern_llvm_headers INTERFACE)
+    target_include_directories(quern_llvm_headers SYSTEM INTERFACE ${LLVM_INCLUDE})
+    target_link_directories(quern_llvm_headers INTERFACE ${LLVM_LIBDIR})
+    separate_arguments(LLVM_LIBS)
+    target_link_libraries(quern_llvm_headers INTERFACE ${LLVM_LIBS})
+  else()
+    message(STATUS "LLVM 14 to 19 not found: formulas are interpreted, however often they run")
+  endif()
+endif()

@@ -4,6 +4,7 @@ option(QUERN_WERROR "warnings of compilers that we know are errors" OFF)
 option(QUERN_TESTS "build the tests" ON)
 option(QUERN_COVERAGE "instrument for coverage" OFF)
 option(QUERN_FUZZ "libFuzzer targets (clang only)" OFF)
+option(QUERN_LLVM "build the module that compiles formulas, when LLVM is installed" ON)
 option(QUERN_ONEDNN "check and measure our matrix products against oneDNN when it is installed" ON)
 
 set(CMAKE_C_STANDARD 17)
@@ -53,6 +54,7 @@ elseif(QUERN_SANITIZE STREQUAL "thread")
   # oneDNN's own threads and JIT code are not instrumented: TSan would see races that
   # are none.
   set(QUERN_ONEDNN OFF)
+  set(QUERN_LLVM OFF)
 endif()
 if(QUERN_COVERAGE)
   target_compile_options(quern_flags INTERFACE --coverage)

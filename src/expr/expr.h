@@ -13,7 +13,8 @@
  * arguments, are rows of functions.def.
  *
  * The compiled form is a flat array of typed steps ending in DONE, each working on
- * whole registers of QN_EXPR_LANES documents; opcodes.def says what each step means.
+ * whole registers of QN_EXPR_LANES documents; opcodes.def says what each step means. It is
+ * interpreted; what runs often may be compiled (code.h).
  *
  * Lifetime   a qn_expr owns copies of all it needs; text and env may go after compile.
  *            A machine borrows its qn_expr, which must outlive it.
@@ -162,6 +163,14 @@ QN_MUST_CHECK qn_status qn_expr_machine_create(qn_alloc *alloc, const qn_expr *e
                                                QN_OWNED qn_expr_machine **out,
                                                qn_error *err);
 void qn_expr_machine_destroy(QN_OWNED QN_NULLABLE qn_expr_machine *m);
+
+/* Lets the machine run machine code from `code` once its program has worked enough;
+ * before, and without any, it interprets: the answers are the same bits. `code` outlives
+ * the machine; NULL: it interprets. */
+struct qn_code;
+void qn_expr_machine_use(qn_expr_machine *m, QN_NULLABLE struct qn_code *code);
+/* Did the last evaluation run machine code? */
+bool qn_expr_machine_is_compiled(const qn_expr_machine *m);
 
 /* Any numeric result as double. NaN and infinities become 0 and are counted. */
 QN_MUST_CHECK qn_status qn_expr_eval(qn_expr_machine *m, const qn_expr_batch *b,

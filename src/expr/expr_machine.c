@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* expr_machine.c -- the interpreter: each step over a whole register of documents, so
  * that the cost of choosing a step is shared by QN_EXPR_LANES of them. */
-#include "expr/expr_internal.h"
+#include "expr/code.h"
+#include "expr/expr_form.h"
 
 #include "base/clock.h"
 
@@ -16,6 +17,14 @@ struct qn_expr_machine {
     uint64_t *regs;      /* numbers: regs + r * QN_EXPR_LANES */
     qn_slice *strings;   /* the same for strings */
     qn_expr_list *lists; /* and lists */
+
+    /* Machine code. */
+    qn_code *code;      /* NULL: none wanted */
+    qn_code_unit *unit; /* NULL: not asked yet */
+    uint64_t work;      /* since the unit was last told */
+    uint64_t weight;    /* of a document */
+    qn_expr__blocks blocks;
+    void *const *entries; /* by block; NULL: interpret */
 };
 
 /* --- registers --- */
@@ -116,10 +125,59 @@ qn_status qn_expr_machine_create(qn_alloc *alloc, const qn_expr *e,
 void qn_expr_machine_destroy(QN_OWNED QN_NULLABLE qn_expr_machine *m)
 {
     if (m == NULL) return;
+    if (m->unit != NULL) (void)qn_code_entries(m->unit, m->work);
+    qn_code_release(m->unit);
     qn_delete_aligned(m->alloc, m->regs);
     qn_delete(m->alloc, m->strings);
     qn_delete(m->alloc, m->lists);
     qn_delete(m->alloc, m);
+}
+
+/* --- machine code --- */
+
+void qn_expr_machine_use(qn_expr_machine *m, QN_NULLABLE qn_code *code)
+{
+    qn_assert(m->unit == NULL);
+    m->code = code;
+    m->weight = m->program->steps.n;
+}
+
+bool qn_expr_machine_is_compiled(const qn_expr_machine *m)
+{
+    return m->entries != NULL;
+}
+
+/* The first time it has worked a little: what of the program could be compiled. */
+static void ask_for_unit(qn_expr_machine *m)
+{
+    enum { WEIGHT_MIN = 3 };
+    qn_expr__blocks_find(m->program, &m->blocks);
+    m->weight = m->blocks.weight;
+    qn_buf form;
+    qn_buf_init(&form, m->alloc);
+    if (m->weight >= WEIGHT_MIN) qn_expr__form_write(m->program, &m->blocks, &form);
+    if (m->weight >= WEIGHT_MIN && !form.failed)
+        m->unit = qn_code_acquire(m->code, QN_CODE_EXPR, qn_buf_slice(&form));
+    qn_buf_deinit(&form);
+    if (m->unit == NULL) m->code = NULL;
+}
+
+static void note_work(qn_expr_machine *m, size_t n)
+{
+    if (m->code == NULL || m->entries != NULL) return;
+    m->work += n * m->weight;
+    if (m->work < qn_code_ask_after(m->code)) return;
+    if (m->unit == NULL) ask_for_unit(m);
+    if (m->unit != NULL) m->entries = qn_code_entries(m->unit, m->work);
+    m->work = 0;
+}
+
+typedef void (*block_code)(uint64_t *registers, uint64_t n);
+
+static void run_block(qn_expr_machine *m, size_t block, size_t n)
+{
+    block_code run = (block_code)(uintptr_t)m->entries[block];
+    run(m->regs, (n + 7) & ~(uint64_t)7);
 }
 
 /* --- steps that are no plain loop --- */
@@ -318,7 +376,14 @@ qn_status qn_expr__run(qn_expr_machine *m, const qn_expr_batch *b, size_t first,
                        size_t n, qn_error *err)
 {
     const qn_expr__step *steps = m->program->steps.p, *guard = NULL;
+    size_t block = 0, block_count = m->entries == NULL ? 0 : m->blocks.count;
     for (const qn_expr__step *s = steps;; s++) {
+        while (block < block_count && m->blocks.begin[block] < s - steps) block++;
+        if (block < block_count && m->blocks.begin[block] == s - steps) {
+            run_block(m, block, n);
+            s = steps + m->blocks.limit[block] - 1;
+            continue;
+        }
         /* Of nested guards the innermost counts; past its end none does, which only
          * loads more. */
         if (guard != NULL && s >= steps + guard->c) guard = NULL;
@@ -403,6 +468,7 @@ qn_status qn_expr_eval(qn_expr_machine *m, const qn_expr_batch *b, double *out,
     for (size_t first = 0; first < b->n;) {
         size_t n = run_length(b, first);
         QN_TRY(qn_expr__run(m, b, first, n, err));
+        note_work(m, n);
         const void *lanes = qn_expr__output(m, 0, 'I');
         if (qn_expr__type_is_float(type))
             bad += m->kernels->finish(n, lanes, out + first);
@@ -425,6 +491,7 @@ qn_status qn_expr_eval_i64(qn_expr_machine *m, const qn_expr_batch *b, int64_t *
         size_t n = run_length(b, first);
         QN_TRY(qn_expr__run(m, b, first, n, err));
         memcpy(out + first, qn_expr__output(m, 0, 'I'), n * sizeof *out);
+        note_work(m, n);
         first += n;
     }
     return QN_OK;
@@ -441,6 +508,7 @@ qn_status qn_expr_eval_str(qn_expr_machine *m, const qn_expr_batch *b, qn_slice 
         size_t n = run_length(b, first);
         QN_TRY(qn_expr__run(m, b, first, n, err));
         memcpy(out + first, qn_expr__output(m, 0, 'S'), n * sizeof *out);
+        note_work(m, n);
         first += n;
     }
     return QN_OK;

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { ROUNDS = 1500, DEPTH = 5 };
+enum { ROUNDS = 400, DEPTH = 5 };
 
 static uint64_t seed = 20240607;
 static prop_table table;

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "expr/expr.h"
 
-enum { PROP_DOCS = 300, PROP_NODES_MAX = 400 };
+enum { PROP_DOCS = 1000, PROP_NODES_MAX = 400 };
 
 /* The columns of the random table: one or two of each type. */
 typedef struct prop_column {

@@ -60,6 +60,21 @@ static const struct {
 };
 enum { MATH_CALLS = sizeof math_calls / sizeof *math_calls };
 
+/* Of origin, value and scale; decay and offset by default. */
+static const struct {
+    const char *name;
+    qn_expr__math_id id;
+} decay_calls[] = {
+    {"gauss_decay", QN_MATH_gauss_decay},
+    {"exp_decay", QN_MATH_exp_decay},
+    {"linear_decay", QN_MATH_linear_decay},
+};
+enum {
+    DECAY_CALLS = sizeof decay_calls / sizeof *decay_calls,
+    OP_DECAY = OP_MATH + MATH_CALLS,
+    OP_LIMIT = OP_DECAY + DECAY_CALLS,
+};
+
 /* How tightly each binary operator binds: the two tables of the README. */
 static const int formula_level[] = {0, 1, 2, 3, 4, 5, 6, 6, 7, 7, 7, 7, 8, 8, 9, 9, 10};
 static const int strict_level[] = {0, 1, 2, 4, 5, 6, 3, 3, 3, 3, 3, 3, 7, 7, 8, 8, 9};
@@ -180,13 +195,13 @@ prop_node *prop_gen_formula(prop_gen *g, unsigned depth)
             return leaf_literal(g, below(g, 2) == 0 ? QN_EXPR_INT64 : QN_EXPR_DOUBLE);
         return leaf_column(g, 0, true);
     }
-    int op = OP_OR + (int)below(g, OP_MATH + MATH_CALLS - OP_OR);
+    int op = OP_OR + (int)below(g, OP_LIMIT - OP_OR);
     prop_node *n = new_node(g, op, 0);
-    n->kid_count = is_binary(op)                  ? 2
-                   : op == OP_IF                  ? 3
-                   : op == OP_IN                  ? 2 + below(g, 3)
-                   : op == OP_MIN || op == OP_MAX ? 2
-                                                  : 1;
+    n->kid_count = is_binary(op)                   ? 2
+                   : op == OP_IF || op >= OP_DECAY ? 3
+                   : op == OP_IN                   ? 2 + below(g, 3)
+                   : op == OP_MIN || op == OP_MAX  ? 2
+                                                   : 1;
     for (size_t k = 0; k < n->kid_count; k++)
         n->kids[k] =
             prop_gen_formula(g, op == OP_IN && k > 0 ? below(g, 2) : depth - 1);
@@ -312,8 +327,9 @@ void prop_print(prop_gen *g, const prop_node *n, bool strict, qn_buf *out)
                   strict, out);
     } else {
         print_call(g, n,
-                   n->op < OP_MATH ? names[n->op - OP_IF]
-                                   : math_calls[n->op - OP_MATH].name,
+                   n->op >= OP_DECAY  ? decay_calls[n->op - OP_DECAY].name
+                   : n->op >= OP_MATH ? math_calls[n->op - OP_MATH].name
+                                      : names[n->op - OP_IF],
                    strict, out);
     }
 }
@@ -479,6 +495,14 @@ static number eval_if(const prop_node *n, const prop_table *t, size_t doc)
     return decimal(as_double(chosen));
 }
 
+static number eval_decay(const prop_node *n, number a, number b, number c)
+{
+    double least = 0.000001;
+    double ln = qn_expr__math_eval(QN_MATH_ln, &least);
+    double v[] = {as_double(a), as_double(b), as_double(c), least, 0, ln};
+    return decimal(qn_expr__math_eval(decay_calls[n->op - OP_DECAY].id, v));
+}
+
 static number eval_call(const prop_node *n, number a, number b)
 {
     double x = as_double(a), y = as_double(b);
@@ -510,6 +534,8 @@ static number eval(const prop_node *n, const prop_table *t, size_t doc)
     if (n->op == OP_IN) return eval_in(n, t, doc);
     if (n->op == OP_IF) return eval_if(n, t, doc);
     number a = eval(n->kids[0], t, doc);
+    if (n->op >= OP_DECAY)
+        return eval_decay(n, a, eval(n->kids[1], t, doc), eval(n->kids[2], t, doc));
     if (n->op == OP_NEG) return decimal(-as_double(a));
     if (n->op == OP_NOT) return integer(!as_bool(a));
     number b = n->kid_count > 1 ? eval(n->kids[1], t, doc) : integer(0);

@@ -58,5 +58,10 @@ void test_expr_math_pow(void **state);
 void test_expr_math_edges(void **state);
 void test_expr_math_beyond(void **state);
 void test_expr_math_sets(void **state);
+void test_expr_code_without(void **state);
+void test_expr_code_shares(void **state);
+void test_expr_code_drops(void **state);
+void test_expr_code_threads(void **state);
+void test_expr_code_blocks(void **state);
 
 #endif

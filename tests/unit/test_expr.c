@@ -352,6 +352,11 @@ int main(void)
         cmocka_unit_test(test_expr_math_edges),
         cmocka_unit_test(test_expr_math_beyond),
         cmocka_unit_test(test_expr_math_sets),
+        cmocka_unit_test(test_expr_code_without),
+        cmocka_unit_test(test_expr_code_shares),
+        cmocka_unit_test(test_expr_code_drops),
+        cmocka_unit_test(test_expr_code_threads),
+        cmocka_unit_test(test_expr_code_blocks),
     };
     return cmocka_run_group_tests_name("expr", tests, NULL, NULL);
 }
