@@ -100,7 +100,13 @@ def metrics():
     lines += [["`quern_http_requests_total`", "counter", "requests by `dialect` and `status` class"],
               ["`quern_http_in_flight`", "gauge", "requests that wait or run"],
               ["`quern_uptime_seconds`", "gauge", "since the server started"],
-              ["`quern_table_documents`", "gauge", "documents that searches see, by `table`"]]
+              ["`quern_table_documents`", "gauge", "documents that searches see, by `table`"],
+              ["`quern_code_compiled_total`", "counter", "formulas and filters compiled to machine code"],
+              ["`quern_code_failed_total`", "counter", "those that could not be compiled"],
+              ["`quern_code_compile_seconds_total`", "counter", "CPU time of compiling"],
+              ["`quern_code_dropped_total`", "counter", "those that made room for others"],
+              ["`quern_code_programs`", "gauge", "programs kept, compiled or counted"],
+              ["`quern_code_bytes`", "gauge", "memory of them, machine code included"]]
     return page("Metrics", "src/server/metrics.def", "At `/metrics`, in Prometheus' text form.",
                 table(["metric", "kind", "meaning"], lines))
 

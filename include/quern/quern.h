@@ -83,6 +83,7 @@ typedef struct quern_options {
      * (0: 5 GiB). */
     uint64_t merge_bytes_per_second, merge_segment_bytes_max;
     bool manual_merges; /* none in the background: quern_table_optimize() alone */
+    uint64_t code_cache_bytes; /* machine code of formulas that run often; 0: 64 MB */
 } quern_options;
 #define QUERN_OPTIONS_INIT                                                             \
     {                                                                                  \
@@ -99,6 +100,17 @@ QUERN_API void quern_close(quern *q);
  */
 QUERN_API const char *quern_version(void);
 QUERN_API const char *quern_build_info(void);
+/* Formulas and filters that run often are compiled to machine code on a thread of their
+ * own, where the module with LLVM is installed; elsewhere, and before, they are
+ * interpreted, to the same bits. QUERN_LLVM=off in the environment switches it off. */
+typedef struct quern_code_stats {
+    size_t size;
+    uint64_t compiled, failed, dropped; /* programs since the start */
+    double compile_seconds;             /* CPU time */
+    uint64_t programs, bytes;           /* kept now */
+    char compiler[64];                  /* "LLVM 14.0.6"; "" before it was needed */
+} quern_code_stats;
+QUERN_API void quern_code_stats_get(quern *q, quern_code_stats *out);
 /* Every row of quern_status.def: what a code means. */
 QUERN_API const qn_status_info *quern_status_describe(qn_status code);
 

@@ -2,6 +2,8 @@
 /* about.c -- what this build is, and analysis of a text. */
 #include "engine/engine_internal.h"
 
+#include "expr/code.h"
+
 #include <stdio.h>
 
 #ifndef QUERN_VERSION
@@ -16,11 +18,13 @@ const char *quern_version(void)
 /* Written once by whoever comes first; the same bytes by all. */
 const char *quern_build_info(void)
 {
-    static char text[512];
+    static char text[1024];
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     (void)pthread_mutex_lock(&lock);
     if (text[0] == 0) {
         char sets[128] = "";
+        char compiler[160] = "";
+        bool compiles = qn_code_probe(NULL, compiler, sizeof compiler);
         size_t at = 0;
         for (size_t i = 0; i < qn_kernel_set_count && at < sizeof sets; i++)
             at += (size_t)snprintf(sets + at, sizeof sets - at, "%s%s%s",
@@ -28,17 +32,35 @@ const char *quern_build_info(void)
                                    qn_kernel_sets[i].usable() ? "" : " (not here)");
         (void)snprintf(text, sizeof text,
                        "version: %s\ncompiler: %s\nkernels: %s\nkernels in use: %s\n"
-                       "analysis: version %d\n",
+                       "formulas that run often: %s%s\nanalysis: version %d\n",
                        quern_version(),
 #if defined(__clang__)
                        "clang " __clang_version__,
 #else
                        "gcc " __VERSION__,
 #endif
-                       sets, qn_kernels_best()->name, QN_ANALYSIS_VERSION);
+                       sets, qn_kernels_best()->name,
+                       compiles ? "compiled by " : "interpreted, ", compiler,
+                       QN_ANALYSIS_VERSION);
     }
     (void)pthread_mutex_unlock(&lock);
     return text;
+}
+
+void quern_code_stats_get(quern *q, quern_code_stats *out)
+{
+    qn_code_stats s;
+    qn_code_stats_of(q->code, &s);
+    *out = (quern_code_stats){
+        .size = sizeof *out,
+        .compiled = s.compiled,
+        .failed = s.failed,
+        .dropped = s.dropped,
+        .compile_seconds = (double)s.compile_ns / 1e9,
+        .programs = s.units,
+        .bytes = s.bytes,
+    };
+    memcpy(out->compiler, s.back_end, sizeof out->compiler);
 }
 
 const qn_status_info *quern_status_describe(qn_status code)

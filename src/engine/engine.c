@@ -6,6 +6,7 @@
 
 #include "engine/analyses.h"
 #include "engine/names.h"
+#include "expr/code.h"
 
 #include <time.h>
 #include <unistd.h>
@@ -484,6 +485,8 @@ static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
     QN_TRY(qn_filter_cache_create(
         q->alloc, o->filter_cache_bytes == 0 ? filters_default : o->filter_cache_bytes,
         QN_FILTER_DOCS_MIN, &q->filters, err));
+    qn_code_options code = {.bytes_max = (size_t)o->code_cache_bytes};
+    QN_TRY(qn_code_create(q->alloc, &code, &q->code, err));
     QN_TRY(open_folder(q, err));
     QN_TRY(open_control(q, err));
     QN_TRY(qn_analyses_create(q->alloc, &q->analyses, err));
@@ -542,6 +545,7 @@ void quern_close(quern *q)
     qn_models_destroy(q->models);
     qn_score_cache_destroy(q->scores);
     qn_filter_cache_destroy(q->filters);
+    qn_code_destroy(q->code);
     qn_pool_destroy(q->neural_pool);
     qn_analyzers_destroy(q->analyzers);
     qn_lock_release(&q->lock);

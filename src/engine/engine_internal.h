@@ -31,6 +31,7 @@ struct quern {
     qn_models *models;
     qn_score_cache *scores;
     qn_filter_cache *filters;
+    struct qn_code *code; /* of formulas that run often */
     qn_control *control;
     struct qn_analyses *analyses;
     qn_lock lock;

@@ -247,6 +247,7 @@ static void fill_input(qn_search *s)
         .neural = qn_neural_score,
         .neural_ctx = &s->neural,
         .deadline = &s->deadline,
+        .code = s->q->code,
     };
 }
 

@@ -42,7 +42,7 @@ static void *open_file(const char *path, char *why, size_t why_size)
 
 static void *open_module(const char *module, char *why, size_t why_size)
 {
-    static const char *const places[] = {"", "/../lib/quern", "/quern"};
+    static const char *const places[] = {"", "/../lib/quern", "/quern", "/.."};
     char folder[PATH_SIZE], path[PATH_SIZE + 64];
     const char *said = module != NULL ? module : getenv("QUERN_LLVM");
     if (said != NULL && (said[0] == 0 || strcmp(said, "off") == 0)) {
@@ -50,7 +50,7 @@ static void *open_module(const char *module, char *why, size_t why_size)
         return NULL;
     }
     if (said != NULL) return open_file(said, why, why_size);
-    for (size_t i = 0; i < 3 && own_folder(folder, sizeof folder); i++) {
+    for (size_t i = 0; i < 4 && own_folder(folder, sizeof folder); i++) {
         (void)snprintf(path, sizeof path, "%s%s/" MODULE, folder, places[i]);
         if (access(path, F_OK) == 0) return open_file(path, why, why_size);
     }

@@ -50,7 +50,10 @@ static qn_status bound_open(bound *b, const qn_rank_input *in, qn_arena *arena,
     }
     if (st == QN_OK)
         st = qn_expr_machine_create(qn_alloc_heap(), b->expr, &b->machine, err);
-    if (st != QN_OK) bound_close(b);
+    if (st == QN_OK)
+        qn_expr_machine_use(b->machine, in->code);
+    else
+        bound_close(b);
     return st;
 }
 

@@ -119,6 +119,7 @@ typedef struct qn_rank_input {
     QN_NULLABLE qn_rank_neural_fn *neural;
     void *neural_ctx;
     QN_NULLABLE const qn_deadline *deadline; /* of the request */
+    QN_NULLABLE struct qn_code *code;        /* what compiles formulas that run often */
 } qn_rank_input;
 
 /* ---- what came of it -------------------------------------------------------------- */

@@ -192,6 +192,35 @@ static bool write_table_gauge(void *ctx, const char *name)
     return true;
 }
 
+/* Machine code of formulas. */
+static void write_code(quern *q, qn_buf *out)
+{
+    quern_code_stats s;
+    quern_code_stats_get(q, &s);
+    qn_buf_printf(out,
+                  "# HELP quern_code_compiled_total programs compiled to machine code\n"
+                  "# TYPE quern_code_compiled_total counter\n"
+                  "quern_code_compiled_total %llu\n"
+                  "# HELP quern_code_failed_total programs that could not be compiled\n"
+                  "# TYPE quern_code_failed_total counter\n"
+                  "quern_code_failed_total %llu\n"
+                  "# HELP quern_code_compile_seconds_total CPU time of compiling\n"
+                  "# TYPE quern_code_compile_seconds_total counter\n"
+                  "quern_code_compile_seconds_total %.6f\n",
+                  (unsigned long long)s.compiled, (unsigned long long)s.failed,
+                  s.compile_seconds);
+    qn_buf_printf(out,
+                  "# HELP quern_code_dropped_total programs that made room for others\n"
+                  "# TYPE quern_code_dropped_total counter\n"
+                  "quern_code_dropped_total %llu\n"
+                  "# HELP quern_code_programs programs kept, compiled or counted\n"
+                  "# TYPE quern_code_programs gauge\nquern_code_programs %llu\n"
+                  "# HELP quern_code_bytes memory of them, machine code included\n"
+                  "# TYPE quern_code_bytes gauge\nquern_code_bytes %llu\n",
+                  (unsigned long long)s.dropped, (unsigned long long)s.programs,
+                  (unsigned long long)s.bytes);
+}
+
 qn_status qn_admin_metrics(qn_call *c, qn_error *err)
 {
     listing l = {.c = c, .err = err};
@@ -207,5 +236,7 @@ qn_status qn_admin_metrics(qn_call *c, qn_error *err)
                   "# TYPE quern_table_documents gauge\n",
                   qn_http_server_in_flight(c->server->http),
                   (double)(qn_clock_wall_ms() - c->server->started_ms) / 1000);
-    return quern_table_list(c->q, write_table_gauge, &l, err);
+    QN_TRY(quern_table_list(c->q, write_table_gauge, &l, err));
+    write_code(c->q, out);
+    return QN_OK;
 }
