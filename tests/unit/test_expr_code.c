@@ -200,10 +200,10 @@ void test_expr_code_blocks(void **state)
     } rows[] = {
         {"age*2+mark/3", 1},
         {"age", 0},
-        {"if(age>3, ln(hits)+ln(comments), 0)", 1},     /* the jump is inside */
-        {"if(age>3 and mark, bm25()*2+hits, 0)", 2},    /* the feature asks */
-        {"sin(age)+hits*3+comments", 1},                /* <math.h> may serve sin */
-        {"if(title==\"pear\", age*2, hits*3)+mark", 1}, /* strings come first */
+        {"if(age>3, ln(hits)+ln(comments), 0)", 1},  /* the jump is inside */
+        {"if(age>3 and mark, bm25()*2+hits, 0)", 2}, /* the feature asks */
+        {"sin(age)+hits*3+comments", 1},             /* <math.h> may serve sin */
+        {"if(in(title,\"pear|fig\"), age*2, hits*3)+mark", 1}, /* strings come first */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         T_ROW(rows[i].text);
