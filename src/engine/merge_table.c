@@ -293,6 +293,20 @@ qn_status qn_merging_carry(qn_merging *m, qn_error *err)
     return QN_OK;
 }
 
+void qn_merging_carry_deletes(qn_merging *m)
+{
+    size_t place = qn_merging_place(m);
+    for (size_t i = 0; i < m->count; i++)
+        carry_one(m, i, &m->table->segments.p[place + i].deleted);
+}
+
+void qn_merging_close(qn_merging *m, bool closing)
+{
+    size_t place = qn_merging_place(m);
+    for (size_t i = 0; i < m->count; i++)
+        m->table->segments.p[place + i].closing = closing;
+}
+
 void qn_merging_swap(qn_merging *m)
 {
     qn_table *t = m->table;

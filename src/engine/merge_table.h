@@ -43,6 +43,11 @@ QN_MUST_CHECK qn_status qn_merging_run(qn_merging *m, uint64_t id,
                                        QN_NULLABLE qn_pace *pace, qn_error *err);
 /* Under `write`. May be called again; only memory can be wanting. */
 QN_MUST_CHECK qn_status qn_merging_carry(qn_merging *m, qn_error *err);
+/* The same of deletes alone, which cannot fail: when the inputs were closed (`closing`)
+ * after carry(). */
+void qn_merging_carry_deletes(qn_merging *m);
+/* Under `write`: closes the inputs to updates in place, or opens them again. */
+void qn_merging_close(qn_merging *m, bool closing);
 /* Under `write`: where the inputs stand in the table now. */
 size_t qn_merging_place(const qn_merging *m);
 /* Under `write`, after carry(): cannot fail. */

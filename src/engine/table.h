@@ -138,6 +138,7 @@ typedef struct qn_table_segment {
     uint64_t overlay_file;  /* that the manifest names; 0: none ... */
     uint64_t overlay_saved; /* ... and the changes that are in it */
     bool committed;         /* the manifest names it */
+    bool closing; /* no more updates in place: a manifest without it is being written */
     bool damaged;           /* found so by a search: left out of snapshots */
 } qn_table_segment;
 

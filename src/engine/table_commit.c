@@ -119,6 +119,7 @@ static qn_status draft_fill(draft *d, qn_table *t, const qn_commit *c, qn_error 
     if (c->merging != NULL) QN_TRY(qn_merging_carry(c->merging, err));
     QN_TRY(draft_segments(d, t, c, err));
     d->m.segment_id_next = t->segment_id_next;
+    if (c->merging != NULL) qn_merging_close(c->merging, true);
     return QN_OK;
 }
 
@@ -136,16 +137,6 @@ static void remove_manifest(const qn_table *t, uint64_t number, bool *there)
     qn_buf_deinit(&path);
 }
 
-/* The log has updates that memory has no room for: reading it again brings them. */
-static void lose_updates(qn_table *t, const qn_error *why)
-{
-    t->broken = QN_EREADONLY;
-    (void)qn_fail(&t->broken_error, QN_EREADONLY,
-                  "table %s takes no writes until reopened: updates that came while "
-                  "segments were joined are in its log alone (%s)",
-                  t->name, why->text);
-}
-
 static void note_saved(qn_table *t, const draft *d)
 {
     for (size_t k = 0; k < d->overlay_count; k++)
@@ -161,9 +152,7 @@ static void note_saved(qn_table *t, const draft *d)
 static void take_effect(qn_table *t, const qn_commit *c, const draft *d)
 {
     if (c->merging != NULL) {
-        qn_error why = {.at = QN_AT_NONE};
-        /* What was deleted and updated while it was written. */
-        if (qn_merging_carry(c->merging, &why) != QN_OK) lose_updates(t, &why);
+        qn_merging_carry_deletes(c->merging); /* of the time while it was written */
         qn_merging_swap(c->merging);
     }
     note_saved(t, d);
@@ -248,6 +237,10 @@ qn_status qn_table__commit(qn_table *t, const qn_commit *c, qn_error *err)
         remove_manifest(t, t->manifest_number, &there);
         t->manifest_number = d.m.number;
         remove_old_overlays(t, &d);
+    } else if (c->merging != NULL) {
+        (void)pthread_mutex_lock(&t->write);
+        qn_merging_close(c->merging, false);
+        (void)pthread_mutex_unlock(&t->write);
     }
     (void)pthread_mutex_unlock(&t->commit);
     draft_deinit(&d);

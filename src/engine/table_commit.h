@@ -3,8 +3,7 @@
  * merge counts.
  *
  * Threads    under `seal` (a flush) or `merging` (a merge of files), without `write`.
- * Errors     the table and its older manifest are then as they were; but for a table that
- *            takes no more writes when memory fails at the very end. */
+ * Errors     the table and its older manifest are then as they were. */
 #ifndef QN_ENGINE_TABLE_COMMIT_H
 #define QN_ENGINE_TABLE_COMMIT_H
 

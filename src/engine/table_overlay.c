@@ -177,8 +177,8 @@ qn_status qn_overlay_plan_make(qn_table *t, const qn_place *place, qn_slice id,
     *out = (qn_overlay_plan){0};
     *possible = false;
     size_t fields;
-    if (place->memory != NULL || root->raw.n > PLAN_BYTES_MAX ||
-        !takes_all(t, id, root, arena, &fields))
+    if (place->memory != NULL || t->segments.p[place->segment].closing ||
+        root->raw.n > PLAN_BYTES_MAX || !takes_all(t, id, root, arena, &fields))
         return QN_OK;
     qn_document d;
     qn_error why = {.at = QN_AT_NONE};
@@ -190,7 +190,7 @@ qn_status qn_overlay_plan_make(qn_table *t, const qn_place *place, qn_slice id,
                   .d = &d,
                   .arena = arena,
                   .plan = out};
-    out->changes = qn_arena_array(arena, fields, sizeof *out->changes);
+    out->changes = qn_arena_array(arena, fields + 2, sizeof *out->changes);
     if (out->changes == NULL) return no_memory(err);
     for (const qn_json *it = qn_json_items(root); it != NULL; it = it->next)
         if (!is_own_key(t->schema, root, it, id, arena))
@@ -202,46 +202,36 @@ qn_status qn_overlay_plan_make(qn_table *t, const qn_place *place, qn_slice id,
 
 /* ---- in place --------------------------------------------------------------------------------- */
 
-qn_status qn_overlay_plan_prepare(qn_table *t, const qn_place *place,
-                                  const qn_overlay_plan *p, qn_error *err)
-{
-    qn_table_segment *s = &t->segments.p[place->segment];
-    if (s->overlay == NULL)
-        QN_TRY(
-            qn_overlay_create(t->engine->alloc, s->live->doc_count, &s->overlay, err));
-    for (size_t i = 0; i < p->count; i++)
-        QN_TRY(qn_overlay_expect(s->overlay, &p->changes[i].target,
-                                 p->changes[i].values, p->changes[i].n, err));
-    return QN_OK;
-}
-
-static qn_status set_number(qn_overlay *o, const qn_field *f, const qn_column *base,
-                            uint32_t doc, int64_t n, qn_error *err)
-{
-    qn_overlay_target t = {f->id, f->type, base};
-    qn_overlay_value v = {.bits = (uint64_t)n};
-    return qn_overlay_set(o, &t, doc, &v, 1, err);
-}
-
-qn_status qn_overlay_plan_apply(qn_table *t, const qn_place *place,
+qn_status qn_overlay_plan_stage(qn_table *t, const qn_place *place,
                                 const qn_overlay_plan *p, int64_t seq_no,
                                 int64_t version, qn_error *err)
 {
     qn_table_segment *s = &t->segments.p[place->segment];
-    uint32_t doc = place->doc;
-    for (size_t i = 0; i < p->count; i++) {
-        const qn_overlay_change *c = &p->changes[i];
-        QN_TRY(qn_overlay_set(s->overlay, &c->target, doc, c->values, c->n, err));
-    }
-    QN_TRY(
-        set_number(s->overlay, &qn_seq_no_field, &s->live->seq_no, doc, seq_no, err));
-    QN_TRY(set_number(s->overlay, &qn_version_field, &s->live->version, doc, version,
-                      err));
-    QN_TRY(qn_overlay_set_patch(s->overlay, doc, p->patch, err));
+    qn_overlay_value numbers[2] = {{.bits = (uint64_t)seq_no},
+                                   {.bits = (uint64_t)version}};
+    p->changes[p->count] = (qn_overlay_change){
+        {qn_seq_no_field.id, qn_seq_no_field.type, &s->live->seq_no}, &numbers[0], 1};
+    p->changes[p->count + 1] = (qn_overlay_change){
+        {qn_version_field.id, qn_version_field.type, &s->live->version}, &numbers[1], 1};
+    if (s->overlay == NULL)
+        QN_TRY(qn_overlay_create(t->engine->alloc, s->live->doc_count, &s->overlay,
+                                 err));
+    return qn_overlay_stage(s->overlay, place->doc, p->changes, p->count + 2, p->patch,
+                            err);
+}
+
+void qn_overlay_plan_publish(qn_table *t, const qn_place *place,
+                             const qn_overlay_plan *p)
+{
+    qn_overlay_publish(t->segments.p[place->segment].overlay);
     t->changed = true;
     t->unflushed = true;
     t->update_bytes += p->partial.n + 64;
-    return QN_OK;
+}
+
+void qn_overlay_plan_drop(qn_table *t, const qn_place *place)
+{
+    qn_overlay_unstage(t->segments.p[place->segment].overlay);
 }
 
 /* ---- seeing it ---------------------------------------------------------------------------------- */

@@ -5,9 +5,10 @@
  * as vectors) changes the overlay of the segment that the document is in, and no document
  * is written:
  *
- *     plan    which columns get which values; or: this one must be written anew
- *     log     the partial document, type 5
- *     apply   columns, _seq_no and _version, and the patch of the source
+ *     plan     which columns get which values; or: this one must be written anew
+ *     stage    columns, _seq_no and _version, and the patch of the source are made ready
+ *     log      the partial document, type 5
+ *     publish
  *
  * Searches see frozen overlays (qn_overlaid) in their snapshots. A flush writes the
  * overlays that changed into files beside the segments; a merge takes the values into the
@@ -20,14 +21,8 @@
 
 #include "engine/engine_internal.h"
 
-typedef struct qn_overlay_change {
-    qn_overlay_target target;
-    qn_overlay_value *values;
-    size_t n;
-} qn_overlay_change;
-
 typedef struct qn_overlay_plan {
-    qn_overlay_change *changes; /* in the arena, as all of it */
+    qn_overlay_change *changes; /* in the arena, as all of it; room for two more */
     size_t count;
     qn_slice partial; /* the partial document, as the log has it */
     qn_slice patch;   /* with what was patched before */
@@ -41,13 +36,14 @@ QN_MUST_CHECK qn_status qn_overlay_plan_make(qn_table *t, const qn_place *place,
                                              const qn_json *root, qn_arena *arena,
                                              qn_overlay_plan *out, bool *possible,
                                              qn_error *err);
-/* New keywords are taken in: what can fail for a reason other than memory. */
-QN_MUST_CHECK qn_status qn_overlay_plan_prepare(qn_table *t, const qn_place *place,
-                                                const qn_overlay_plan *p,
-                                                qn_error *err);
-QN_MUST_CHECK qn_status qn_overlay_plan_apply(qn_table *t, const qn_place *place,
+/* All that can fail of it; then publish or drop, before anything else happens to the
+ * table. QN_ELIMIT: it must be written anew. */
+QN_MUST_CHECK qn_status qn_overlay_plan_stage(qn_table *t, const qn_place *place,
                                               const qn_overlay_plan *p, int64_t seq_no,
                                               int64_t version, qn_error *err);
+void qn_overlay_plan_publish(qn_table *t, const qn_place *place,
+                             const qn_overlay_plan *p);
+void qn_overlay_plan_drop(qn_table *t, const qn_place *place);
 
 /* The segment as it is seen now: NULL when it has no newer values. Stays the table's. */
 QN_MUST_CHECK qn_status qn_table__show(qn_table_segment *s, qn_overlaid **out,

@@ -255,13 +255,6 @@ static qn_status update_in_place(qn_table *t, qn_write_op *w, const qn_place *ol
         atomic_store(&t->wants_updates, true);
         return QN_OK;
     }
-    qn_error why = {.at = QN_AT_NONE};
-    qn_status st = qn_overlay_plan_prepare(t, old, &p, &why);
-    if (st == QN_ELIMIT) return QN_OK;
-    if (st != QN_OK) {
-        *err = why;
-        return st;
-    }
     qn_oplog_op op = {
         .type = QN_OPLOG_UPDATE,
         .seq_no = t->seq_no_next,
@@ -269,12 +262,17 @@ static qn_status update_in_place(qn_table *t, qn_write_op *w, const qn_place *ol
         .id = w->id,
         .source = p.partial,
     };
-    QN_TRY(qn_oplog_append(t->wal, t->lsn_next, &op, &t->scratch, err));
+    qn_status st = qn_overlay_plan_stage(t, old, &p, op.seq_no, op.version, err);
+    if (st == QN_ELIMIT) return QN_OK;
+    if (st != QN_OK) return st;
+    st = qn_oplog_append(t->wal, t->lsn_next, &op, &t->scratch, err);
+    if (st != QN_OK) {
+        qn_overlay_plan_drop(t, old);
+        return st;
+    }
     t->lsn_next++;
     t->seq_no_next++;
-    t->unflushed = true;
-    st = qn_overlay_plan_apply(t, old, &p, op.seq_no, op.version, &why);
-    if (st != QN_OK) return log_is_ahead(t, st, &why, err);
+    qn_overlay_plan_publish(t, old, &p);
     *done = true;
     w->result->outcome = QUERN_UPDATED;
     w->result->seq_no = op.seq_no;
@@ -396,8 +394,10 @@ static qn_status replay_update(qn_table *t, const qn_oplog_op *op, qn_arena *are
     QN_TRY(qn_overlay_plan_make(t, &old, op->id, op->source, partial, arena, &p,
                                 &possible, err));
     if (!possible) return replay_whole(t, op, &old, partial, arena, err);
-    QN_TRY(qn_overlay_plan_prepare(t, &old, &p, err));
-    return qn_overlay_plan_apply(t, &old, &p, op->seq_no, op->version, err);
+    qn_status st = qn_overlay_plan_stage(t, &old, &p, op->seq_no, op->version, err);
+    if (st == QN_ELIMIT) return replay_whole(t, op, &old, partial, arena, err);
+    if (st == QN_OK) qn_overlay_plan_publish(t, &old, &p);
+    return st;
 }
 
 qn_status qn_table__replay(qn_table *t, const qn_oplog_op *op, qn_arena *arena,

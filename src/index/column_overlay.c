@@ -91,6 +91,9 @@ qn_overlay *qn_overlay_acquire(qn_overlay *o)
 void qn_overlay_release(qn_overlay *o)
 {
     if (o == NULL || atomic_fetch_sub(&o->refs, 1) != 1) return;
+    qn_overlay_unstage(o);
+    qn_vec_deinit(o->alloc, &o->staged);
+    qn_vec_deinit(o->alloc, &o->staged_numbers);
     for (size_t i = 0; i < o->columns.n; i++) column_deinit(o, &o->columns.p[i]);
     qn_vec_deinit(o->alloc, &o->columns);
     for (uint32_t i = 0; i < o->block_count; i++)
@@ -436,34 +439,44 @@ static void change_in_place(overlay_column *c, overlay_block *b, uint32_t i,
     c->value_count = c->value_count + n - before;
 }
 
-static qn_status put_numbers(qn_overlay *o, overlay_column *c,
-                             const qn_overlay_target *t, uint32_t doc,
-                             const int64_t *numbers, size_t n, qn_error *err)
+/* Everything that can fail; nothing is seen of it yet. */
+static qn_status stage_block(qn_overlay *o, staged_change *g, uint32_t doc,
+                             qn_error *err)
 {
-    overlay_block **slot = &c->blocks[doc / OVERLAY_BLOCK], *old = *slot;
-    if (old != NULL && n <= 1 && old->ends == NULL && atomic_load(&old->refs) == 1) {
-        change_in_place(c, old, doc % OVERLAY_BLOCK, numbers, n);
-        return QN_OK;
-    }
-    uint32_t first = doc - doc % OVERLAY_BLOCK;
+    const overlay_column *c = &o->columns.p[g->column];
+    const overlay_block *old = qn_overlay__block(c, doc);
+    if (old != NULL && g->n <= 1 && old->ends == NULL && atomic_load(&old->refs) == 1)
+        return QN_OK; /* in place */
+    uint32_t first = doc - doc % OVERLAY_BLOCK, left = o->doc_count - first;
     rewrite r = {.from = old,
-                 .t = t,
+                 .t = &g->target,
                  .first = first,
-                 .count = o->doc_count - first < OVERLAY_BLOCK ? o->doc_count - first
-                                                               : OVERLAY_BLOCK,
+                 .count = left < OVERLAY_BLOCK ? left : OVERLAY_BLOCK,
                  .doc = doc,
-                 .numbers = numbers,
-                 .n = n};
-    overlay_block *b = rewrite_block(o->alloc, &r);
-    if (b == NULL) return no_memory(err);
-    c->value_count += b->count;
+                 .numbers = o->staged_numbers.p + g->first,
+                 .n = g->n};
+    g->block = rewrite_block(o->alloc, &r);
+    return g->block == NULL ? no_memory(err) : QN_OK;
+}
+
+static void publish_block(qn_overlay *o, staged_change *g, uint32_t doc)
+{
+    overlay_column *c = &o->columns.p[g->column];
+    overlay_block **slot = &c->blocks[doc / OVERLAY_BLOCK], *old = *slot;
+    if (g->block == NULL) {
+        change_in_place(c, old, doc % OVERLAY_BLOCK, o->staged_numbers.p + g->first,
+                        g->n);
+        return;
+    }
+    uint32_t first = doc - doc % OVERLAY_BLOCK, left = o->doc_count - first;
+    c->value_count += g->block->count;
     c->value_count -= old == NULL ? 0 : old->count;
-    o->bytes += block_bytes(b);
+    o->bytes += block_bytes(g->block);
     o->bytes -= block_bytes(old);
-    note_block(c, b, r.count);
-    *slot = b;
+    note_block(c, g->block, left < OVERLAY_BLOCK ? left : OVERLAY_BLOCK);
+    *slot = g->block;
+    g->block = NULL;
     block_release(o->alloc, old);
-    return QN_OK;
 }
 
 /* ---- values -------------------------------------------------------------------------------- */
@@ -523,32 +536,105 @@ static qn_status number_of(qn_overlay *o, overlay_column *c, const qn_overlay_ta
     return QN_OK;
 }
 
-qn_status qn_overlay_set(qn_overlay *o, const qn_overlay_target *t, uint32_t doc,
-                         const qn_overlay_value *values, size_t n, qn_error *err)
+static patch_block *own_patches(qn_overlay *o, uint32_t block)
 {
-    enum { FEW = 8 };
-    int64_t few[FEW], *numbers = few;
+    patch_block *old = o->patches[block];
+    if (old != NULL && atomic_load(&old->refs) == 1) return old;
+    patch_block *b = qn_new0(o->alloc, sizeof *b);
+    if (b == NULL) return NULL;
+    atomic_init(&b->refs, 1);
+    for (size_t i = 0; old != NULL && i < OVERLAY_BLOCK; i++) {
+        b->patches[i] = old->patches[i];
+        if (b->patches[i] != NULL) atomic_fetch_add(&b->patches[i]->refs, 1);
+    }
+    if (old == NULL) o->bytes += sizeof *b;
+    o->patches[block] = b;
+    patch_block_release(o->alloc, old);
+    return b;
+}
+
+static qn_status stage_patch(qn_overlay *o, uint32_t doc, qn_slice json, qn_error *err)
+{
+    overlay_patch *p = qn_new0(o->alloc, sizeof *p + json.n);
+    if (p == NULL || own_patches(o, doc / OVERLAY_BLOCK) == NULL) {
+        qn_delete(o->alloc, p);
+        return no_memory(err);
+    }
+    atomic_init(&p->refs, 1);
+    p->size = (uint32_t)json.n;
+    memcpy(p->bytes, json.p, json.n);
+    o->staged_patch = p;
+    return QN_OK;
+}
+
+static void publish_patch(qn_overlay *o)
+{
+    overlay_patch *p = o->staged_patch;
+    patch_block *b = o->patches[o->staged_doc / OVERLAY_BLOCK];
+    overlay_patch **slot = &b->patches[o->staged_doc % OVERLAY_BLOCK];
+    o->patched += *slot == NULL;
+    o->bytes += sizeof *p + p->size;
+    if (*slot != NULL) o->bytes -= sizeof **slot + (*slot)->size;
+    patch_release(o->alloc, *slot);
+    *slot = p;
+    o->staged_patch = NULL;
+}
+
+/* Numbers of the values; new keywords are taken in, which harms nobody. */
+static qn_status stage_values(qn_overlay *o, const qn_overlay_change *change,
+                              qn_error *err)
+{
     overlay_column *c = NULL;
-    qn_assert(!o->frozen && doc < o->doc_count);
-    QN_TRY(want_column(o, t, &c, err));
-    if (n > FEW) numbers = qn_new_array(o->alloc, n, sizeof *numbers);
-    if (numbers == NULL) return no_memory(err);
-    qn_status st = QN_OK;
-    for (size_t i = 0; i < n && st == QN_OK; i++)
-        st = number_of(o, c, t, &values[i], &numbers[i], err);
-    if (st == QN_OK) st = put_numbers(o, c, t, doc, numbers, n, err);
-    if (numbers != few) qn_delete(o->alloc, numbers);
+    staged_change g = {
+        .target = change->target, .first = o->staged_numbers.n, .n = change->n};
+    QN_TRY(want_column(o, &change->target, &c, err));
+    for (size_t i = 0; i < change->n; i++) {
+        int64_t number = 0;
+        QN_TRY(number_of(o, c, &change->target, &change->values[i], &number, err));
+        if (!qn_vec_push(o->alloc, &o->staged_numbers, number)) return no_memory(err);
+    }
+    return qn_vec_push(o->alloc, &o->staged, g) ? QN_OK : no_memory(err);
+}
+
+static qn_status stage_all(qn_overlay *o, uint32_t doc, const qn_overlay_change *changes,
+                           size_t n, qn_slice patch, qn_error *err)
+{
+    for (size_t i = 0; i < n; i++) QN_TRY(stage_values(o, &changes[i], err));
+    /* From here on no column is added: they stay where they are. */
+    for (size_t i = 0; i < n; i++) {
+        staged_change *g = &o->staged.p[i];
+        g->column = column_place(o, g->target.field);
+        QN_TRY(stage_block(o, g, doc, err));
+    }
+    return patch.n == 0 ? QN_OK : stage_patch(o, doc, patch, err);
+}
+
+qn_status qn_overlay_stage(qn_overlay *o, uint32_t doc, const qn_overlay_change *changes,
+                           size_t n, qn_slice patch, qn_error *err)
+{
+    qn_assert(!o->frozen && doc < o->doc_count && patch.n <= QN_OVERLAY_PATCH_MAX);
+    qn_overlay_unstage(o);
+    o->staged_doc = doc;
+    qn_status st = stage_all(o, doc, changes, n, patch, err);
+    if (st != QN_OK) qn_overlay_unstage(o);
     return st;
 }
 
-qn_status qn_overlay_expect(qn_overlay *o, const qn_overlay_target *t,
-                            const qn_overlay_value *values, size_t n, qn_error *err)
+void qn_overlay_unstage(qn_overlay *o)
 {
-    overlay_column *c = NULL;
-    int64_t number;
-    QN_TRY(want_column(o, t, &c, err));
-    for (size_t i = 0; i < n; i++) QN_TRY(number_of(o, c, t, &values[i], &number, err));
-    return QN_OK;
+    for (size_t i = 0; i < o->staged.n; i++) block_release(o->alloc, o->staged.p[i].block);
+    patch_release(o->alloc, o->staged_patch);
+    o->staged_patch = NULL;
+    o->staged.n = o->staged_numbers.n = 0;
+}
+
+void qn_overlay_publish(qn_overlay *o)
+{
+    for (size_t i = 0; i < o->staged.n; i++)
+        publish_block(o, &o->staged.p[i], o->staged_doc);
+    if (o->staged_patch != NULL) publish_patch(o);
+    o->changes++;
+    qn_overlay_unstage(o);
 }
 
 bool qn_overlay_base(const qn_overlay *o, uint32_t field, const qn_column **base)
@@ -589,46 +675,6 @@ bool qn_overlay_number(const qn_overlay *o, uint32_t field, uint32_t doc, int64_
 
 /* ---- patches ---------------------------------------------------------------------------------- */
 
-static patch_block *own_patches(qn_overlay *o, uint32_t block)
-{
-    patch_block *old = o->patches[block];
-    if (old != NULL && atomic_load(&old->refs) == 1) return old;
-    patch_block *b = qn_new0(o->alloc, sizeof *b);
-    if (b == NULL) return NULL;
-    atomic_init(&b->refs, 1);
-    for (size_t i = 0; old != NULL && i < OVERLAY_BLOCK; i++) {
-        b->patches[i] = old->patches[i];
-        if (b->patches[i] != NULL) atomic_fetch_add(&b->patches[i]->refs, 1);
-    }
-    if (old == NULL) o->bytes += sizeof *b;
-    o->patches[block] = b;
-    patch_block_release(o->alloc, old);
-    return b;
-}
-
-qn_status qn_overlay_set_patch(qn_overlay *o, uint32_t doc, qn_slice json,
-                               qn_error *err)
-{
-    qn_assert(!o->frozen && doc < o->doc_count && json.n <= QN_OVERLAY_PATCH_MAX);
-    overlay_patch *p = qn_new0(o->alloc, sizeof *p + json.n);
-    patch_block *b = p == NULL ? NULL : own_patches(o, doc / OVERLAY_BLOCK);
-    if (b == NULL) {
-        qn_delete(o->alloc, p);
-        return no_memory(err);
-    }
-    atomic_init(&p->refs, 1);
-    p->size = (uint32_t)json.n;
-    memcpy(p->bytes, json.p, json.n);
-    overlay_patch **slot = &b->patches[doc % OVERLAY_BLOCK];
-    o->patched += *slot == NULL;
-    o->bytes += sizeof *p + json.n;
-    if (*slot != NULL) o->bytes -= sizeof **slot + (*slot)->size;
-    patch_release(o->alloc, *slot);
-    *slot = p;
-    o->changes++;
-    return QN_OK;
-}
-
 static const overlay_patch *patch_of(const qn_overlay *o, uint32_t doc)
 {
     const patch_block *b = o->patches[doc / OVERLAY_BLOCK];
@@ -649,6 +695,9 @@ typedef struct carrying {
     qn_overlay *to;
     qn_column *into; /* by column of `now` */
     bool *has_into;
+    qn_overlay_change *changes; /* of the document at hand; values in the arena */
+    size_t count;
+    qn_arena arena;
 } carrying;
 
 /* As the builder takes it. */
@@ -663,34 +712,35 @@ static qn_overlay_value value_of(const overlay_column *c, int64_t number)
     return v;
 }
 
-static qn_status carry_column(carrying *k, size_t i, uint32_t doc, uint32_t to,
-                              qn_error *err)
+static qn_status carry_column(carrying *k, size_t i, uint32_t doc, qn_error *err)
 {
-    enum { FEW = 8 };
-    qn_overlay_value few[FEW], *values = few;
     const overlay_column *c = &k->now->columns.p[i];
     const overlay_block *b = qn_overlay__block(c, doc);
     if (b == NULL || !qn_bitset_has(b->touched, doc % OVERLAY_BLOCK)) return QN_OK;
-    qn_overlay_target t = {c->field, c->type, k->has_into[i] ? &k->into[i] : NULL};
     uint32_t begin = 0, limit = 0;
     qn_overlay__range(b, doc, &begin, &limit);
-    size_t n = limit - begin;
-    if (n > FEW) values = qn_new_array(k->to->alloc, n, sizeof *values);
-    if (values == NULL) return no_memory(err);
-    for (size_t v = 0; v < n; v++)
-        values[v] = value_of(c, qn_overlay__value(b, begin + (uint32_t)v));
-    qn_status st = qn_overlay_set(k->to, &t, to, values, n, err);
-    if (values != few) qn_delete(k->to->alloc, values);
-    return st;
+    qn_overlay_change *to = &k->changes[k->count++];
+    to->target =
+        (qn_overlay_target){c->field, c->type, k->has_into[i] ? &k->into[i] : NULL};
+    to->n = limit - begin;
+    to->values = qn_arena_array(&k->arena, to->n + 1, sizeof *to->values);
+    if (to->values == NULL) return no_memory(err);
+    for (size_t v = 0; v < to->n; v++)
+        to->values[v] = value_of(c, qn_overlay__value(b, begin + (uint32_t)v));
+    return QN_OK;
 }
 
 static qn_status carry_doc(carrying *k, uint32_t doc, qn_error *err)
 {
     uint32_t to = qn_doc_map_get(k->map, doc);
     if (to == QN_DOC_END) return QN_OK;
-    for (size_t c = 0; c < k->now->columns.n; c++)
-        QN_TRY(carry_column(k, c, doc, to, err));
-    return qn_overlay_set_patch(k->to, to, qn_overlay_patch(k->now, doc), err);
+    qn_arena_reset(&k->arena);
+    k->count = 0;
+    for (size_t c = 0; c < k->now->columns.n; c++) QN_TRY(carry_column(k, c, doc, err));
+    QN_TRY(qn_overlay_stage(k->to, to, k->changes, k->count,
+                            qn_overlay_patch(k->now, doc), err));
+    qn_overlay_publish(k->to);
+    return QN_OK;
 }
 
 static qn_status carry_all(carrying *k, qn_error *err)
@@ -728,12 +778,17 @@ qn_status qn_overlay_carry(const qn_overlay *now, const qn_overlay *then,
                   .map = map,
                   .to = to,
                   .into = qn_new_array(a, n + 1, sizeof *k.into),
-                  .has_into = qn_new_array(a, n + 1, sizeof *k.has_into)};
-    qn_status st = k.into != NULL && k.has_into != NULL ? QN_OK : no_memory(err);
+                  .has_into = qn_new_array(a, n + 1, sizeof *k.has_into),
+                  .changes = qn_new_array(a, n + 1, sizeof *k.changes)};
+    bool made = k.into != NULL && k.has_into != NULL && k.changes != NULL;
+    qn_arena_init(&k.arena, a, 0);
+    qn_status st = made ? QN_OK : no_memory(err);
     for (size_t i = 0; i < n && st == QN_OK; i++)
         st = qn_overlay__open_base(into, now->columns.p[i].field, &k.into[i],
                                    &k.has_into[i], err);
     if (st == QN_OK) st = carry_all(&k, err);
+    qn_arena_deinit(&k.arena);
+    qn_delete(a, k.changes);
     qn_delete(a, k.into);
     qn_delete(a, k.has_into);
     return st;

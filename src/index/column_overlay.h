@@ -17,8 +17,8 @@
  *
  * Lifetime   counted; a qn_column with an overlay borrows it.
  * Threads    one that changes it, or freezes it, at a time; frozen ones are read by any.
- * Errors     QN_ENOMEM leaves it as it was, but for keywords that nobody has yet;
- *            QN_ELIMIT when a column would get too many new keywords. */
+ * Errors     a failure leaves it as it was, but for keywords that nobody has yet; QN_ELIMIT
+ *            when a column would get too many of these. */
 #ifndef QN_INDEX_COLUMN_OVERLAY_H
 #define QN_INDEX_COLUMN_OVERLAY_H
 
@@ -63,23 +63,27 @@ typedef struct qn_overlay_value {
     qn_slice text; /* KEYWORD */
 } qn_overlay_value;
 
-/* Makes room for keywords that are new: then set() fails for want of memory alone. */
-QN_MUST_CHECK qn_status qn_overlay_expect(qn_overlay *o, const qn_overlay_target *t,
-                                          const qn_overlay_value *values, size_t n,
-                                          qn_error *err);
+/* The document has these values from now on; n 0: none. */
+typedef struct qn_overlay_change {
+    qn_overlay_target target;
+    qn_overlay_value *values;
+    size_t n;
+} qn_overlay_change;
+
+/* Makes ready that a document's columns change together and that its patch becomes this
+ * one (empty: it stays): all that can fail. Nothing else may happen to the overlay until
+ * publish() makes it so, or unstage() forgets it. */
+QN_MUST_CHECK qn_status qn_overlay_stage(qn_overlay *o, uint32_t doc,
+                                         const qn_overlay_change *changes, size_t n,
+                                         qn_slice patch, qn_error *err);
+void qn_overlay_publish(qn_overlay *o);
+void qn_overlay_unstage(qn_overlay *o);
 /* *base: what the target of a field that was touched before had there; false: it was
  * not. */
 bool qn_overlay_base(const qn_overlay *o, uint32_t field, const qn_column **base);
-/* The document has these values from now on; n 0: none. */
-QN_MUST_CHECK qn_status qn_overlay_set(qn_overlay *o, const qn_overlay_target *t,
-                                       uint32_t doc, const qn_overlay_value *values,
-                                       size_t n, qn_error *err);
 /* Has it just these now? */
 bool qn_overlay_same(const qn_overlay *o, const qn_overlay_target *t, uint32_t doc,
                      const qn_overlay_value *values, size_t n);
-/* Replaces the document's patch. */
-QN_MUST_CHECK qn_status qn_overlay_set_patch(qn_overlay *o, uint32_t doc, qn_slice json,
-                                             qn_error *err);
 /* Empty when there is none; valid until it is replaced or the overlay released. */
 qn_slice qn_overlay_patch(const qn_overlay *o, uint32_t doc);
 /* The first value of an integer column, where the overlay has touched it. */

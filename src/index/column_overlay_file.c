@@ -150,13 +150,17 @@ static qn_status put_header(const qn_overlay *o, qn_blockfile_writer *w, qn_erro
 {
     uint8_t header[HEADER] = {0};
     qn_store32(header, o->doc_count);
-    qn_store32(header + 4, (uint32_t)o->columns.n);
+    uint32_t columns = 0; /* one may be there for an update that came to nothing */
+    for (size_t i = 0; i < o->columns.n; i++)
+        columns += count_touched(o, &o->columns.p[i]) != 0;
+    qn_store32(header + 4, columns);
     qn_store32(header + 8, o->patched);
     qn_blockfile_begin(w, BLOCK_OVERLAY, 0);
     qn_blockfile_write(w, header, sizeof header);
     for (size_t i = 0; i < o->columns.n; i++) {
         const overlay_column *c = &o->columns.p[i];
         uint8_t column[HEADER_COLUMN] = {0};
+        if (count_touched(o, c) == 0) continue;
         qn_store32(column, c->field);
         column[4] = (uint8_t)c->type;
         qn_store32(column + 8, count_touched(o, c));
@@ -207,7 +211,8 @@ qn_status qn_overlay_write(const qn_overlay *o, qn_alloc *a, qn_blockfile_writer
     qn_assert(o->frozen);
     QN_TRY(put_header(o, w, err));
     for (size_t i = 0; i < o->columns.n; i++)
-        QN_TRY(put_column(o, &o->columns.p[i], a, w, err));
+        if (count_touched(o, &o->columns.p[i]) != 0)
+            QN_TRY(put_column(o, &o->columns.p[i], a, w, err));
     return put_patches(o, a, w, err);
 }
 
@@ -241,6 +246,15 @@ static qn_status lay_docs(const reading *r, uint32_t kind, uint32_t id, uint32_t
     return good ? QN_OK : corrupt(r, kind, id, "broken list of documents", err);
 }
 
+static qn_status set_values(qn_overlay *o, const qn_overlay_target *t, uint32_t doc,
+                            qn_overlay_value *values, size_t n, qn_error *err)
+{
+    const qn_overlay_change change = {*t, values, n};
+    QN_TRY(qn_overlay_stage(o, doc, &change, 1, (qn_slice){"", 0}, err));
+    qn_overlay_publish(o);
+    return QN_OK;
+}
+
 static qn_status read_doc(const reading *r, const qn_overlay_target *t,
                           const qn_column *c, uint32_t i, uint32_t doc, qn_error *err)
 {
@@ -256,7 +270,7 @@ static qn_status read_doc(const reading *r, const qn_overlay_target *t,
         if (t->type == QN_FIELD_KEYWORD)
             values[v].text = qn_column_bytes(c, (uint32_t)values[v].bits);
     }
-    qn_status st = qn_overlay_set(r->o, t, doc, values, n, err);
+    qn_status st = set_values(r->o, t, doc, values, n, err);
     if (values != few) qn_delete(r->o->alloc, values);
     return st;
 }
@@ -304,8 +318,9 @@ static qn_status read_patches(const reading *r, uint32_t n, qn_error *err)
         if (from < 0 || to <= from || to > end || to - from > QN_OVERLAY_PATCH_MAX)
             return corrupt(r, BLOCK_PATCHES, 0, "broken patches", err);
         qn_slice patch = {text + from, (size_t)(to - from)};
-        QN_TRY(
-            qn_overlay_set_patch(r->o, (uint32_t)qn_packed__get(&docs, i), patch, err));
+        uint32_t doc = (uint32_t)qn_packed__get(&docs, i);
+        QN_TRY(qn_overlay_stage(r->o, doc, NULL, 0, patch, err));
+        qn_overlay_publish(r->o);
     }
     return QN_OK;
 }

@@ -10,6 +10,7 @@
 
 #include "base/map.h"
 #include "index/column_overlay.h"
+#include "base/vec.h"
 #include "index/segment_internal.h"
 
 enum { OVERLAY_BLOCK = QN_COLUMN_BLOCK, OVERLAY_WORDS = OVERLAY_BLOCK / 64 };
@@ -64,6 +65,13 @@ typedef struct patch_block {
     overlay_patch *patches[OVERLAY_BLOCK];
 } patch_block;
 
+/* A change that is ready to be seen. */
+typedef struct staged_change {
+    qn_overlay_target target;
+    size_t column, first, n; /* its numbers: [first, first + n) of the staged ones */
+    overlay_block *block;    /* NULL: in place */
+} staged_change;
+
 struct qn_overlay {
     atomic_uint refs;
     qn_alloc *alloc;
@@ -73,6 +81,11 @@ struct qn_overlay {
     bool frozen;
     QN_VEC(overlay_column) columns; /* ascending field */
     patch_block **patches;
+
+    QN_VEC(staged_change) staged;
+    QN_VEC(int64_t) staged_numbers;
+    overlay_patch *staged_patch;
+    uint32_t staged_doc;
 };
 
 /* NULL when the field was never touched. */

@@ -55,10 +55,10 @@ class Writer(threading.Thread):
             if name in wanted:
                 continue
             old = self.truth.get(name)
-            if action < 0.75 or name not in self.truth:
+            if action < 0.68 or name not in self.truth:
                 wanted[name] = (n, word)
                 lines += [{"index": {"_id": name}}, source(self.number, n, word)]
-            elif action < 0.88 and old is not None:
+            elif action < 0.9 and old is not None:  # in place, where the document is in a segment
                 wanted[name] = (n, old[1])
                 lines += [{"update": {"_id": name}}, {"doc": {"n": n}}]
             else:

@@ -94,6 +94,7 @@ static const struct step {
     {STEP_WRITE, QUERN_OP_DELETE, 4, 2, 0},
     {STEP_WRITE, QUERN_OP_UPSERT, 5, 2, 40},
     {.kind = STEP_REFRESH},
+    {STEP_WRITE, QUERN_OP_UPDATE, 0, 3, 45}, /* in place, from here on */
     {.kind = STEP_READ},
     {STEP_WRITE, QUERN_OP_INDEX, 8, 7, 50},
     {.kind = STEP_REOPEN},
@@ -102,6 +103,8 @@ static const struct step {
     {STEP_WRITE, QUERN_OP_INDEX, 0, 3, 60},
     {.kind = STEP_FLUSH},
     {STEP_WRITE, QUERN_OP_UPDATE, 11, 4, 70},
+    {.kind = STEP_FLUSH},
+    {STEP_WRITE, QUERN_OP_UPDATE, 13, 2, 75},
     {.kind = STEP_OTHER},
     {.kind = STEP_BACKUP},
     {.kind = STEP_OPTIMIZE},

@@ -366,6 +366,10 @@ static void make_sound(sound *s)
     T_CALL(quern_flush(q, TABLE, &err), &err);
     for (int i = 6; i < 11; i++) write_doc(q, QUERN_OP_INDEX, i, 12 + i);
     write_doc(q, QUERN_OP_DELETE, 2, 0);
+    write_doc(q, QUERN_OP_UPDATE, 1, 30); /* written anew; the next ones in place */
+    T_CALL(quern_flush(q, TABLE, &err), &err);
+    write_doc(q, QUERN_OP_UPDATE, 3, 31);
+    write_doc(q, QUERN_OP_UPDATE, 4, 32);
     T_CALL(quern_flush(q, TABLE, &err), &err);
     write_doc(q, QUERN_OP_INDEX, 11, 40);
     write_doc(q, QUERN_OP_DELETE, 7, 0);

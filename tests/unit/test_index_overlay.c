@@ -284,9 +284,13 @@ static void update(const struct shape *s, qn_overlay *o, const qn_segment *bare,
     draw_doc(s, m, doc, true, rng);
     m->patched[doc] = number;
     (void)snprintf(patch, sizeof patch, "{\"a\":%d}", number);
-    T_CALL(qn_overlay_expect(o, &t, m->values[doc], m->n[doc], &err), &err);
-    T_CALL(qn_overlay_set(o, &t, doc, m->values[doc], m->n[doc], &err), &err);
-    T_CALL(qn_overlay_set_patch(o, doc, qn_slice_of(patch), &err), &err);
+    const qn_overlay_change change = {t, m->values[doc], m->n[doc]};
+    T_CALL(qn_overlay_stage(o, doc, &change, 1, qn_slice_of(patch), &err), &err);
+    if (number % 16 == 3) { /* another beginning */
+        qn_overlay_unstage(o);
+        T_CALL(qn_overlay_stage(o, doc, &change, 1, qn_slice_of(patch), &err), &err);
+    }
+    qn_overlay_publish(o);
     T_OK(qn_overlay_same(o, &t, doc, m->values[doc], m->n[doc]));
 }
 
@@ -564,16 +568,23 @@ void test_overlay_no_memory(void **state)
         T_OK(n < 1000);
         atomic_store(&a.fail_countdown, n);
         qn_overlay_value v = {.text = QN_SLICE_LIT("new")};
+        const qn_overlay_change change = {t, &v, 1};
         qn_status st = qn_overlay_create(&a, m.docs, &o, &err);
-        if (st == QN_OK) st = qn_overlay_set(o, &t, 5, &v, 1, &err);
-        if (st == QN_OK) st = qn_overlay_set_patch(o, 5, QN_SLICE_LIT("{}"), &err);
+        if (st == QN_OK)
+            st = qn_overlay_stage(o, 5, &change, 1, QN_SLICE_LIT("{}"), &err);
+        if (st == QN_OK) qn_overlay_publish(o);
         if (st == QN_OK) st = qn_overlay_freeze(o, &frozen, &err);
         failed = atomic_load(&a.fail_countdown) <= 0;
         T_EQ_I(st, failed ? QN_ENOMEM : QN_OK);
         atomic_store(&a.fail_countdown, 0);
         if (o != NULL) {
-            T_CALL(qn_overlay_set(o, &t, 5, &v, 1, &err), &err);
+            bool done = qn_overlay_doc_count(o) != 0;
+            T_EQ_I(done, qn_overlay_same(o, &t, 5, &v, 1));
+            T_CALL(qn_overlay_stage(o, 5, &change, 1, QN_SLICE_LIT("{}"), &err), &err);
+            qn_overlay_publish(o);
             T_OK(qn_overlay_same(o, &t, 5, &v, 1));
+            qn_overlay_release(frozen);
+            T_CALL(qn_overlay_freeze(o, &frozen, &err), &err);
         }
         qn_overlay_release(frozen);
         qn_overlay_release(o);
