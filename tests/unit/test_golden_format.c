@@ -242,7 +242,9 @@ static const char mapping[] =
     "\"sold\":{"
     "\"type\":\"boolean\"},\"day\":{\"type\":\"date\"},\"v\":{\"type\":\"dense_"
     "vector\","
-    "\"dims\":4,\"similarity\":\"l2_norm\"},\"place\":{\"type\":\"geo_point\"}}}}";
+    "\"dims\":4,\"similarity\":\"l2_norm\"},\"place\":{\"type\":\"geo_point\"},"
+    "\"shelf\":{"
+    "\"type\":\"keyword\",\"index\":false}}}}";
 
 static const char ha3_schema[] =
     "{\"table_name\":\"m\",\"fields\":[{\"field_name\":\"id\",\"field_type\":\"INT64\"}"
@@ -350,6 +352,42 @@ static void change_some(quern *q, unsigned from, unsigned to)
     }
 }
 
+/* Attributes alone, which are updated in place: of every type, with a keyword that is new
+ * now and then. */
+static void change_attributes(quern *q, unsigned from, unsigned to, unsigned salt)
+{
+    char id[16], source[128];
+    for (unsigned i = from; i < to; i += 5) {
+        unsigned n = 1 + chance(i, salt + 1, 28), kind = chance(i, salt, 4);
+        if (i % 11 == 0) continue; /* some of those are deleted */
+        (void)snprintf(id, sizeof id, "%u", i);
+        if (kind == 0)
+            (void)snprintf(source, sizeof source, "{\"n\":%u,\"small\":7}", n);
+        else if (kind == 1)
+            (void)snprintf(source, sizeof source, "{\"shelf\":\"s%u\",\"price\":0.5}",
+                           n);
+        else if (kind == 2)
+            (void)snprintf(source, sizeof source,
+                           "{\"place\":\"%u.5,4\",\"weight\":-2.5}", n);
+        else
+            (void)snprintf(source, sizeof source,
+                           "{\"day\":\"2031-01-%02uT00:00:00Z\",\"sold\":null}", n);
+        write_one(q, "t", QUERN_OP_UPDATE, id, source);
+    }
+}
+
+static void change_small(quern *q, unsigned from, unsigned to)
+{
+    char id[16], source[128];
+    for (unsigned i = from; i < to; i += 9) {
+        (void)snprintf(id, sizeof id, "%u", i);
+        (void)snprintf(source, sizeof source,
+                       i % 2 == 0 ? "{\"year\":%u}" : "{\"marks\":[%u,5]}",
+                       1990 + i % 7);
+        write_one(q, "m", QUERN_OP_UPDATE, id, source);
+    }
+}
+
 static void fill_small(quern *q)
 {
     qn_error err;
@@ -424,6 +462,14 @@ static const struct question {
     {"t", "dsl",
      "{\"query\":{\"range\":{\"n\":{\"gte\":900000}}},\"sort\":[{\"tags\":\"desc\"},{"
      "\"n\":\"asc\"}],\"size\":30,\"track_total_hits\":5}"},
+    {"t", "dsl",
+     "{\"query\":{\"exists\":{\"field\":\"shelf\"}},\"sort\":[{\"shelf\":\"desc\"},{"
+     "\"n\":\"asc\"}],\"size\":30}"},
+    {"t", "dsl", "{\"query\":{\"terms\":{\"shelf\":[\"s3\",\"s11\"]}},\"size\":30}"},
+    {"t", "dsl",
+     "{\"query\":{\"bool\":{\"must_not\":[{\"exists\":{\"field\":\"sold\"}}]}},"
+     "\"sort\":[{"
+     "\"day\":\"desc\"},{\"n\":\"asc\"}],\"size\":40}"},
     {"m", "ha3", "query=name:'mill'&&config=hit:20"},
     {"m", "ha3", "query=name:'river' OR name:'wind'&&config=hit:20&&sort=-year;+id"},
     {"m", "ha3", "query=kind:'kind3'&&filter=year>1950&&config=hit:30&&sort=+id"},
@@ -444,9 +490,15 @@ static void make_folder(const char *data)
     write_range(q, 400, 750);
     change_some(q, 0, 400);
     T_CALL(quern_flush(q, "t", &err), &err);
+    change_attributes(q, 1, 700, 40);
+    T_CALL(quern_flush(q, "t", &err), &err);
+    change_attributes(q, 3, 700, 50);
     write_range(q, 750, DOCS);
     change_some(q, 410, DOCS);
     fill_small(q);
+    change_small(q, 0, 100);
+    T_CALL(quern_flush(q, "m", &err), &err);
+    change_small(q, 3, 190);
     char backup[FOLDER_PATH];
     T_OK(snprintf(backup, sizeof backup, "%s/backup", data) < (int)sizeof backup);
     T_CALL(quern_table_backup(q, "m", backup, NULL, NULL, &err), &err);
