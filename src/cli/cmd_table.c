@@ -5,6 +5,7 @@
 #include "io/json.h"
 
 #include <string.h>
+#include <unistd.h>
 
 enum { SCHEMA_MAX_BYTES = 16 << 20 };
 
@@ -186,11 +187,127 @@ int cmd_table_show(cli *c)
     return print_json_of(c, quern_table_show);
 }
 
+/* ---- statistics as text ------------------------------------------------------------------ */
+
+static bool is_bytes(qn_slice name, bool inside_bytes)
+{
+    return inside_bytes || qn_slice_eq_str(name, "bytes") ||
+           qn_slice_ends_with(name, "_bytes");
+}
+
+static void print_number(qn_slice name, int64_t n, bool inside_bytes)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    double shown = (double)n;
+    size_t unit = 0;
+    if (!is_bytes(name, inside_bytes)) {
+        (void)printf("%lld\n", (long long)n);
+        return;
+    }
+    while (shown >= 1000 && unit + 1 < sizeof units / sizeof *units) {
+        shown /= 1000;
+        unit++;
+    }
+    (void)printf(unit == 0 ? "%.0f %s\n" : "%.1f %s\n", shown, units[unit]);
+}
+
+/* One member a line, those of objects further in; "memory_bytes" as "memory bytes". */
+static void print_members(const qn_json *object, int indent, bool bytes)
+{
+    enum { VALUES_AT = 24 };
+    for (const qn_json *it = qn_json_items(object); it != NULL; it = it->next) {
+        if (it->kind == QN_JSON_ARRAY) continue;
+        (void)printf("%*s", indent, "");
+        for (size_t i = 0; i < it->key.n; i++)
+            (void)putchar(it->key.p[i] == '_' ? ' ' : it->key.p[i]);
+        if (it->kind == QN_JSON_OBJECT) {
+            (void)printf("\n");
+            print_members(it, indent + 2, qn_slice_eq_str(it->key, "bytes"));
+            continue;
+        }
+        int gap = VALUES_AT - indent - (int)it->key.n;
+        (void)printf("%*s", gap < 1 ? 1 : gap, "");
+        if (it->kind == QN_JSON_INT)
+            print_number(it->key, it->integer, bytes);
+        else if (it->kind == QN_JSON_BOOL)
+            (void)printf("%s\n", it->boolean ? "yes" : "no");
+        else
+            (void)printf("%.*s\n", QN_SLICE_ARG(it->kind == QN_JSON_STRING ? it->string
+                                                                           : it->raw));
+    }
+}
+
+static long long number_of(const qn_json *object, const char *key)
+{
+    const qn_json *v = qn_json_get(object, key);
+    return v != NULL && v->kind == QN_JSON_INT ? (long long)v->integer : 0;
+}
+
+static void print_segments(const cli *c, const qn_json *list)
+{
+    static const char *const titles[] = {"segment", "documents", "deleted", "updated",
+                                         "bytes"};
+    static const cli_align aligns[] = {CLI_LEFT, CLI_RIGHT, CLI_RIGHT, CLI_RIGHT,
+                                       CLI_RIGHT};
+    cli_table t;
+    if (list == NULL || list->count == 0) return;
+    cli_table_init(&t, sizeof titles / sizeof *titles, titles, aligns, NULL);
+    for (const qn_json *it = qn_json_items(list); it != NULL; it = it->next) {
+        const qn_json *memory = qn_json_get(it, "in_memory");
+        if (memory != NULL && memory->kind == QN_JSON_BOOL && memory->boolean)
+            cli_table_cell(&t, "in memory");
+        else
+            cli_table_cell(&t, "%lld", number_of(it, "id"));
+        for (size_t i = 1; i < sizeof titles / sizeof *titles; i++)
+            cli_table_cell(&t, "%lld", number_of(it, titles[i]));
+    }
+    (void)printf("\n");
+    cli_table_print(&t, c, stdout);
+    cli_table_deinit(&t);
+}
+
+static void print_damage(const qn_json *list)
+{
+    for (const qn_json *it = qn_json_items(list); it != NULL; it = it->next) {
+        const qn_json *text = qn_json_get(it, "text");
+        if (text != NULL && text->kind == QN_JSON_STRING)
+            (void)printf("\ndamaged: %.*s\n", QN_SLICE_ARG(text->string));
+    }
+}
+
+static int print_stats(cli *c, qn_slice json)
+{
+    qn_arena arena;
+    const qn_json *root = NULL;
+    qn_arena_init(&arena, qn_alloc_heap(), 0);
+    qn_status st = qn_json_parse(&arena, json, &root, &c->err);
+    if (st == QN_OK) {
+        print_members(root, 0, false);
+        print_segments(c, qn_json_get(root, "segments"));
+        print_damage(qn_json_get(root, "damage"));
+    }
+    qn_arena_deinit(&arena);
+    return st == QN_OK ? 0 : cli_fail(c, &c->err);
+}
+
+/* Text for a person at a terminal; for scripts JSON, as it has always been. */
 int cmd_table_stats(cli *c)
 {
+    const char *format = cli_text(c, "format", isatty(1) ? "table" : "json");
+    bool text = strcmp(format, "table") == 0;
+    if (!text && strcmp(format, "json") != 0)
+        return cli_usage(c, "--format is table or json, not '%s'", format);
     if (cli_server(c) != NULL)
         return through_server(c, "GET", "/_stats", (qn_slice){"", 0});
-    return print_json_of(c, quern_table_stats);
+    if (!text) return print_json_of(c, quern_table_stats);
+    char *json = NULL;
+    size_t size = 0;
+    if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
+    qn_status st = quern_table_stats(c->q, c->arguments[0], &json, &size, &c->err);
+    int code =
+        st == QN_OK ? print_stats(c, (qn_slice){json, size}) : cli_fail(c, &c->err);
+    quern_free(json);
+    return code;
 }
 
 int cmd_table_check(cli *c)

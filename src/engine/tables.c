@@ -4,6 +4,7 @@
 #include "engine/damage.h"
 #include "engine/manifest.h"
 #include "engine/write.h"
+#include "io/file.h"
 #include "vec/vindex.h"
 
 void quern_free(void *p)
@@ -291,9 +292,24 @@ static void print_kinds(const qn_table_snapshot *s, qn_json_writer *w)
 typedef struct table_facts {
     uint64_t log_bytes, log_next, replay_from;
     int64_t seq_no;
-    size_t memory;
+    uint64_t overlay_bytes;        /* files of updates in place */
+    size_t memory, overlay_memory; /* what these take while the table is open */
     bool unflushed;
 } table_facts;
+
+static void add_overlays(qn_table *t, table_facts *f)
+{
+    for (size_t i = 0; i < t->segments.n; i++) {
+        const qn_table_segment *s = &t->segments.p[i];
+        uint64_t bytes = 0;
+        qn_error ignored;
+        if (s->overlay != NULL) f->overlay_memory += qn_overlay_bytes(s->overlay);
+        if (s->overlay_file == 0) continue;
+        qn_manifest_overlay_path(&t->scratch, t->dir, s->overlay_file);
+        if (!t->scratch.failed && qn_file_size(t->scratch.p, &bytes, &ignored) == QN_OK)
+            f->overlay_bytes += bytes;
+    }
+}
 
 static table_facts take_facts(qn_table *t)
 {
@@ -306,6 +322,7 @@ static table_facts take_facts(qn_table *t)
         .memory = qn_table__memory_bytes(t),
         .unflushed = t->unflushed,
     };
+    if (!t->dropped) add_overlays(t, &f);
     (void)pthread_mutex_unlock(&t->write);
     return f;
 }
@@ -342,11 +359,13 @@ qn_status quern_table_stats(quern *q, const char *name, char **json, size_t *jso
     qn_json_key(&w, "bytes");
     qn_json_begin_object(&w);
     print_kinds(s, &w);
+    qn_json_member_int(&w, "overlays", (int64_t)f.overlay_bytes);
     qn_json_member_int(&w, "log", (int64_t)f.log_bytes);
     qn_json_end_object(&w);
     print_log(t, &f, &w);
     qn_json_member_int(&w, "seq_no", f.seq_no);
     qn_json_member_int(&w, "memory_bytes", (int64_t)f.memory);
+    qn_json_member_int(&w, "overlay_memory_bytes", (int64_t)f.overlay_memory);
     qn_json_member_int(&w, "memory_flush_bytes", (int64_t)qn_engine_flush_bytes(q));
     qn_table_print_merges(t, &w);
     (void)pthread_mutex_lock(&t->write);

@@ -34,7 +34,11 @@ QN_MUST_CHECK qn_status qn_es_filter(qn_arena *arena, const qn_json *v,
                                      qn_error *err);
 
 /* _source filtering of one document by the parameters _source, _source_includes,
- * _source_excludes. Appends the kept JSON. */
+ * _source_excludes. Appends the kept JSON. As: with another value in place of the
+ * parameter _source, NULL: none. */
+QN_MUST_CHECK qn_status qn_es_filter_source_as(const qn_call *c, qn_slice source,
+                                               QN_NULLABLE const qn_slice *value,
+                                               qn_buf *out, bool *none, qn_error *err);
 QN_MUST_CHECK qn_status qn_es_filter_source(const qn_call *c, qn_slice source,
                                             qn_buf *out, bool *none, qn_error *err);
 

@@ -143,7 +143,7 @@ static qn_status read_source(bulk *b, item *it, qn_error *err)
     qn_status st = qn_json_parse(b->c->arena, line, &body, &why);
     if (st == QN_OK && body->kind != QN_JSON_OBJECT)
         st = qn_fail(&why, QN_EINVAL, "an update must be a JSON object");
-    if (st == QN_OK) st = qn_write_read_update(body, line, &it->op, &why);
+    if (st == QN_OK) st = qn_write_read_update(body, line, &it->op, NULL, &why);
     return st == QN_OK ? QN_OK : refuse(b, it, &why, err);
 }
 

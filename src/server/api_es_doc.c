@@ -47,7 +47,35 @@ static qn_status read_condition(const qn_call *c, quern_op *op, qn_error *err)
                                  has_version, version, err);
 }
 
-static qn_status run_op(qn_call *c, const char *table, quern_op *op, qn_error *err)
+/* An update may ask for the document as it left it: "get" in the reply, with what
+ * _source says of it. Somebody may have changed it again by then; the numbers say so. */
+static qn_status write_get(qn_call *c, const char *table, const quern_op_result *result,
+                           qn_slice wanted, qn_error *err)
+{
+    quern_document doc;
+    qn_buf source = {.alloc = c->out->body.alloc};
+    bool none = false;
+    QN_TRY(quern_get(c->q, table, result->id, strlen(result->id), &doc, err));
+    qn_status st = qn_es_filter_source_as(c, (qn_slice){doc.source, doc.source_size},
+                                          &wanted, &source, &none, err);
+    if (st == QN_OK && !none) {
+        qn_json_key(&c->w, "get");
+        qn_json_begin_object(&c->w);
+        qn_json_member_int(&c->w, "_seq_no", doc.seq_no);
+        qn_json_member_int(&c->w, "_primary_term", 1);
+        qn_json_member_bool(&c->w, "found", true);
+        qn_json_key(&c->w, "_source");
+        qn_json_raw(&c->w, qn_buf_slice(&source));
+        qn_json_end_object(&c->w);
+    }
+    quern_document_free(&doc);
+    qn_buf_deinit(&source);
+    return st;
+}
+
+/* `wanted` NULL: the reply is without the document. */
+static qn_status run_op(qn_call *c, const char *table, quern_op *op,
+                        const qn_slice *wanted, qn_error *err)
 {
     bool refresh = false;
     quern_op_result result;
@@ -66,6 +94,7 @@ static qn_status run_op(qn_call *c, const char *table, quern_op *op, qn_error *e
     qn_json_begin_object(&c->w);
     qn_write_result_members(&c->w, table, &result);
     if (refresh) qn_json_member_bool(&c->w, "forced_refresh", true);
+    if (wanted != NULL) QN_TRY(write_get(c, table, &result, *wanted, err));
     qn_json_end_object(&c->w);
     return QN_OK;
 }
@@ -86,7 +115,7 @@ static qn_status put(qn_call *c, quern_op_kind kind, qn_error *err)
     if (op_type != NULL && qn_slice_eq_str(*op_type, "create"))
         op.kind = QUERN_OP_CREATE;
     QN_TRY(read_condition(c, &op, err));
-    return run_op(c, table, &op, err);
+    return run_op(c, table, &op, NULL, err);
 }
 
 qn_status qn_es_doc_put(qn_call *c, qn_error *err)
@@ -106,7 +135,41 @@ qn_status qn_es_doc_delete(qn_call *c, qn_error *err)
     qn_slice id = qn_route_arg(&c->match, "id");
     quern_op op = {.kind = QUERN_OP_DELETE, .id = id.p, .id_size = id.n};
     QN_TRY(read_condition(c, &op, err));
-    return run_op(c, table, &op, err);
+    return run_op(c, table, &op, NULL, err);
+}
+
+/* _source of an update: in the address or in the body; true, false, or names. */
+static qn_status read_wanted(const qn_call *c, const qn_json *v, qn_slice *list,
+                             bool *any, qn_error *err)
+{
+    const qn_slice *param = qn_call_param(c, "_source");
+    *any = param != NULL || qn_call_param(c, "_source_includes") != NULL ||
+           qn_call_param(c, "_source_excludes") != NULL;
+    *list = param == NULL ? QN_SLICE_LIT("true") : *param;
+    if (*any || v == NULL) return QN_OK;
+    *any = true;
+    if (v->kind == QN_JSON_BOOL) {
+        *list = v->boolean ? QN_SLICE_LIT("true") : QN_SLICE_LIT("false");
+        return QN_OK;
+    }
+    qn_buf names = {.alloc = c->arena->alloc};
+    bool good = v->kind == QN_JSON_STRING || v->kind == QN_JSON_ARRAY;
+    if (v->kind == QN_JSON_STRING) qn_buf_add_slice(&names, v->string);
+    for (const qn_json *it = good ? qn_json_items(v) : NULL; it != NULL;
+         it = it->next) {
+        good = good && it->kind == QN_JSON_STRING;
+        qn_buf_add_slice(&names,
+                         it->kind == QN_JSON_STRING ? it->string : (qn_slice){"", 0});
+        if (it->next != NULL) qn_buf_add_char(&names, ',');
+    }
+    *list = qn_arena_slice(c->arena, qn_buf_slice(&names));
+    bool kept = !names.failed && list->p != NULL;
+    qn_buf_deinit(&names);
+    if (!good)
+        return qn_fail_at(err, QN_EINVAL, qn_json_offset(v, c->request->body),
+                          "[_source] of an update is true, false, a name or a list of "
+                          "names");
+    return kept ? QN_OK : qn_fail(err, QN_ENOMEM, "no memory to read a request");
 }
 
 qn_status qn_es_doc_update(qn_call *c, qn_error *err)
@@ -118,8 +181,12 @@ qn_status qn_es_doc_update(qn_call *c, qn_error *err)
     qn_slice id = qn_route_arg(&c->match, "id");
     quern_op op = {.kind = QUERN_OP_UPDATE, .id = id.p, .id_size = id.n};
     QN_TRY(read_condition(c, &op, err));
-    QN_TRY(qn_write_read_update(body, c->request->body, &op, err));
-    return run_op(c, table, &op, err);
+    const qn_json *source = NULL;
+    qn_slice wanted;
+    bool any = false;
+    QN_TRY(qn_write_read_update(body, c->request->body, &op, &source, err));
+    QN_TRY(read_wanted(c, source, &wanted, &any, err));
+    return run_op(c, table, &op, any ? &wanted : NULL, err);
 }
 
 /* ---- reading --------------------------------------------------------------------------- */

@@ -217,7 +217,14 @@ static void add_patterns(qn_buf *all, const qn_slice *list, bool drops)
 qn_status qn_es_filter_source(const qn_call *c, qn_slice source, qn_buf *out,
                               bool *none, qn_error *err)
 {
-    const qn_slice *value = qn_call_param(c, "_source");
+    return qn_es_filter_source_as(c, source, qn_call_param(c, "_source"), out, none,
+                                  err);
+}
+
+qn_status qn_es_filter_source_as(const qn_call *c, qn_slice source,
+                                 const qn_slice *value, qn_buf *out, bool *none,
+                                 qn_error *err)
+{
     const qn_slice *includes = qn_call_param(c, "_source_includes");
     const qn_slice *excludes = qn_call_param(c, "_source_excludes");
     *none = value != NULL && qn_slice_eq_str(*value, "false");

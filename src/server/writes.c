@@ -23,7 +23,7 @@ static qn_status check_update(const quern_op *op, const qn_json *doc,
 }
 
 qn_status qn_write_read_update(const qn_json *body, qn_slice text, quern_op *op,
-                               qn_error *err)
+                               const qn_json **wanted, qn_error *err)
 {
     const qn_json *doc = NULL, *script = NULL, *upsert = NULL;
     bool as_upsert = false, scripted = false, detect_noop = true;
@@ -34,6 +34,7 @@ qn_status qn_write_read_update(const qn_json *body, qn_slice text, quern_op *op,
         {"scripted_upsert", QN_MEMBER_BOOL, &scripted, 0, 0},
         {"upsert", QN_MEMBER_ANY, &upsert, 0, 0},
         {"detect_noop", QN_MEMBER_BOOL, &detect_noop, 0, 0},
+        {wanted == NULL ? NULL : "_source", QN_MEMBER_ANY, wanted, 0, 0},
         {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
     };
     QN_TRY(qn_call_members(body, members, text, err));

@@ -6,9 +6,12 @@
 #include "server/call.h"
 
 /* The body of an update, {"doc":{...},"doc_as_upsert":true}, into kind and source; the
- * condition (if_seq_no) is read before. */
+ * condition (if_seq_no) is read before. `wanted`: its member _source, NULL when it has
+ * none; NULL: it may have none. */
 QN_MUST_CHECK qn_status qn_write_read_update(const qn_json *body, qn_slice text,
-                                             quern_op *op, qn_error *err);
+                                             quern_op *op,
+                                             QN_NULLABLE const qn_json **wanted,
+                                             qn_error *err);
 /* `version` and `version_type` ("" when absent) of an operation whose kind and condition
  * are known. */
 QN_MUST_CHECK qn_status qn_write_read_version(quern_op *op, qn_slice type,

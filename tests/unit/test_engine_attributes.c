@@ -304,6 +304,8 @@ void test_attributes_kept(void **state)
     T_ROW("in a file");
     T_CALL(quern_flush(f.q, "t", &f.err), &f.err);
     T_EQ_I(overlay_files(&f), 1);
+    T_OK(stat_of(&f, "\"overlays\":") > 8 * N / 4);
+    T_OK(stat_of(&f, "\"overlay_memory_bytes\":") > 3 * 8 * N);
     crash(&f);
     T_EQ_I(updated(&f), N);
     expect_values(&f, N, 1000);
