@@ -139,7 +139,7 @@ typedef struct qn_table_segment {
     uint64_t overlay_saved; /* ... and the changes that are in it */
     bool committed;         /* the manifest names it */
     bool closing; /* no more updates in place: a manifest without it is being written */
-    bool damaged;           /* found so by a search: left out of snapshots */
+    bool damaged; /* found so by a search: left out of snapshots */
 } qn_table_segment;
 
 /* Of a document in memory. */

@@ -212,10 +212,12 @@ qn_status qn_overlay_plan_stage(qn_table *t, const qn_place *place,
     p->changes[p->count] = (qn_overlay_change){
         {qn_seq_no_field.id, qn_seq_no_field.type, &s->live->seq_no}, &numbers[0], 1};
     p->changes[p->count + 1] = (qn_overlay_change){
-        {qn_version_field.id, qn_version_field.type, &s->live->version}, &numbers[1], 1};
+        {qn_version_field.id, qn_version_field.type, &s->live->version},
+        &numbers[1],
+        1};
     if (s->overlay == NULL)
-        QN_TRY(qn_overlay_create(t->engine->alloc, s->live->doc_count, &s->overlay,
-                                 err));
+        QN_TRY(
+            qn_overlay_create(t->engine->alloc, s->live->doc_count, &s->overlay, err));
     return qn_overlay_stage(s->overlay, place->doc, p->changes, p->count + 2, p->patch,
                             err);
 }

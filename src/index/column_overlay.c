@@ -596,8 +596,9 @@ static qn_status stage_values(qn_overlay *o, const qn_overlay_change *change,
     return qn_vec_push(o->alloc, &o->staged, g) ? QN_OK : no_memory(err);
 }
 
-static qn_status stage_all(qn_overlay *o, uint32_t doc, const qn_overlay_change *changes,
-                           size_t n, qn_slice patch, qn_error *err)
+static qn_status stage_all(qn_overlay *o, uint32_t doc,
+                           const qn_overlay_change *changes, size_t n, qn_slice patch,
+                           qn_error *err)
 {
     for (size_t i = 0; i < n; i++) QN_TRY(stage_values(o, &changes[i], err));
     /* From here on no column is added: they stay where they are. */
@@ -609,8 +610,9 @@ static qn_status stage_all(qn_overlay *o, uint32_t doc, const qn_overlay_change 
     return patch.n == 0 ? QN_OK : stage_patch(o, doc, patch, err);
 }
 
-qn_status qn_overlay_stage(qn_overlay *o, uint32_t doc, const qn_overlay_change *changes,
-                           size_t n, qn_slice patch, qn_error *err)
+qn_status qn_overlay_stage(qn_overlay *o, uint32_t doc,
+                           const qn_overlay_change *changes, size_t n, qn_slice patch,
+                           qn_error *err)
 {
     qn_assert(!o->frozen && doc < o->doc_count && patch.n <= QN_OVERLAY_PATCH_MAX);
     qn_overlay_unstage(o);
@@ -622,7 +624,8 @@ qn_status qn_overlay_stage(qn_overlay *o, uint32_t doc, const qn_overlay_change 
 
 void qn_overlay_unstage(qn_overlay *o)
 {
-    for (size_t i = 0; i < o->staged.n; i++) block_release(o->alloc, o->staged.p[i].block);
+    for (size_t i = 0; i < o->staged.n; i++)
+        block_release(o->alloc, o->staged.p[i].block);
     patch_release(o->alloc, o->staged_patch);
     o->staged_patch = NULL;
     o->staged.n = o->staged_numbers.n = 0;
