@@ -363,6 +363,9 @@ typedef struct quern_hit {
     /* HA3's attribute clause: a JSON object; NULL: there was none. */
     const char *attributes;
     size_t attributes_size;
+    /* What a plug-in left with the document: a JSON object; NULL: nothing. */
+    const char *variables;
+    size_t variables_size;
 } quern_hit;
 
 /* One group of an aggregation. */
@@ -417,8 +420,12 @@ typedef struct quern_reply {
     const char *const *sort_key_names; /* with sign: "-RANK", "+age" */
     size_t sort_key_count;
     bool no_summary, want_trace;
-    const quern_facet *facets; /* one per description of the aggregate clause */
+    bool fetched, fetched_by_key; /* fetch_summary; with fetch_summary_type:rawpk */
+    const quern_facet *facets;    /* one per description of the aggregate clause */
     size_t facet_count;
+    double covered_percent; /* of the table, less where damaged parts are left out */
+    bool
+        want_cache_info; /* the reply says whether it came from a cache: it never does */
     bool sorted_by_field; /* DSL: hits carry no score unless asked */
     /* Warnings that did not stop the search (HA3 2112 and the like), with codes.
      * QN_ECORRUPT: a damaged part of the table, named with file and offset, was left

@@ -52,9 +52,6 @@ static qn_status read_ha3(qn_search *s, qn_error *err)
     const qn_request *r = NULL;
     const qn_stage *stages = NULL;
     QN_TRY(qn_ha3_parse(s->arena, &s->env, s->text, &r, err));
-    if (r->layer_count > 0 || r->fetch_count > 0)
-        return qn_fail(err, QN_EUNSUPPORTED, "the %s clause is not supported",
-                       r->layer_count > 0 ? "layer" : "fetch_summary");
     qn_request resolved = *r;
     r = &resolved;
     QN_TRY(qn_rank_policies_resolve(s->q->control, s->table, s->arena, &resolved,
@@ -62,7 +59,10 @@ static qn_status read_ha3(qn_search *s, qn_error *err)
     QN_TRY(qn_rank_stages_ha3(r, s->arena, &stages, &s->stage_count, err));
     for (size_t i = 0; i < s->stage_count; i++) s->stages[i] = stages[i];
     s->scale = QN_RANK_HA3;
-    return one_path(s, r, "query");
+    QN_TRY(one_path(s, r, "query"));
+    if (r->fetch_count > 0) s->path_count = 0;
+    return r->layer_count == 0 ? QN_OK
+                               : qn_search__layer_query(s, &s->paths[0].query, err);
 }
 
 static qn_status read_dsl(qn_search *s, qn_error *err)
@@ -193,8 +193,11 @@ static qn_status recall(qn_search *s, qn_error *err)
     int64_t began = qn_clock_mono_ns();
     for (size_t i = 0; i < s->path_count; i++) {
         qn_exec_options o = qn_search__exec_options(s, i);
-        QN_TRY(qn_query_execute(&s->snapshot->view, s->paths[i].query, &o, s->arena,
-                                &s->found[i], err));
+        if (s->request.layer_count > 0)
+            QN_TRY(qn_search__layers(s, &s->found[i], err));
+        else
+            QN_TRY(qn_query_execute(&s->snapshot->view, s->paths[i].query, &o, s->arena,
+                                    &s->found[i], err));
         s->timed_out = s->timed_out || s->found[i].timed_out;
     }
     /* Of several paths the text path's total is what matched; vectors add their few. */
@@ -261,6 +264,7 @@ qn_status qn_search__run(qn_search *s, qn_error *err)
             qn_deadline_in_ms((int64_t)s->request.timeout_ms, s->options.cancel);
     fill_input(s);
     QN_TRY(qn_search__check_attributes(s, err));
+    if (s->request.fetch_count > 0) return qn_search__fetch(s, err);
     QN_TRY(qn_search__neural_text(s, &s->neural.query, err));
     if (s->request.filter.n != 0) {
         qn_status st = qn_rank_filter_open(&s->input, s->arena, s->request.filter,

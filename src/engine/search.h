@@ -74,8 +74,9 @@ typedef struct qn_search {
     uint64_t total;
     bool total_exact, timed_out;
     qn_rank_filter *filter;
-    qn_error policy_warning;             /* code QN_OK: none */
-    qn_error analysis_warning;           /* the same of query analysis */
+    QN_NULLABLE const bool *fetched; /* fetch_summary: which of `ranked` are there */
+    qn_error policy_warning;         /* code QN_OK: none */
+    qn_error analysis_warning;       /* the same of query analysis */
     struct qn_search_analysis *analysis; /* NULL: no rules */
     const qn_pipeline *pipeline;         /* WORDS */
     qn_explainer *explainers[2];         /* by path; made when first asked for */
@@ -98,6 +99,13 @@ QN_MUST_CHECK qn_status qn_search__words_text(qn_search *s, const qn_query **out
                                               qn_error *err);
 /* The kind's text becomes a request, recall runs, stages run. */
 QN_MUST_CHECK qn_status qn_search__run(qn_search *s, qn_error *err);
+/* HA3's layers: path 0 recalled in parts; what the path asks as a whole. */
+QN_MUST_CHECK qn_status qn_search__layers(qn_search *s, qn_exec_result *out,
+                                          qn_error *err);
+QN_MUST_CHECK qn_status qn_search__layer_query(qn_search *s, const qn_query **out,
+                                               qn_error *err);
+/* HA3's fetch_summary: the documents named, as the ranked ones. */
+QN_MUST_CHECK qn_status qn_search__fetch(qn_search *s, qn_error *err);
 /* How path `i` is run. */
 qn_exec_options qn_search__exec_options(const qn_search *s, size_t i);
 /* Hits [first, first + count) of the ranked documents become the reply's. */

@@ -13,6 +13,7 @@ static qn_status all_matches(qn_search *s, const qn_exec_result **out, qn_error 
     const qn_exec_options used = qn_search__exec_options(s, 0);
     *out = &s->found[0];
     if (used.top_n == 0 && used.sort_count == 0) return QN_OK;
+    if (s->request.layer_count > 0) return QN_OK; /* what the layers took */
     qn_exec_result *all = qn_arena_new(s->arena, sizeof *all);
     if (all == NULL) return qn_fail(err, QN_ENOMEM, "aggregate");
     qn_exec_options o = used;

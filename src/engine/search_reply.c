@@ -107,6 +107,10 @@ static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit
     const qn_ranked *d = &s->ranked.docs[place];
     const qn_segment *segment = s->snapshot->view.segments[d->segment].segment;
     qn_slice id = {0}, source = {0};
+    if (s->fetched != NULL && !s->fetched[place]) {
+        hit->id = ""; /* a hit without fields stands for what is not there */
+        return QN_OK;
+    }
     QN_TRY(qn_segment_id(segment, d->doc, &id, err));
     if (!qn_search__wants_source(s)) {
         source = (qn_slice){NULL, 0};
@@ -196,6 +200,13 @@ static qn_status fill_ha3(const qn_search *s, quern_reply *r, qn_error *err)
     r->format = text_of(s, q->format.n == 0 ? QN_SLICE_LIT("xml") : q->format);
     r->no_summary = q->no_summary;
     r->want_trace = q->rank_trace.n != 0;
+    r->want_cache_info = q->cache_info;
+    r->fetched = q->fetch_count > 0;
+    r->fetched_by_key = r->fetched && q->fetch_by == QN_FETCH_RAWPK;
+    if (r->fetched) r->sort_key_count = 0;
+    size_t parts = s->snapshot->view.segment_count, damaged = s->snapshot->damage_count;
+    r->covered_percent =
+        damaged == 0 ? 100 : 100.0 * (double)parts / (double)(parts + damaged);
     return r->format == NULL ? no_memory(err) : QN_OK;
 }
 

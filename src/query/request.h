@@ -180,6 +180,9 @@ typedef struct qn_request {
     size_t fetch_count;
 } qn_request;
 
+/* The request on one line: what it says beyond the defaults, parts with "; " between. */
+void qn_request_dump(const qn_request *r, qn_buf *out);
+
 /* NULL when absent; the last one of that name otherwise. */
 QN_NULLABLE const qn_kvpair *qn_request_kvpair(const qn_request *r, const char *key);
 

@@ -5,7 +5,7 @@
 
 #include "server/call.h"
 
-typedef enum qn_ha3_format { QN_HA3_XML, QN_HA3_JSON } qn_ha3_format;
+typedef enum qn_ha3_format { QN_HA3_XML, QN_HA3_JSON, QN_HA3_FULLJSON } qn_ha3_format;
 
 /* The format that a request string asks for in its config clause; XML unless said. Found
  * without parsing, so that errors have their form too. */
@@ -15,8 +15,11 @@ qn_ha3_format qn_ha3_format_of(qn_slice request);
 void qn_ha3_write_json(qn_call *c, const quern_reply *r);
 void qn_ha3_write_xml(qn_call *c, const quern_reply *r, const char *table);
 /* A reply that has nothing but an error. */
-void qn_ha3_write_json_error(qn_call *c, const qn_error *err);
+void qn_ha3_write_json_error(qn_call *c, bool full, const qn_error *err);
 void qn_ha3_write_xml_error(qn_call *c, const qn_error *err);
+
+/* HA3's text of the code, a blank, and what happened. */
+const char *qn_ha3_error_text(qn_call *c, const qn_error *err);
 
 /* Visits the summary fields of a hit as texts: strings as they are, numbers as written,
  * several values joined by tabs; only those that the request fetches. */

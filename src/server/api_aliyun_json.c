@@ -2,6 +2,8 @@
 /* The JSON form of an HA3 reply; the order of keys is the original's. */
 #include "server/api_aliyun.h"
 
+#include <math.h>
+
 static void write_field(void *ctx, qn_slice name, qn_slice value)
 {
     qn_call *c = ctx;
@@ -20,6 +22,23 @@ static void empty_object(qn_json_writer *w, const char *key)
     qn_json_end_object(w);
 }
 
+/* fulljson is json and the hosted product's names beside it. */
+static bool is_full(const quern_reply *r)
+{
+    return r->format != NULL && strcmp(r->format, "fulljson") == 0;
+}
+
+static void write_hosted_item(qn_json_writer *w, const quern_hit *h)
+{
+    if (h->variables == NULL) {
+        empty_object(w, "variableValue");
+    } else {
+        qn_json_key(w, "variableValue");
+        qn_json_raw(w, (qn_slice){h->variables, h->variables_size});
+    }
+    empty_object(w, "property");
+}
+
 static void write_item(qn_call *c, const quern_reply *r, const quern_hit *h)
 {
     qn_json_writer *w = &c->w;
@@ -35,7 +54,12 @@ static void write_item(qn_call *c, const quern_reply *r, const quern_hit *h)
         qn_json_key(w, "attributes");
         qn_json_raw(w, (qn_slice){h->attributes, h->attributes_size});
     }
-    empty_object(w, "variableValues");
+    if (h->variables == NULL) {
+        empty_object(w, "variableValues");
+    } else {
+        qn_json_key(w, "variableValues");
+        qn_json_raw(w, (qn_slice){h->variables, h->variables_size});
+    }
     qn_json_key(w, "sortExprValues");
     qn_json_begin_array(w);
     qn_buf text = {.alloc = c->out->body.alloc};
@@ -48,25 +72,80 @@ static void write_item(qn_call *c, const quern_reply *r, const quern_hit *h)
     qn_json_end_array(w);
     if (h->trace != NULL)
         qn_json_member_slice(w, "tracerInfo", (qn_slice){h->trace, h->trace_size});
+    if (is_full(r)) write_hosted_item(w, h);
     qn_json_end_object(w);
 }
 
-static void write_error(qn_json_writer *w, const qn_error *err)
+/* ---- facets ------------------------------------------------------------------------- */
+
+/* fulljson: the function's bare name, its result as a number where it is one. */
+static void write_hosted_result(qn_json_writer *w, const char *function,
+                                const char *result)
 {
+    qn_slice name = qn_slice_of(function), text = qn_slice_of(result);
+    const char *bracket = memchr(name.p, '(', name.n);
+    double number;
+    if (bracket != NULL) name.n = (size_t)(bracket - name.p);
+    qn_json_key_slice(w, name);
+    bool plain = text.n > 0 && strchr("-0123456789", text.p[0]) != NULL &&
+                 qn_slice_to_f64(text, &number) && isfinite(number);
+    if (plain)
+        qn_json_raw(w, text);
+    else
+        qn_json_string(w, text);
+}
+
+static void write_group(qn_call *c, const quern_reply *r, const quern_facet *f,
+                        const quern_facet_group *g)
+{
+    qn_json_writer *w = &c->w;
+    qn_json_begin_object(w);
+    qn_json_member_slice(w, "value", (qn_slice){g->value, g->value_size});
+    for (size_t i = 0; i < f->function_count; i++)
+        qn_json_member_str(w, f->functions[i], g->results[i]);
+    for (size_t i = 0; is_full(r) && i < f->function_count; i++)
+        write_hosted_result(w, f->functions[i], g->results[i]);
+    qn_json_end_object(w);
+}
+
+static void write_facets(qn_call *c, const quern_reply *r)
+{
+    qn_json_writer *w = &c->w;
+    qn_json_key(w, "facet");
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < r->facet_count; i++) {
+        const quern_facet *f = &r->facets[i];
+        qn_json_begin_object(w);
+        qn_json_member_str(w, "key", f->key);
+        qn_json_key(w, "items");
+        qn_json_begin_array(w);
+        for (size_t k = 0; k < f->group_count; k++) write_group(c, r, f, &f->groups[k]);
+        qn_json_end_array(w);
+        qn_json_end_object(w);
+    }
+    qn_json_end_array(w);
+}
+
+/* ---- replies ------------------------------------------------------------------------ */
+
+static void write_error(qn_call *c, const qn_error *err)
+{
+    qn_json_writer *w = &c->w;
     qn_json_begin_object(w);
     qn_json_member_int(w, "code", qn_status_describe(err->code)->ha3_code);
-    qn_json_member_str(w, "message", err->text);
+    qn_json_member_str(w, "message", qn_ha3_error_text(c, err));
     qn_json_end_object(w);
 }
 
-static void write_head(qn_json_writer *w, double seconds, size_t hits, uint64_t total)
+static void write_head(qn_json_writer *w, double seconds, size_t hits, uint64_t total,
+                       double covered)
 {
     qn_json_key(w, "result");
     qn_json_begin_object(w);
     qn_json_member_double(w, "searchtime", seconds);
     qn_json_member_int(w, "numHits", (int64_t)hits);
     qn_json_member_int(w, "totalHits", (int64_t)total);
-    qn_json_member_double(w, "coveredPercent", 100);
+    qn_json_member_double(w, "coveredPercent", covered);
 }
 
 void qn_ha3_write_json(qn_call *c, const quern_reply *r)
@@ -74,36 +153,40 @@ void qn_ha3_write_json(qn_call *c, const quern_reply *r)
     qn_call_json(c, 200);
     qn_json_writer *w = &c->w;
     qn_json_begin_object(w);
-    write_head(w, r->took_ms / 1000, r->hit_count, r->total);
+    if (is_full(r)) qn_json_member_str(w, "status", "OK");
+    write_head(w, r->took_ms / 1000, r->hit_count, r->total, r->covered_percent);
+    if (is_full(r)) {
+        qn_json_member_int(w, "total", (int64_t)r->total);
+        qn_json_member_int(w, "viewtotal", (int64_t)r->total);
+        qn_json_member_int(w, "num", (int64_t)r->hit_count);
+    }
     qn_json_key(w, "items");
     qn_json_begin_array(w);
     for (size_t i = 0; i < r->hit_count; i++) write_item(c, r, &r->hits[i]);
     qn_json_end_array(w);
-    qn_json_key(w, "facet");
-    qn_json_begin_array(w);
-    qn_json_end_array(w);
+    write_facets(c, r);
     qn_json_end_object(w);
     qn_json_key(w, "errors");
     qn_json_begin_array(w);
-    for (size_t i = 0; i < r->warning_count; i++) write_error(w, &r->warnings[i]);
+    for (size_t i = 0; i < r->warning_count; i++) write_error(c, &r->warnings[i]);
     qn_json_end_array(w);
     if (r->trace != NULL)
         qn_json_member_slice(w, "requestTrace", (qn_slice){r->trace, r->trace_size});
     qn_json_end_object(w);
 }
 
-void qn_ha3_write_json_error(qn_call *c, const qn_error *err)
+void qn_ha3_write_json_error(qn_call *c, bool full, const qn_error *err)
 {
+    const quern_reply nothing = {0};
     qn_json_writer *w = &c->w;
     qn_json_begin_object(w);
-    write_head(w, 0, 0, 0);
-    qn_json_key(w, "facet");
-    qn_json_begin_array(w);
-    qn_json_end_array(w);
+    if (full) qn_json_member_str(w, "status", "FAIL");
+    write_head(w, 0, 0, 0, 0);
+    write_facets(c, &nothing);
     qn_json_end_object(w);
     qn_json_key(w, "errors");
     qn_json_begin_array(w);
-    write_error(w, err);
+    write_error(c, err);
     qn_json_end_array(w);
     qn_json_end_object(w);
 }

@@ -69,6 +69,22 @@ static qn_status run(qn_call *c, qn_slice request, qn_error *err)
     return QN_OK;
 }
 
+/* What is wrong with the config clause is found before the format counts: XML tells it,
+ * whatever was asked. */
+static bool is_of_config(qn_status st)
+{
+    static const qn_status codes[] = {
+        QN_ECONFIG,     QN_ESTART,       QN_EHIT,         QN_ERANKSIZE,
+        QN_ERERANKSIZE, QN_ETIMEOUTTEXT, QN_ESUMMARYTYPE, QN_EPROTOOPTION,
+        QN_ERESEARCH,   QN_EJOINTYPE,    QN_ESUBDOC,      QN_EINDEXVERSION,
+        QN_ETOTALRANK,  QN_ETOTALRERANK, QN_ESUMMARYKEY,  QN_ENOCHAIN,
+        QN_EFORMAT,
+    };
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (codes[i] == st) return true;
+    return false;
+}
+
 qn_status qn_ha3_query(qn_call *c, qn_error *err)
 {
     qn_slice request = {"", 0};
@@ -82,9 +98,10 @@ qn_status qn_ha3_query(qn_call *c, qn_error *err)
     told.code = st;
     qn_server_tell_place(c, &told);
     c->out->status = 200;
-    if (qn_ha3_format_of(request) == QN_HA3_JSON) {
+    qn_ha3_format format = qn_ha3_format_of(request);
+    if (format != QN_HA3_XML && !is_of_config(st)) {
         qn_call_json(c, 200);
-        qn_ha3_write_json_error(c, &told);
+        qn_ha3_write_json_error(c, format == QN_HA3_FULLJSON, &told);
     } else {
         qn_ha3_write_xml_error(c, &told);
     }

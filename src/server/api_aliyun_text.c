@@ -82,6 +82,32 @@ void qn_ha3_xml_cdata(qn_buf *out, qn_slice s)
     qn_buf_deinit(&clean);
 }
 
+/* ---- errors ------------------------------------------------------------------------------ */
+
+/* What HA3 says of a code; "unknown error." where it has no text. */
+static const char *code_text(int code)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } rows[] = {
+#define ROW(number, words) {number, words},
+#include "server/ha3_errors.def"
+#undef ROW
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].code == code) return rows[i].text;
+    return "unknown error.";
+}
+
+const char *qn_ha3_error_text(qn_call *c, const qn_error *err)
+{
+    const char *text = code_text(qn_status_describe(err->code)->ha3_code);
+    if (strncmp(err->text, text, strlen(text)) == 0) return err->text;
+    const char *whole = qn_arena_printf(c->arena, "%s %s", text, err->text);
+    return whole == NULL ? err->text : whole;
+}
+
 /* ---- fields ------------------------------------------------------------------------------ */
 
 static bool is_fetched(const quern_reply *r, qn_slice name)
@@ -170,7 +196,7 @@ static qn_slice config_value(qn_slice clause, const char *key)
 qn_ha3_format qn_ha3_format_of(qn_slice request)
 {
     qn_slice rest = request;
-    bool json = false;
+    qn_ha3_format found = QN_HA3_XML;
     while (rest.n > 0) {
         size_t end = 0;
         while (end < rest.n &&
@@ -185,8 +211,9 @@ qn_ha3_format qn_ha3_format_of(qn_slice request)
             continue;
         qn_slice format =
             config_value((qn_slice){equals + 1, clause.n - n - 1}, "format");
-        json = qn_slice_eq_nocase(format, "json") ||
-               qn_slice_eq_nocase(format, "fulljson");
+        found = qn_slice_eq_str(format, "json")       ? QN_HA3_JSON
+                : qn_slice_eq_str(format, "fulljson") ? QN_HA3_FULLJSON
+                                                      : QN_HA3_XML;
     }
-    return json ? QN_HA3_JSON : QN_HA3_XML;
+    return found;
 }

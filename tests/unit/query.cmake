@@ -1,4 +1,5 @@
 qn_test(test_query_ha3 SOURCES test_query_ha3.c)
+qn_test(test_query_ha3_spec SOURCES test_query_ha3_spec.c)
 qn_test(test_query_dsl SOURCES test_query_dsl.c)
 qn_test(test_query_exec SOURCES test_query_exec.c LIBS m)
 qn_test(test_query_bulk SOURCES test_query_bulk.c)

@@ -179,7 +179,7 @@ static void test_format_of(void **state)
     } rows[] = {
         {"query=a:'b'", QN_HA3_XML},
         {"config=format:json&&query=a:'b'", QN_HA3_JSON},
-        {"query=a:'b'&&config=start:0, format : fulljson ,hit:1", QN_HA3_JSON},
+        {"query=a:'b'&&config=start:0, format : fulljson ,hit:1", QN_HA3_FULLJSON},
         {"query=a:'config=format:json'", QN_HA3_XML},
         {"config=format:xml&&query=x", QN_HA3_XML},
         {"", QN_HA3_XML},

@@ -229,6 +229,16 @@ static qn_status take_config(qn_ha3_request *r, qn_slice key, qn_slice value)
     return QN_OK;
 }
 
+/* A level at which anything is told; HA3 takes a word that it does not know for NONE. */
+static qn_slice told_level(qn_slice level)
+{
+    static const char *const levels[] = {"ALL",    "TRACE3", "TRACE2",
+                                         "TRACE1", "DEBUG",  "INFO"};
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if (qn_slice_eq_nocase(level, levels[i])) return level;
+    return QN_SLICE_LIT("");
+}
+
 /* What the keys mean together. The total sizes say more than those of one partition. */
 static void settle(qn_ha3_request *r)
 {
@@ -240,8 +250,8 @@ static void settle(qn_ha3_request *r)
     q->research_threshold = c->research_threshold;
     q->rank_size = c->total_rank_size != 0 ? c->total_rank_size : c->rank_size;
     q->rerank_size = c->total_rerank_size != 0 ? c->total_rerank_size : c->rerank_size;
-    q->trace = c->trace;
-    q->rank_trace = c->rank_trace;
+    q->trace = told_level(c->trace);
+    q->rank_trace = told_level(c->rank_trace);
     q->trace_tree = qn_slice_eq_str(c->trace_type, "kvtracer");
     q->cache_info = c->cache_info;
     q->no_summary = c->no_summary;

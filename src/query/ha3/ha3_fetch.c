@@ -62,12 +62,13 @@ static bool read_gid(qn_slice gid, qn_fetch_address *out)
     if (separator == '|')
         good = cut_last(&gid, '|', &ip) && cut_last(&gid, '|', &out->pk) &&
                is_hex(out->pk);
-    return good && cut_last(&gid, separator, &docid) &&
+    good = good && cut_last(&gid, separator, &docid) &&
            cut_last(&gid, separator, &hash) && cut_last(&gid, separator, &index) &&
-           cut_last(&gid, separator, &full) && gid.n > 0 &&
-           qn_slice_to_i64(docid, &out->docid) && out->docid >= 0 &&
-           qn_slice_to_i64(hash, &ignored) && qn_slice_to_i64(index, &ignored) &&
-           qn_slice_to_i64(full, &ignored);
+           cut_last(&gid, separator, &full);
+    out->cluster = zone_of(gid);
+    return good && out->cluster.n > 0 && qn_slice_to_i64(docid, &out->docid) &&
+           out->docid >= 0 && qn_slice_to_i64(hash, &ignored) &&
+           qn_slice_to_i64(index, &ignored) && qn_slice_to_i64(full, &ignored);
 }
 
 static qn_status read_gids(builder *b, qn_slice text)
@@ -79,8 +80,6 @@ static qn_status read_gids(builder *b, qn_slice text)
             return qn_fail_at(b->r->err, QN_EFETCHGID, qn_ha3__offset(b->r, gid),
                               "[%.*s] is no gid", (int)(gid.n > 100 ? 100 : gid.n),
                               gid.p);
-        const char *end = memchr(gid.p, '|', gid.n);
-        if (end != NULL) a.cluster = zone_of((qn_slice){gid.p, (size_t)(end - gid.p)});
         if (b->r->request->fetch_by == QN_FETCH_PK && a.pk.n == 0)
             return qn_fail_at(b->r->err, QN_EFETCHGID, qn_ha3__offset(b->r, gid),
                               "[%.*s] has no key to fetch by", QN_SLICE_ARG(gid));

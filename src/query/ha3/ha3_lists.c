@@ -41,10 +41,11 @@ static qn_status check_part(qn_ha3_request *r, qn_slice id)
     return QN_OK;
 }
 
-static qn_status check_mode(qn_ha3_request *r, qn_slice text)
+static qn_status check_mode(qn_ha3_request *r, qn_slice cluster, qn_slice text)
 {
     qn_slice mode, values, value;
-    if (text.n == 0) return wrong(r, QN_ECLUSTERMODE, text, "ClusterClause: no mode");
+    if (text.n == 0)
+        return wrong(r, QN_ECLUSTERMODE, cluster, "ClusterClause: no mode");
     if (!cut_pair(text, '=', &mode, &values))
         return wrong(r, QN_EPARTCONFIG, text, "ClusterClause: no mode=values");
     bool parts = qn_slice_eq_str(mode, "part_ids");
@@ -66,7 +67,7 @@ qn_status qn_ha3__parse_clusters(qn_ha3_request *r, qn_slice names, char separat
     qn_slice piece, name, mode, zone, biz;
     uint64_t at = qn_ha3__offset(r, names);
     while (qn_ha3__next_piece(&names, separator, &piece)) {
-        if (cut_pair(piece, ':', &name, &mode)) QN_TRY(check_mode(r, mode));
+        if (cut_pair(piece, ':', &name, &mode)) QN_TRY(check_mode(r, piece, mode));
         (void)cut_pair(name, '.', &zone, &biz);
         bool known = zone.n == 0;
         for (size_t i = 0; i < n; i++) known |= qn_slice_eq(list[i], zone);
@@ -120,7 +121,7 @@ qn_status qn_ha3__parse_rank(qn_ha3_request *r, qn_slice text)
     qn_slice piece, key, value;
     while (qn_ha3__next_piece(&text, ',', &piece)) {
         if (!cut_pair(piece, ':', &key, &value) || value.n == 0)
-            return wrong(r, QN_ECONFIG, piece, "RankClause: no key:value in");
+            return wrong(r, QN_EPAIR, piece, "RankClause: no key:value in");
         if (qn_slice_eq_str(key, "rank_profile")) {
             rank->profile = value;
         } else if (qn_slice_eq_str(key, "fieldboost")) {
@@ -298,7 +299,8 @@ qn_status qn_ha3__parse_analyzer(qn_ha3_request *r, qn_slice text)
  * final_sort = "sort_name:" NAME [";" "sort_param:" k "#" v { "," k "#" v }] */
 qn_status qn_ha3__parse_final_sort(qn_ha3_request *r, qn_slice text)
 {
-    qn_slice piece, key, value, name = {"", 0}, params = {"", 0}, param;
+    qn_slice whole = text, piece, key, value, param;
+    qn_slice name = {"", 0}, params = {"", 0};
     while (qn_ha3__next_piece(&text, ';', &piece)) {
         if (!cut_pair(piece, ':', &key, &value) || value.n == 0)
             return wrong(r, QN_EFINALSORT, piece, "final_sort: no key:value in");
@@ -309,7 +311,8 @@ qn_status qn_ha3__parse_final_sort(qn_ha3_request *r, qn_slice text)
         else
             return wrong(r, QN_EFINALSORT, key, "final_sort: unknown key");
     }
-    if (name.n == 0) return wrong(r, QN_EFINALSORT, name, "final_sort: no sort_name");
+    if (name.n == 0)
+        return wrong(r, QN_EFINALSORT, whole, "final_sort: no sort_name in");
     while (qn_ha3__next_piece(&params, ',', &param)) {
         if (!cut_pair(param, '#', &key, &value))
             return wrong(r, QN_EFINALSORT, param, "final_sort: no key#value in");

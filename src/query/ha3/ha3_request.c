@@ -100,7 +100,7 @@ static qn_status take_clause(qn_ha3_request *r, qn_slice piece, clause_set *set)
 {
     const char *equals = memchr(piece.p, '=', piece.n);
     if (equals == NULL)
-        return qn_fail_at(r->err, QN_ECONFIG, qn_ha3__offset(r, piece),
+        return qn_fail_at(r->err, QN_EPAIR, qn_ha3__offset(r, piece),
                           "Missing '=' in sub-clause[%.*s]",
                           (int)(piece.n > 100 ? 100 : piece.n), piece.p);
     size_t n = (size_t)(equals - piece.p);
