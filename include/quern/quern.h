@@ -296,8 +296,10 @@ typedef struct quern_search_options {
     /* WORDS and HA3: rules of query analysis by name, commas between; "": none; NULL: what
      * an HA3 request names in kvpairs (qp), else the table's active ones. */
     const char *analysis;
-    const char
-        *analysis_off; /* "qp:stop_word,qp:synonym:title"; NULL: what `disable` says */
+    /* "qp:stop_word,qp:synonym:title"; NULL: what `disable` says. */
+    const char *analysis_off;
+    const char *analysis_rule; /* a rule that is not stored, in the place of any */
+    size_t analysis_rule_size;
     const char *raw_query; /* what the user typed, where `query` is made of it */
     size_t raw_query_size;
 } quern_search_options;
@@ -551,6 +553,25 @@ QUERN_API qn_status quern_analysis_roll_back(quern *q, const char *table,
 QUERN_API qn_status quern_analysis_drop(quern *q, const char *table,
                                         quern_analysis_kind kind, const char *name,
                                         qn_error *err);
+
+typedef struct quern_analysis_test_options {
+    size_t size;
+    const char *words;
+    size_t words_size;
+    const char *rules; /* as `analysis` of a search */
+    const char *rule;  /* the text of a rule that is not stored, in their place; NULL */
+    size_t rule_size;
+    const char *off; /* as `analysis_off` of a search */
+} quern_analysis_test_options;
+#define QUERN_ANALYSIS_TEST_OPTIONS_INIT                                               \
+    {                                                                                  \
+        .size = sizeof(quern_analysis_test_options)                                    \
+    }
+/* What becomes of words over all text fields, and how many documents are found:
+ * {"total","analysis":<as a search's>}; "analysis" is null when no rule was used. */
+QUERN_API qn_status quern_analysis_test(quern *q, const char *table,
+                                        const quern_analysis_test_options *options,
+                                        char **json, size_t *json_size, qn_error *err);
 
 /* Which table a request means when it names none: the configured default, else the only
  * one, else an error that lists them. `name` needs room for 256 bytes. */

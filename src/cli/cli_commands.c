@@ -69,6 +69,27 @@ const cli_command cli_commands[] = {
      cmd_policy_rollback},
     {"policy drop", "TABLE rough|fine NAME", "remove a policy, all versions", NULL, 3,
      3, cmd_policy_options, cmd_policy_drop},
+    {"analysis put", "TABLE NAME FILE",
+     "a new version of a rule of query analysis, or of a dictionary",
+     "FILE is JSON (- is standard input); with --dictionary --type synonym it is plain "
+     "rules,\n"
+     "with --dictionary --type correction a list of words with counts.",
+     3, 3, cmd_analysis_put_options, cmd_analysis_put},
+    {"analysis entries", "TABLE DICTIONARY FILE",
+     "add and delete entries of a dictionary: JSON, [{\"cmd\":\"add\",\"word\":...}]",
+     NULL, 3, 3, cmd_table_options, cmd_analysis_entries},
+    {"analysis list", "TABLE", "rules and dictionaries with their versions, as JSON",
+     NULL, 1, 1, cmd_table_options, cmd_analysis_list},
+    {"analysis show", "TABLE NAME", "one of them with its text, as JSON", NULL, 2, 2,
+     cmd_analysis_options, cmd_analysis_show},
+    {"analysis activate", "TABLE NAME --version N", "make a version the active one",
+     NULL, 2, 2, cmd_analysis_options, cmd_analysis_activate},
+    {"analysis rollback", "TABLE NAME", "make the version before active", NULL, 2, 2,
+     cmd_analysis_options, cmd_analysis_rollback},
+    {"analysis drop", "TABLE NAME", "drop all versions of one of them", NULL, 2, 2,
+     cmd_analysis_options, cmd_analysis_drop},
+    {"analysis test", "TABLE 'words'", "what rules do with words, as JSON", NULL, 2, 2,
+     cmd_analysis_test_options, cmd_analysis_test},
     {"ingest", "TABLE FILE...", "add documents from files (- is standard input)",
      "Formats: jsonl (one object a line), bulk (Elasticsearch action lines), csv, tsv "
      "(first\n"

@@ -120,6 +120,22 @@ static void print_explanation(const quern_explanation *e, unsigned depth)
         print_explanation(&e->details[i], depth + 1);
 }
 
+/* One a text, whatever indexes it was aimed at. */
+static void print_corrections(const quern_reply *reply)
+{
+    for (size_t i = 0; i < reply->correction_count; i++) {
+        const quern_correction *one = &reply->corrections[i];
+        size_t k = 0;
+        while (strcmp(reply->corrections[k].original, one->original) != 0) k++;
+        if (k < i) continue;
+        if (one->level == 1)
+            (void)printf("searched for: %s (typed: %s)\n", one->corrected,
+                         one->original);
+        else
+            (void)printf("did you mean: %s\n", one->corrected);
+    }
+}
+
 static void print_footer(const cli *c, const quern_reply *reply)
 {
     (void)printf("%s%llu found in %.1f ms",
@@ -136,6 +152,7 @@ static void print_footer(const cli *c, const quern_reply *reply)
                      (unsigned long long)reply->rerank_scored,
                      (unsigned long long)reply->rerank_of,
                      reply->rerank_timed_out ? "; its time ran out" : "");
+    print_corrections(reply);
     for (size_t i = 0; i < reply->warning_count; i++)
         (void)fprintf(stderr, "warning: %s\n", reply->warnings[i].text);
     if (reply->trace != NULL && !c->quiet) (void)printf("%s\n", reply->trace);

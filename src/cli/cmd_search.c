@@ -14,6 +14,9 @@ enum { QUERY_MAX_BYTES = 16 << 20 };
 const cli_option cmd_query_options[] = {
     {"format", CLI_TEXT, "table|json|fulljson", "table", "how to print", 0, 0},
     {"explain", CLI_FLAG, NULL, "", "why each hit has its score", 0, 0},
+    {"analysis", CLI_TEXT, "NAMES", "the query's, else the active ones",
+     "rules of query analysis, commas between; \"\" none", 0, 0},
+    {"disable", CLI_TEXT, "LIST", "", "as qp:stop_word,qp:synonym:title", 0, 0},
     {"timeout", CLI_INT, "MS", "the query's, else 60000", "time for the whole search",
      1, 86400000},
     {"server", CLI_TEXT, "URL", "$QUERN_SERVER", "go through a running server", 0, 0},
@@ -27,6 +30,9 @@ const cli_option cmd_search_options[] = {
      "bm25, vector, hybrid (each also +rerank), a stored one, or a JSON file", 0, 0},
     {"rerank", CLI_TEXT, "MODEL", "", "a cross-encoder over the best hits", 0, 0},
     {"window", CLI_INT, "N", "100", "how many it scores", 1, 10000},
+    {"analysis", CLI_TEXT, "NAMES", "the active ones",
+     "rules of query analysis, commas between; \"\" none", 0, 0},
+    {"disable", CLI_TEXT, "LIST", "", "as qp:stop_word,qp:synonym:title", 0, 0},
     {"size", CLI_INT, "N", "10", "hits to print", 0, 10000},
     {"from", CLI_INT, "N", "0", "hits to skip", 0, 10000},
     {"timeout", CLI_INT, "MS", "60000", "time for the whole search", 1, 86400000},
@@ -79,6 +85,14 @@ static int query_remote(cli *c)
     add_encoded(&path, c->arguments[0]);
     qn_buf_add_str(&path, "&query=");
     add_encoded(&path, c->arguments[1]);
+    if (cli_has(c, "analysis")) {
+        qn_buf_add_str(&path, "&qp=");
+        add_encoded(&path, cli_text(c, "analysis", ""));
+    }
+    if (cli_has(c, "disable")) {
+        qn_buf_add_str(&path, "&disable=");
+        add_encoded(&path, cli_text(c, "disable", ""));
+    }
     int code = search_remote(c, "GET", path.p, NULL, (qn_slice){"", 0});
     qn_buf_deinit(&path);
     return code;
@@ -101,6 +115,10 @@ static int words_remote(cli *c, const char *words, qn_slice pipeline)
     }
     if (cli_text(c, "rerank", NULL) != NULL)
         qn_json_member_str(&w, "rerank", cli_text(c, "rerank", ""));
+    if (cli_has(c, "analysis"))
+        qn_json_member_str(&w, "analysis", cli_text(c, "analysis", ""));
+    if (cli_has(c, "disable"))
+        qn_json_member_str(&w, "disable", cli_text(c, "disable", ""));
     qn_json_member_int(&w, "window", cli_int(c, "window", 100));
     qn_json_member_int(&w, "size", cli_int(c, "size", 10));
     qn_json_member_int(&w, "from", cli_int(c, "from", 0));
@@ -146,6 +164,8 @@ int cmd_query(cli *c)
     o.kind = QUERN_QUERY_HA3;
     o.query = c->arguments[1];
     o.query_size = strlen(o.query);
+    o.analysis = cli_has(c, "analysis") ? cli_text(c, "analysis", "") : NULL;
+    o.analysis_off = cli_text(c, "disable", NULL);
     o.explain = cli_has(c, "explain");
     o.timeout_ms = cli_int(c, "timeout", 0);
     return run_search(c, &o);
@@ -172,6 +192,8 @@ static int search_here(cli *c, qn_buf *dsl, qn_buf *pipeline)
     o.query = words ? c->arguments[1] : dsl->p == NULL ? "" : dsl->p;
     o.query_size = words ? strlen(o.query) : dsl->n;
     o.pipeline = pipeline->p;
+    o.analysis = cli_has(c, "analysis") ? cli_text(c, "analysis", "") : NULL;
+    o.analysis_off = cli_text(c, "disable", NULL);
     o.from = cli_int(c, "from", words ? 0 : -1);
     o.hits = cli_int(c, "size", words ? 10 : -1);
     o.explain = cli_has(c, "explain");

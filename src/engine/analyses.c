@@ -276,7 +276,7 @@ static qn_status gather_all(gatherer *g, const qn_table_snapshot *s, bool *sampl
 static qn_status add_dictionaries(const qn_analysis_set *set, qn_spelling *spelling,
                                   qn_error *err)
 {
-    for (size_t i = 0; i < set->rule_count; i++)
+    for (size_t i = 0; set != NULL && i < set->rule_count; i++)
         if (set->rules[i].compiled != NULL)
             QN_TRY(qn_qa_add_words(set->rules[i].compiled, spelling, err));
     return QN_OK;
@@ -294,7 +294,7 @@ static qn_status make_words(quern *q, const qn_analysis_set *set,
     atomic_init(&w->refs, 1);
     w->alloc = q->alloc;
     w->live_count = s->live_count;
-    w->generation = set->generation;
+    w->generation = set == NULL ? 0 : set->generation;
     qn_arena_init(&g.arena, q->alloc, 0);
     qn_buf_init(&g.scratch, q->alloc);
     QN_TRY_TO(end, qn_spelling_create(q->alloc, &w->spelling, err));
@@ -320,15 +320,16 @@ static bool still_good(const qn_analysis_words *w, const qn_analysis_set *set,
 {
     uint64_t change = w->live_count > live_count ? w->live_count - live_count
                                                  : live_count - w->live_count;
-    return w->generation == set->generation && change <= w->live_count / 8;
+    return w->generation == (set == NULL ? 0 : set->generation) &&
+           change <= w->live_count / 8;
 }
 
 /* Counted up when there is a good one. */
-static qn_analysis_words *look_up(qn_analyses *a, const qn_analysis_set *set,
-                                  uint64_t live_count)
+static qn_analysis_words *look_up(qn_analyses *a, const char *table,
+                                  const qn_analysis_set *set, uint64_t live_count)
 {
     (void)pthread_mutex_lock(&a->lock);
-    const kept *k = find_kept(a, set->table);
+    const kept *k = find_kept(a, table);
     qn_analysis_words *w = k == NULL ? NULL : k->words;
     if (w != NULL && !still_good(w, set, live_count)) w = NULL;
     if (w != NULL) atomic_fetch_add(&w->refs, 1);
@@ -348,19 +349,19 @@ static void keep_words(qn_analyses *a, const char *table, qn_analysis_words *w)
     (void)pthread_mutex_unlock(&a->lock);
 }
 
-qn_status qn_analyses_words(quern *q, const qn_analysis_set *set,
+qn_status qn_analyses_words(quern *q, const char *table, const qn_analysis_set *set,
                             const qn_table_snapshot *s, qn_analysis_words **out,
                             qn_error *err)
 {
     qn_analyses *a = q->analyses;
     qn_status st = QN_OK;
-    *out = look_up(a, set, s->live_count);
+    *out = look_up(a, table, set, s->live_count);
     if (*out != NULL) return QN_OK;
     (void)pthread_mutex_lock(&a->building);
-    *out = look_up(a, set, s->live_count);
+    *out = look_up(a, table, set, s->live_count);
     if (*out == NULL) {
         st = make_words(q, set, s, out, err);
-        if (st == QN_OK) keep_words(a, set->table, *out);
+        if (st == QN_OK) keep_words(a, table, *out);
     }
     (void)pthread_mutex_unlock(&a->building);
     return st;

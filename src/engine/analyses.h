@@ -67,7 +67,8 @@ QN_NULLABLE const qn_analysis_rule *qn_analysis_set_find(const qn_analysis_set *
                                                          qn_slice name);
 
 /* The words of a table as of now or a little before. */
-QN_MUST_CHECK qn_status qn_analyses_words(quern *q, const qn_analysis_set *set,
+QN_MUST_CHECK qn_status qn_analyses_words(quern *q, const char *table,
+                                          QN_NULLABLE const qn_analysis_set *set,
                                           const qn_table_snapshot *snapshot,
                                           qn_analysis_words **out, qn_error *err);
 void qn_analysis_words_release(QN_OWNED QN_NULLABLE qn_analysis_words *w);

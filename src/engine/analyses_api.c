@@ -197,6 +197,41 @@ qn_status quern_analysis_list(quern *q, const char *table, char **json,
     return st;
 }
 
+qn_status quern_analysis_test(quern *q, const char *table,
+                              const quern_analysis_test_options *options, char **json,
+                              size_t *json_size, qn_error *err)
+{
+    quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
+    quern_reply *reply = NULL;
+    *json = NULL;
+    if (options->size > sizeof *options)
+        return qn_fail(err, QN_EINVAL,
+                       "quern_analysis_test_options of a newer version");
+    o.query = options->words;
+    o.query_size = options->words_size;
+    o.pipeline = "bm25";
+    o.count_only = true;
+    o.analysis = options->rules;
+    o.analysis_off = options->off;
+    o.analysis_rule = options->rule;
+    o.analysis_rule_size = options->rule_size;
+    QN_TRY(quern_search(q, table, &o, &reply, err));
+    qn_buf b;
+    qn_json_writer w;
+    qn_buf_init(&b, q->alloc);
+    qn_json_writer_init(&w, &b, false);
+    qn_json_begin_object(&w);
+    qn_json_member_int(&w, "total", (int64_t)reply->total);
+    qn_json_key(&w, "analysis");
+    if (reply->analysis == NULL)
+        qn_json_null(&w);
+    else
+        qn_json_raw(&w, (qn_slice){reply->analysis, reply->analysis_size});
+    qn_json_end_object(&w);
+    quern_reply_free(reply);
+    return take(&b, QN_OK, json, json_size, err);
+}
+
 /* A version is checked again before it is used: the table may have changed since. */
 qn_status quern_analysis_activate(quern *q, const char *table, quern_analysis_kind kind,
                                   const char *name, uint32_t version, qn_error *err)

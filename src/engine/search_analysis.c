@@ -17,6 +17,7 @@ struct qn_search_analysis {
     size_t attempt_count; /* made */
     uint32_t below;       /* what the request says; 0: the rules */
     qn_slice raw_query;
+    qn_qa_compiled *unstored;
     const qn_qa_category *categories;
     size_t category_count;
 };
@@ -160,6 +161,17 @@ static bool wants_words(const struct qn_search_analysis *a)
     return false;
 }
 
+/* A rule that is not stored is the only one. */
+static qn_status use_unstored(qn_search *s, qn_error *err)
+{
+    struct qn_search_analysis *a = s->analysis;
+    qn_slice body = {s->options.analysis_rule, s->options.analysis_rule_size};
+    QN_TRY(qn_analyses_compile(s->q, s->table, &s->snapshot->schema->schema,
+                               QN_SLICE_LIT(""), body, &a->unstored, err));
+    a->rules[a->run.rule_count++] = a->unstored;
+    return QN_OK;
+}
+
 static qn_status start_run(qn_search *s, const asked *want, qn_error *err)
 {
     struct qn_search_analysis *a = s->analysis;
@@ -173,7 +185,7 @@ static qn_status start_run(qn_search *s, const asked *want, qn_error *err)
     QN_TRY(
         qn_qa_switches_parse(s->arena, want->off, &a->run.off, &a->run.off_count, err));
     if (wants_words(a)) {
-        QN_TRY(qn_analyses_words(s->q, a->set, s->snapshot, &a->words, err));
+        QN_TRY(qn_analyses_words(s->q, s->table, a->set, s->snapshot, &a->words, err));
         a->run.spelling = a->words->spelling;
         a->run.spelling_sampled = a->words->sampled;
     }
@@ -196,7 +208,9 @@ qn_status qn_search__analysis_begin(qn_search *s, qn_error *err)
         qn_analyses_acquire(s->q, s->table, &s->snapshot->schema->schema, &set, &why);
     if (st == QN_ENOMEM) return qn_fail(err, st, "search");
     if (st != QN_OK) s->analysis_warning = why;
-    bool mentions = s->options.analysis != NULL; /* in HA3, kvpairs may hold a name */
+    bool unstored = s->options.analysis_rule != NULL;
+    bool mentions =
+        s->options.analysis != NULL || unstored; /* in HA3, kvpairs may hold a name */
     for (size_t i = 0; set == NULL && !mentions && i + 3 <= s->text.n; i++)
         mentions =
             s->options.kind == QUERN_QUERY_HA3 && memcmp(s->text.p + i, "qp:", 3) == 0;
@@ -212,13 +226,17 @@ qn_status qn_search__analysis_begin(qn_search *s, qn_error *err)
         if (err != NULL) *err = why;
         return st;
     }
-    QN_TRY(choose_rules(s, &want, err));
+    if (unstored)
+        QN_TRY(use_unstored(s, err));
+    else
+        QN_TRY(choose_rules(s, &want, err));
     return s->analysis->run.rule_count == 0 ? QN_OK : start_run(s, &want, err);
 }
 
 void qn_search__analysis_end(qn_search *s)
 {
     if (s->analysis == NULL) return;
+    qn_qa_compiled_destroy(s->analysis->unstored);
     qn_analysis_words_release(s->analysis->words);
     qn_analysis_set_release(s->analysis->set);
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 typedef struct own_search {
-    qn_slice table, id, kind, rerank;
+    qn_slice table, id, kind, rerank, analysis, disable, raw_query;
     const qn_json *query, *pipeline;
     int64_t from, size, window, timeout_ms, budget_ms;
     bool explain;
@@ -28,6 +28,9 @@ static qn_status read_search(qn_call *c, own_search *s, bool with_id, qn_error *
         {"size", QN_MEMBER_INT, &s->size, 0, QN_LIMIT_SEARCH_WINDOW},
         {"explain", QN_MEMBER_BOOL, &s->explain, 0, 0},
         {"rerank", QN_MEMBER_STRING, &s->rerank, 0, 0},
+        {"analysis", QN_MEMBER_STRING, &s->analysis, 0, 0},
+        {"disable", QN_MEMBER_STRING, &s->disable, 0, 0},
+        {"raw_query", QN_MEMBER_STRING, &s->raw_query, 0, 0},
         {"window", QN_MEMBER_INT, &s->window, 1, QN_LIMIT_SEARCH_WINDOW},
         {"timeout_ms", QN_MEMBER_INT, &s->timeout_ms, 1, 86400000},
         {"budget_ms", QN_MEMBER_INT, &s->budget_ms, 1, 86400000},
@@ -90,12 +93,28 @@ static qn_status set_pipeline(qn_call *c, const own_search *s, quern_search_opti
     return o->pipeline == NULL ? qn_fail(err, QN_ENOMEM, "no memory") : QN_OK;
 }
 
+/* Rules of query analysis and what is switched off, as texts with an end. */
+static qn_status set_analysis(qn_call *c, const own_search *s, quern_search_options *o,
+                              qn_error *err)
+{
+    if (s->analysis.p != NULL)
+        o->analysis = qn_arena_strndup(c->arena, s->analysis.p, s->analysis.n);
+    if (s->disable.p != NULL)
+        o->analysis_off = qn_arena_strndup(c->arena, s->disable.p, s->disable.n);
+    o->raw_query = s->raw_query.p;
+    o->raw_query_size = s->raw_query.n;
+    bool failed = (s->analysis.p != NULL && o->analysis == NULL) ||
+                  (s->disable.p != NULL && o->analysis_off == NULL);
+    return failed ? qn_fail(err, QN_ENOMEM, "no memory") : QN_OK;
+}
+
 static qn_status make_options(qn_call *c, const own_search *s, quern_search_options *o,
                               qn_error *err)
 {
     QN_TRY(set_kind(s, o, err));
     QN_TRY(set_query(s, o, err));
     QN_TRY(set_pipeline(c, s, o, err));
+    QN_TRY(set_analysis(c, s, o, err));
     o->from = s->from;
     o->hits = s->size;
     o->explain = s->explain;

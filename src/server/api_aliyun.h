@@ -34,4 +34,11 @@ void qn_ha3_clean(qn_buf *out, qn_slice s);
 void qn_ha3_xml_text(qn_buf *out, qn_slice s);
 void qn_ha3_xml_cdata(qn_buf *out, qn_slice s);
 
+/* Parameters of the address about query analysis: qp, disable, raw_query. */
+QN_MUST_CHECK qn_status qn_ha3_read_analysis(qn_call *c, quern_search_options *o,
+                                             qn_error *err);
+/* "qp":[{"app_name","query_correction_info":[...]}] of a JSON reply, when something was
+ * mistyped. */
+void qn_ha3_write_corrections(qn_call *c, const quern_reply *r);
+
 #endif

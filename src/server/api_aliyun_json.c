@@ -172,6 +172,7 @@ void qn_ha3_write_json(qn_call *c, const quern_reply *r)
     qn_json_end_array(w);
     if (r->trace != NULL)
         qn_json_member_slice(w, "requestTrace", (qn_slice){r->trace, r->trace_size});
+    qn_ha3_write_corrections(c, r);
     qn_json_end_object(w);
 }
 

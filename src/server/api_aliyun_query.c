@@ -60,6 +60,7 @@ static qn_status run(qn_call *c, qn_slice request, qn_error *err)
     o.query = request.p;
     o.query_size = request.n;
     o.cancel = c->request->cancelled;
+    QN_TRY(qn_ha3_read_analysis(c, &o, err));
     QN_TRY(qn_server_search(c, c->table, &o, &reply, err));
     if (reply->format != NULL && strstr(reply->format, "json") != NULL)
         qn_ha3_write_json(c, reply);

@@ -95,6 +95,10 @@ static void write_reports(qn_json_writer *w, const quern_reply *r)
         qn_json_end_object(w);
     }
     qn_json_end_array(w);
+    if (r->analysis != NULL) {
+        qn_json_key(w, "analysis");
+        qn_json_raw(w, (qn_slice){r->analysis, r->analysis_size});
+    }
     if (!r->reranked) return;
     qn_json_key(w, "rerank");
     qn_json_begin_object(w);

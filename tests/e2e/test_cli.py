@@ -11,6 +11,8 @@ from harness import ROOT, Commands, Folder, Server, run
 
 COMMANDS = [
     "serve", "demo", "table create", "table list", "table show", "table drop", "table stats",
+    "analysis put", "analysis entries", "analysis list", "analysis show", "analysis activate",
+    "analysis rollback", "analysis drop", "analysis test",
     "table check", "table set", "table backup", "table restore", "table optimize", "ingest", "query", "search", "explain", "analyze", "embed",
     "rerank", "model list", "model show", "model import", "model verify", "model rm", "eval",
     "version",
