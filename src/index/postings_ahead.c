@@ -42,7 +42,8 @@ uint32_t qn_postings__find(const qn_postings *p, uint32_t from, uint32_t target)
     if (end > p->block_count) end = p->block_count;
     for (uint32_t n = end - from; n > 0;) {
         uint32_t half = (n + 1) / 2;
-        from += block_last(p, from + half - 1) < target ? half : 0;
+        /* By arithmetic: which half cannot be foreseen. */
+        from += half & (0u - (uint32_t)(block_last(p, from + half - 1) < target));
         n -= half;
     }
     return from;

@@ -43,16 +43,19 @@ typedef struct qn_lists {
      * `inverse` has 256 numbers; frequencies below 2^31. */
     void (*bm25)(float weight, const float *inverse, const uint32_t *freqs,
                  const uint8_t *norms, size_t n, float *out);
-    /* places[i] becomes the place of wanted[i] among `count` (1..128) ascending numbers,
-     * QN_LIST_BLOCK where it is not among them; returns how many are. `list` has
-     * QN_LIST_SPARE readable numbers behind. */
-    size_t (*find)(const uint32_t *list, size_t count, const uint32_t *wanted, size_t n,
-                   uint8_t *places);
+    /* Which of `wanted` (n ascending numbers, at most 256) are among the `count` (1..128)
+     * ascending numbers of the list: wanted[which[k]] is list[places[k]]. Returns how
+     * many. Both arrays have room for n; `list` has QN_LIST_SPARE readable numbers
+     * behind. */
+    size_t (*meet)(const uint32_t *list, size_t count, const uint32_t *wanted, size_t n,
+                   uint8_t *which, uint8_t *places);
     /* Of 64 numbers those that are marked in `among` and greater than `least`: moved to
      * `out`, in order, which has room for 72; all 64 become nought. *others grows by how
      * many of the marked ones are not greater. */
     uint64_t (*take_above)(double *x, uint64_t among, double least, double *out,
                            size_t *others);
+    /* The same where those greater than nought count as marked. */
+    uint64_t (*take_positive)(double *x, double least, double *out, size_t *others);
 } qn_lists;
 
 extern const qn_lists qn_num__lists_scalar, qn_num__lists_avx2, qn_num__lists_avx512,

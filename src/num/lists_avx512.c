@@ -134,8 +134,8 @@ static void bm25(float weight, const float *inverse, const uint32_t *freqs,
 /* ---- candidates --------------------------------------------------------------------- */
 
 /* Which sixteen: by their last ones, all at once. Then the sixteen. */
-static size_t find(const uint32_t *list, size_t count, const uint32_t *wanted, size_t n,
-                   uint8_t *places)
+static size_t meet(const uint32_t *list, size_t count, const uint32_t *wanted, size_t n,
+                   uint8_t *which, uint8_t *places)
 {
     const __m256i eighth = _mm256_setr_epi32(15, 31, 47, 63, 79, 95, 111, 127);
     const __mmask8 whole = (__mmask8)((1u << (count / 16)) - 1);
@@ -146,14 +146,13 @@ static size_t find(const uint32_t *list, size_t count, const uint32_t *wanted, s
         __m256i low = _mm256_set1_epi32((int)wanted[i]);
         size_t at = 16 * (size_t)__builtin_popcount(
                              (unsigned)_mm256_cmplt_epu32_mask(lasts, low));
-        __m512i near16 = _mm512_loadu_si512(list + (at < 112 ? at : 112));
         at = at < 112 ? at : 112;
         unsigned same = (unsigned)_mm512_cmpeq_epu32_mask(
-            near16, _mm512_set1_epi32((int)wanted[i]));
+            _mm512_loadu_si512(list + at), _mm512_set1_epi32((int)wanted[i]));
         at += (size_t)__builtin_ctz(same | 1u << 16);
-        bool is = same != 0 && at < count;
-        places[i] = (uint8_t)(is ? at : QN_LIST_BLOCK);
-        found += is;
+        which[found] = (uint8_t)i;
+        places[found] = (uint8_t)at;
+        found += same != 0 && at < count;
     }
     return found;
 }
@@ -176,5 +175,25 @@ static uint64_t take_above(double *x, uint64_t among, double least, double *out,
     return mask;
 }
 
-const qn_lists qn_num__lists_avx512 = {unpack,     set_bits, elias_fano, add_one,
-                                       pick_bytes, bm25,     find,       take_above};
+static uint64_t take_positive(double *x, double least, double *out, size_t *others)
+{
+    const __m512d bar = _mm512_set1_pd(least), nought = _mm512_setzero_pd();
+    uint64_t mask = 0, among = 0;
+    for (size_t i = 0; i < 64; i += 8) {
+        __m512d v = _mm512_loadu_pd(x + i);
+        __mmask8 some = _mm512_cmp_pd_mask(v, nought, _CMP_GT_OQ);
+        __mmask8 good = _mm512_mask_cmp_pd_mask(some, v, bar, _CMP_GT_OQ);
+        _mm512_storeu_pd(x + i, nought);
+        among |= (uint64_t)some << i;
+        mask |= (uint64_t)good << i;
+        if (good == 0) continue; /* most often */
+        _mm512_storeu_pd(out, _mm512_maskz_compress_pd(good, v));
+        out += __builtin_popcount((unsigned)good);
+    }
+    *others += (size_t)__builtin_popcountll(among & ~mask);
+    return mask;
+}
+
+const qn_lists qn_num__lists_avx512 = {unpack,  set_bits,   elias_fano,
+                                       add_one, pick_bytes, bm25,
+                                       meet,    take_above, take_positive};

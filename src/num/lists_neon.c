@@ -2,5 +2,6 @@
 /* lists_neon.c -- for 64-bit Arm; reached only through kernels.c. */
 #include "num/lists_plain.h"
 
-const qn_lists qn_num__lists_neon = {unpack,     set_bits, elias_fano, add_one,
-                                     pick_bytes, bm25,     find,       take_above};
+const qn_lists qn_num__lists_neon = {unpack,  set_bits,   elias_fano,
+                                     add_one, pick_bytes, bm25,
+                                     meet,    take_above, take_positive};

@@ -62,8 +62,8 @@ static void bm25(float weight, const float *inverse, const uint32_t *freqs,
 }
 
 /* Halving, without a branch on what is compared. */
-static size_t find(const uint32_t *list, size_t count, const uint32_t *wanted, size_t n,
-                   uint8_t *places)
+static size_t meet(const uint32_t *list, size_t count, const uint32_t *wanted, size_t n,
+                   uint8_t *which, uint8_t *places)
 {
     size_t found = 0;
     for (size_t i = 0; i < n; i++) {
@@ -73,9 +73,9 @@ static size_t find(const uint32_t *list, size_t count, const uint32_t *wanted, s
             at += (size_t)(list[at + half - 1] < wanted[i]) * half;
             left -= half;
         }
-        size_t is = list[at] == wanted[i];
-        places[i] = (uint8_t)(is * at + (1 - is) * QN_LIST_BLOCK);
-        found += is;
+        which[found] = (uint8_t)i;
+        places[found] = (uint8_t)at;
+        found += list[at] == wanted[i];
     }
     return found;
 }
@@ -95,6 +95,17 @@ static uint64_t take_above(double *x, uint64_t among, double least, double *out,
     for (size_t i = 0; i < 64; i++) x[i] = 0;
     *others += (size_t)__builtin_popcountll(among & ~mask);
     return mask;
+}
+
+static uint64_t take_positive(double *x, double least, double *out, size_t *others)
+{
+    uint64_t among = 0;
+    for (size_t i = 0; i < 64; i += 8) {
+        uint64_t byte = 0;
+        for (size_t k = 0; k < 8; k++) byte |= (uint64_t)(x[i + k] > 0) << k;
+        among |= byte << i;
+    }
+    return take_above(x, among, least, out, others);
 }
 
 #endif

@@ -70,15 +70,16 @@ static void bm25(float weight, const float *inverse, const uint32_t *freqs,
         out[i] = weight - weight / (1.0f + (float)freqs[i] * inverse[norms[i]]);
 }
 
-static size_t find(const uint32_t *list, size_t count, const uint32_t *wanted, size_t n,
-                   uint8_t *places)
+static size_t meet(const uint32_t *list, size_t count, const uint32_t *wanted, size_t n,
+                   uint8_t *which, uint8_t *places)
 {
     size_t found = 0;
     for (size_t i = 0; i < n; i++) {
         size_t at = 0;
         while (at < count && list[at] != wanted[i]) at++;
-        places[i] = (uint8_t)(at < count ? at : QN_LIST_BLOCK);
-        found += at < count;
+        if (at == count) continue;
+        which[found] = (uint8_t)i;
+        places[found++] = (uint8_t)at;
     }
     return found;
 }
@@ -101,5 +102,13 @@ static uint64_t take_above(double *x, uint64_t among, double least, double *out,
     return mask;
 }
 
-const qn_lists qn_num__lists_scalar = {unpack,     set_bits, elias_fano, add_one,
-                                       pick_bytes, bm25,     find,       take_above};
+static uint64_t take_positive(double *x, double least, double *out, size_t *others)
+{
+    uint64_t among = 0;
+    for (size_t i = 0; i < 64; i++) among |= (uint64_t)(x[i] > 0) << i;
+    return take_above(x, among, least, out, others);
+}
+
+const qn_lists qn_num__lists_scalar = {unpack,  set_bits,   elias_fano,
+                                       add_one, pick_bytes, bm25,
+                                       meet,    take_above, take_positive};

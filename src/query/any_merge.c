@@ -8,7 +8,7 @@
 enum {
     ROW_BLOCKS = 4, /* of a word in one piece */
     ROW = (ROW_BLOCKS + 1) * QN_POSTINGS_BLOCK,
-    SPARSE = 4, /* documents to one of the words' */
+    SPARSE = 16, /* documents to one of the words' */
 };
 
 /* Ascending documents with their sums, an end behind the last. */

@@ -2,6 +2,9 @@
 /* ANY: several essential words, through an array of sums by document. */
 #include "query/run_any.h"
 
+/* Makes a score of nought one that is there, and changes no other. */
+#define SOME 1e-200
+
 static qn_status need_windows(any_run *a)
 {
     qn_arena *scratch = a->r->m->scratch;
@@ -35,6 +38,11 @@ static void add_scores(any_window *w, const uint32_t *docs, const float *scores,
 {
     enum { DENSE = 3 }; /* documents to one of the list */
     if (n == 0) return;
+    if (w->full) {
+        for (size_t i = 0; i < n; i++)
+            w->sums[docs[i] - w->base] += (double)scores[i] + SOME;
+        return;
+    }
     uint32_t first = (docs[0] - w->base) / 64, last = (docs[n - 1] - w->base) / 64;
     w->some |= UINT64_MAX >> (63 - (last - first)) << first;
     double *sums = w->sums;
@@ -181,33 +189,72 @@ static void take_word(any_run *a, size_t word, float least, double need,
     }
 }
 
-static qn_status empty_window(any_run *a)
+/* One part: the sums of a word's 64 documents, whichever are there. */
+static void take_full(any_run *a, size_t word, double need, size_t *useless)
 {
-    bool asks = qn_accept_asks(&a->r->accept);
-    float least = qn_any__useless(a, !asks);
+    any_part *part = &a->parts[0];
+    uint32_t base = part->w->base + (uint32_t)word * 64;
+    uint64_t good = a->lists->take_positive(part->w->sums + word * 64, need,
+                                            part->sums + a->n, useless);
+    for (; good != 0; good &= good - 1)
+        a->docs[a->n++] = base + (uint32_t)__builtin_ctzll(good);
+}
+
+static uint64_t words_to_empty(any_run *a)
+{
+    const any_window *w = a->parts[0].w;
     uint64_t some = 0;
-    size_t useless = 0;
-    double need = (double)least / QN_SUM_SLACK * (1.0 - 1e-12) -
-                  a->parts[0].reach[a->parts[0].essential];
+    if (w->full) return UINT64_MAX >> (63 - (w->limit - 1 - w->base) / 64);
     for (size_t p = 0; p < a->part_count; p++) {
         some |= a->parts[p].w->some;
         a->parts[p].w->some = 0;
     }
-    for (; some != 0; some &= some - 1) {
-        take_word(a, (size_t)__builtin_ctzll(some), least, need, &useless);
+    return some;
+}
+
+static qn_status empty_window(any_run *a)
+{
+    bool asks = qn_accept_asks(&a->r->accept), full = a->parts[0].w->full;
+    float least = qn_any__useless(a, !asks);
+    size_t useless = 0;
+    double need = (double)least / QN_SUM_SLACK * (1.0 - 1e-12) -
+                  a->parts[0].reach[a->parts[0].essential];
+    for (uint64_t some = words_to_empty(a); some != 0; some &= some - 1) {
+        size_t word = (size_t)__builtin_ctzll(some);
+        if (full)
+            take_full(a, word, need, &useless);
+        else
+            take_word(a, word, least, need, &useless);
         if (a->n > BATCH - 64) QN_TRY(qn_any__finish(a, true));
     }
     if (a->r->counting && !asks) a->r->c->total += useless;
     return qn_any__finish(a, true);
 }
 
+/* Are there documents in nearly every word? */
+static bool is_full(const any_run *a)
+{
+    enum { DENSE = 16 }; /* documents to one of the lists' */
+    const any_part *part = &a->parts[0];
+    uint64_t docs = 0;
+    if (a->part_count > 1) return false;
+    for (size_t k = part->essential; k < part->n; k++) {
+        const any_clause *c = part->clauses[k];
+        if (c->n > 1 || !(c->words[0]->bm25.weight >= 0)) return false;
+        docs += c->cost;
+    }
+    return docs * DENSE > a->doc_count;
+}
+
 qn_status qn_any__run_window(any_run *a, uint32_t base, uint32_t limit)
 {
+    bool full = is_full(a);
     QN_TRY(need_windows(a));
     for (size_t p = 0; p < a->part_count; p++) {
         any_part *part = &a->parts[p];
         part->w->base = base & ~(uint32_t)63;
         part->w->limit = limit;
+        part->w->full = full;
         for (size_t k = part->essential; k < part->n; k++) {
             any_clause *c = part->clauses[k];
             if (c->n > 1)

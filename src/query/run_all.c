@@ -44,6 +44,7 @@ typedef struct all_run {
     double left[LISTS_MAX + 1]; /* left[i]: bounds of lists [i, ..), phrases, may */
     uint32_t docs[BLOCK];       /* candidates */
     double sums[BLOCK];
+    bool lead_waits;       /* is scored last */
     uint32_t least[BLOCK]; /* of one phrase: its words' least frequency */
     size_t n;
     qn_word_docs run;
@@ -267,18 +268,6 @@ static qn_status take_phrases(all_run *a)
 
 /* ---- candidates ------------------------------------------------------------------------------ */
 
-static void drop_hopeless(all_run *a, double left)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < a->n; i++) {
-        a->docs[kept] = a->docs[i];
-        a->sums[kept] = a->sums[i];
-        a->least[kept] = a->least[i];
-        kept += !qn_run_hopeless(a->r, a->sums[i] + left);
-    }
-    a->n = kept;
-}
-
 /* Keeps the candidates that list `i` has. */
 static qn_status look_up(all_run *a, size_t i)
 {
@@ -311,11 +300,13 @@ static qn_status drop_unaccepted(all_run *a)
     return QN_OK;
 }
 
-/* The candidates through lists [from, ..). */
+/* The candidates through lists [from, ..), and through the lead if it waited for them. */
 static qn_status match_lists(all_run *a, size_t from)
 {
     for (size_t i = from; i < a->list_count && a->n > 0; i++) QN_TRY(look_up(a, i));
     QN_TRY(drop_unaccepted(a));
+    if (a->lead_waits && a->n > 0) QN_TRY(look_up(a, 0));
+    a->lead_waits = false;
     if (a->phrase_count > 0) return take_phrases(a);
     for (size_t i = 0; i < a->n; i++) QN_TRY(hand_over(a, a->docs[i], a->sums[i]));
     a->n = 0;
@@ -324,29 +315,49 @@ static qn_status match_lists(all_run *a, size_t from)
 
 /* ---- the segment ------------------------------------------------------------------------------- */
 
-/* The lead's next documents below `limit` that pass the bits become the candidates. */
+/* Those whose score would do become the candidates. */
+static qn_status take_scored(all_run *a, uint32_t limit)
+{
+    qn_word_docs *run = &a->run;
+    QN_TRY(qn_word_run(a->lists[0].word, limit, &a->r->accept, run, a->r->m->err));
+    double need = (double)a->r->floor / QN_SUM_SLACK * (1.0 - 1e-12) - a->left[1];
+    size_t kept = 0;
+    for (size_t i = 0; i < run->n; i++) {
+        double score = (double)run->scores[i];
+        a->docs[kept] = run->docs[i];
+        a->sums[kept] = score;
+        a->least[kept] = UINT32_MAX;
+        kept += score > need;
+    }
+    a->n = kept;
+    return QN_OK;
+}
+
+/* All of them do, with nothing known of their scores. */
+static qn_status take_docs(all_run *a, uint32_t limit, bool least)
+{
+    qn_word *lead = a->lists[0].word;
+    qn_word_docs *run = &a->run;
+    const uint32_t *freqs = NULL;
+    qn_postings_rest_docs(&lead->p, &run->docs, &run->n);
+    run->n = run->taken = qn_word_below(run->docs, run->n, limit);
+    run->last = run->docs[run->n - 1] + 1 == limit;
+    if (least) QN_TRY(qn_postings_freqs(&lead->p, &freqs, a->r->m->err));
+    for (size_t i = 0; i < run->n; i++) a->least[i] = least ? freqs[i] : UINT32_MAX;
+    memcpy(a->docs, run->docs, run->n * sizeof *a->docs);
+    memset(a->sums, 0, run->n * sizeof *a->sums);
+    a->n = run->n;
+    return QN_OK;
+}
+
+/* The lead's next documents below `limit` become the candidates. Without a floor it is
+ * cheaper to score those that the other lists have too. */
 static qn_status take_lead(all_run *a, uint32_t limit)
 {
     const all_list *l = &a->lists[0];
-    qn_word_docs *run = &a->run;
-    qn_error *err = a->r->m->err;
-    bool least = a->r->pruning && one_exact_phrase(a) && !l->scored;
-    if (l->scored) {
-        QN_TRY(qn_word_run(l->word, limit, &a->r->accept, run, err));
-        for (size_t i = 0; i < run->n; i++) a->sums[i] = (double)run->scores[i];
-    } else {
-        qn_postings_rest_docs(&l->word->p, &run->docs, &run->n);
-        run->n = run->taken = qn_word_below(run->docs, run->n, limit);
-        run->last = run->docs[run->n - 1] + 1 == limit;
-        memset(a->sums, 0, run->n * sizeof *a->sums);
-    }
-    const uint32_t *freqs = NULL;
-    if (least) QN_TRY(qn_postings_freqs(&l->word->p, &freqs, err));
-    for (size_t i = 0; i < run->n; i++) a->least[i] = least ? freqs[i] : UINT32_MAX;
-    memcpy(a->docs, run->docs, run->n * sizeof *a->docs);
-    a->n = run->n;
-    if (a->r->pruning && l->scored) drop_hopeless(a, a->left[1]);
-    return QN_OK;
+    if (l->scored && a->r->pruning) return take_scored(a, limit);
+    a->lead_waits = l->scored;
+    return take_docs(a, limit, a->r->pruning && one_exact_phrase(a));
 }
 
 static qn_status walk_lead(all_run *a, uint32_t base, uint32_t limit)

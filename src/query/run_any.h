@@ -33,9 +33,11 @@ typedef struct any_clause {
     size_t row;   /* of any_run.rows */
 } any_clause;
 
-/* Sums by document. `some` says which words of `seen` are not empty. */
+/* Sums by document. `some` says which words of `seen` are not empty; with `full` neither
+ * is kept, since nearly every word has some: what is greater than nought is there. */
 typedef struct any_window {
     uint32_t base, limit;
+    bool full;
     uint64_t some, seen[QN_WINDOW / 64];
     double sums[QN_WINDOW];
 } any_window;

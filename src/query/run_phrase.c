@@ -221,27 +221,22 @@ static void drop_hopeless(phrase_run *f)
  * follow the `kept` ones. */
 static qn_status match(phrase_run *f, size_t word, size_t from, size_t n, size_t *kept)
 {
-    uint8_t places[BLOCK], hits[BLOCK];
+    uint8_t which[BLOCK], places[BLOCK];
     qn_postings_spot found[BLOCK];
     const uint32_t *list;
-    size_t count, hit = 0, first = *kept;
+    size_t count;
     qn_postings *p = &f->words[word]->p;
     qn_postings_rest_docs(p, &list, &count);
-    if (f->kernels->lists->find(list, count, f->docs + from, n, places) == 0)
-        return QN_OK;
-    for (size_t i = 0; i < n; i++) {
-        hits[hit] = places[i];
-        move(f, from + i, first + hit);
-        hit += places[i] != BLOCK;
-    }
-    QN_TRY(qn_postings_spots(p, hits, hit, found, f->r->m->err));
+    size_t hits =
+        f->kernels->lists->meet(list, count, f->docs + from, n, which, places);
+    if (hits == 0) return QN_OK;
+    QN_TRY(qn_postings_spots(p, places, hits, found, f->r->m->err));
     qn_postings_spot *spots = f->spots + word * BLOCK;
-    for (size_t i = 0; i < hit; i++) {
-        uint32_t freq = found[i].freq;
-        spots[f->origin[first + i]] = found[i];
-        if (freq < f->least[first + i]) f->least[first + i] = freq;
+    for (size_t k = 0; k < hits; k++, (*kept)++) {
+        move(f, from + which[k], *kept);
+        spots[f->origin[*kept]] = found[k];
+        if (found[k].freq < f->least[*kept]) f->least[*kept] = found[k].freq;
     }
-    *kept += hit;
     return QN_OK;
 }
 

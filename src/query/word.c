@@ -10,7 +10,6 @@ enum {
     BLOCKS_MAX = 3, /* more are not looked at for one bound */
     SHORT = 1024,   /* a list below is read from end to end for a seed */
     BINS = 32,      /* of scores, for a seed */
-    NO_MATCH = QN_POSTINGS_BLOCK,
 };
 
 qn_status qn_word_open(qn_iter_maker *m, const qn_plan *plan, size_t field,
@@ -149,43 +148,45 @@ qn_status qn_word_pass(qn_word *w, size_t taken, qn_error *err)
 
 /* ---- looking candidates up --------------------------------------------------------- */
 
-/* Finds n candidates in the decoded block: places[i] is where, or NO_MATCH. */
-static bool find_all(const qn_word *w, const uint32_t *docs, size_t n, uint8_t *places)
-{
-    const uint32_t *list;
-    size_t count;
-    qn_postings_rest_docs(&w->p, &list, &count);
-    return w->p.kernels->lists->find(list, count, docs, n, places) > 0;
-}
+/* Candidates that the decoded block holds. */
+typedef struct word_hits {
+    uint8_t which[QN_WORD_BATCH], places[QN_WORD_BATCH];
+    size_t n;
+} word_hits;
 
-static qn_status add_scores(qn_word *w, const qn_word_batch *b, size_t from, size_t n,
-                            const uint8_t *places, uint32_t *hits, qn_error *err)
+static qn_status score_hits(qn_word *w, const uint32_t *docs, const word_hits *h,
+                            float *scores, qn_error *err)
 {
     uint32_t freqs[QN_WORD_BATCH];
     uint8_t norms[QN_WORD_BATCH];
-    float scores[QN_WORD_BATCH];
     const uint32_t *all;
     QN_TRY(qn_postings_freqs(&w->p, &all, err));
-    for (size_t i = 0; i < n; i++) {
-        bool match = places[i] != NO_MATCH;
-        freqs[i] = match ? all[places[i]] : 0; /* 0 scores nought */
-        norms[i] = match ? qn_postings_norm_of(&w->p, b->docs[from + i]) : 1;
-        if (hits != NULL) hits[from + i] |= match;
+    for (size_t k = 0; k < h->n; k++) {
+        freqs[k] = all[h->places[k]];
+        norms[k] = qn_postings_norm_of(&w->p, docs[h->which[k]]);
     }
-    qn_bm25_scores(w->p.kernels, &w->bm25, freqs, norms, n, scores);
-    for (size_t i = 0; i < n; i++) b->sums[from + i] += (double)scores[i];
+    qn_bm25_scores(w->p.kernels, &w->bm25, freqs, norms, h->n, scores);
     return QN_OK;
 }
 
-static qn_status take_least(qn_word *w, const qn_word_batch *b, size_t from, size_t n,
-                            const uint8_t *places, qn_error *err)
+static qn_status add_scores(qn_word *w, const qn_word_batch *b, size_t from,
+                            const word_hits *h, bool marks, qn_error *err)
+{
+    float scores[QN_WORD_BATCH];
+    QN_TRY(score_hits(w, b->docs + from, h, scores, err));
+    for (size_t k = 0; k < h->n; k++) b->sums[from + h->which[k]] += (double)scores[k];
+    for (size_t k = 0; marks && k < h->n; k++) b->marks[from + h->which[k]] = 1;
+    return QN_OK;
+}
+
+static qn_status take_least(qn_word *w, const qn_word_batch *b, size_t from,
+                            const word_hits *h, qn_error *err)
 {
     const uint32_t *all;
     QN_TRY(qn_postings_freqs(&w->p, &all, err));
-    for (size_t i = 0; i < n; i++) {
-        if (places[i] == NO_MATCH) continue;
-        uint32_t freq = all[places[i]];
-        if (freq < b->marks[from + i]) b->marks[from + i] = freq;
+    for (size_t k = 0; k < h->n; k++) {
+        uint32_t freq = all[h->places[k]], *mark = &b->marks[from + h->which[k]];
+        if (freq < *mark) *mark = freq;
     }
     return QN_OK;
 }
@@ -195,6 +196,7 @@ static size_t keep_hopeful(qn_word_batch *b, size_t from, size_t n, size_t to,
                            double rest, float floor)
 {
     size_t kept = to;
+    if (from == to && floor == -HUGE_VALF) return n;
     for (size_t i = from; i < from + n; i++) {
         double sum = b->sums[i];
         b->docs[kept] = b->docs[i];
@@ -205,16 +207,14 @@ static size_t keep_hopeful(qn_word_batch *b, size_t from, size_t n, size_t to,
     return kept - to;
 }
 
-static size_t keep_found(qn_word_batch *b, size_t from, size_t n, const uint8_t *places)
+static void keep_hits(qn_word_batch *b, size_t from, const word_hits *h)
 {
-    size_t kept = from;
-    for (size_t i = 0; i < n; i++) {
-        b->docs[kept] = b->docs[from + i];
-        b->sums[kept] = b->sums[from + i];
-        if (b->marks != NULL) b->marks[kept] = b->marks[from + i];
-        kept += places[i] != NO_MATCH;
+    for (size_t k = 0; k < h->n; k++) {
+        size_t at = from + h->which[k];
+        b->docs[from + k] = b->docs[at];
+        b->sums[from + k] = b->sums[at];
+        if (b->marks != NULL) b->marks[from + k] = b->marks[at];
     }
-    return kept - from;
 }
 
 static size_t up_to(const qn_word_batch *b, size_t from, uint32_t last)
@@ -253,16 +253,21 @@ static qn_status enter_at_once(qn_word *w, const qn_word_batch *b, size_t i, siz
 static qn_status match(qn_word *w, qn_word_batch *b, size_t i, size_t *n,
                        qn_word_how how, qn_error *err)
 {
-    uint8_t places[QN_WORD_BATCH];
-    if (w->p.doc == QN_DOC_END || !find_all(w, b->docs + i, *n, places)) {
-        if (how != QN_WORD_MAY) *n = 0;
-        return QN_OK;
+    word_hits h;
+    const uint32_t *list;
+    size_t count;
+    qn_postings_rest_docs(&w->p, &list, &count);
+    h.n = count == 0 ? 0
+                     : w->p.kernels->lists->meet(list, count, b->docs + i, *n, h.which,
+                                                 h.places);
+    if (h.n > 0 && (how == QN_WORD_MAY || how == QN_WORD_MUST)) {
+        bool marks = how == QN_WORD_MAY && b->marks != NULL;
+        QN_TRY(add_scores(w, b, i, &h, marks, err));
     }
-    if (how == QN_WORD_MAY || how == QN_WORD_MUST)
-        QN_TRY(
-            add_scores(w, b, i, *n, places, how == QN_WORD_MAY ? b->marks : NULL, err));
-    if (how == QN_WORD_LEAST) QN_TRY(take_least(w, b, i, *n, places, err));
-    if (how != QN_WORD_MAY) *n = keep_found(b, i, *n, places);
+    if (h.n > 0 && how == QN_WORD_LEAST) QN_TRY(take_least(w, b, i, &h, err));
+    if (how == QN_WORD_MAY) return QN_OK;
+    keep_hits(b, i, &h);
+    *n = h.n;
     return QN_OK;
 }
 

@@ -416,10 +416,10 @@ static void test_sloppy(void **state)
 
 /* ---- kernels ------------------------------------------------------------------------------ */
 
-static void check_find(const qn_lists *k, qn_rng *rng, size_t count)
+static void check_meet(const qn_lists *k, qn_rng *rng, size_t count)
 {
     uint32_t list[QN_LIST_BLOCK + QN_LIST_SPARE], wanted[100];
-    uint8_t places[100];
+    uint8_t which[100], places[100];
     uint32_t doc = below(rng, 5);
     for (size_t i = 0; i < QN_LIST_BLOCK + QN_LIST_SPARE; i++) {
         list[i] = doc; /* what stands behind the list may be found by mistake */
@@ -428,12 +428,14 @@ static void check_find(const qn_lists *k, qn_rng *rng, size_t count)
     size_t want = 0;
     for (size_t i = 0; i < 100; i++)
         wanted[i] = list[below(rng, QN_LIST_BLOCK)] + (below(rng, 3) == 0);
-    size_t found = k->find(list, count, wanted, 100, places);
+    size_t found = k->meet(list, count, wanted, 100, which, places);
     for (size_t i = 0; i < 100; i++) {
         size_t at = 0;
         while (at < count && list[at] != wanted[i]) at++;
-        T_EQ_I(places[i], at < count ? at : QN_LIST_BLOCK);
-        want += at < count;
+        if (at == count) continue;
+        T_OK(want < found);
+        T_EQ_I(which[want], i);
+        T_EQ_I(places[want++], at);
     }
     T_EQ_I(found, want);
 }
@@ -455,6 +457,25 @@ static void check_take(const qn_lists *k, qn_rng *rng)
     T_EQ_I(others, 7 + left);
 }
 
+/* take_positive() is take_above() among those above nought. */
+static void check_take_positive(const qn_lists *k, qn_rng *rng)
+{
+    double x[64], y[64], out[72], want[72];
+    uint64_t among = 0;
+    size_t others = 3, want_others = 3;
+    double least = (double)below(rng, 4) - 1.0;
+    for (size_t i = 0; i < 64; i++) {
+        x[i] = y[i] = (double)below(rng, 4);
+        among |= (uint64_t)(x[i] > 0) << i;
+    }
+    uint64_t wanted = k->take_above(y, among, least, want, &want_others);
+    T_EQ_I(k->take_positive(x, least, out, &others), wanted);
+    T_EQ_I(others, want_others);
+    size_t n = (size_t)__builtin_popcountll(wanted);
+    for (size_t i = 0; i < n; i++) T_OK(out[i] == want[i]);
+    for (size_t i = 0; i < 64; i++) T_OK(x[i] == 0);
+}
+
 static void test_kernels(void **state)
 {
     (void)state;
@@ -463,8 +484,11 @@ static void test_kernels(void **state)
         if (!qn_kernel_sets[s].usable()) continue;
         T_ROW(qn_kernel_sets[s].name);
         for (size_t count = 1; count <= QN_LIST_BLOCK; count++)
-            check_find(qn_kernel_sets[s].lists, &rng, count);
-        for (size_t i = 0; i < 200; i++) check_take(qn_kernel_sets[s].lists, &rng);
+            check_meet(qn_kernel_sets[s].lists, &rng, count);
+        for (size_t i = 0; i < 200; i++) {
+            check_take(qn_kernel_sets[s].lists, &rng);
+            check_take_positive(qn_kernel_sets[s].lists, &rng);
+        }
     }
     T_ROW("");
 }
