@@ -27,6 +27,8 @@ bool qn_postings__bytes(const qn_postings *p, uint32_t block, const uint8_t **be
     return true;
 }
 
+enum { NEXT_LINES = 3 }; /* of cache, most blocks */
+
 static qn_status load_docs(qn_postings *p, uint32_t block, qn_error *err)
 {
     const uint8_t *at = NULL, *limit = NULL;
@@ -44,6 +46,8 @@ static qn_status load_docs(qn_postings *p, uint32_t block, qn_error *err)
         return qn_postings__corrupt(p, at, "documents out of order", err);
     if (!p->counted && size != (size_t)(limit - at))
         return qn_postings__corrupt(p, at, "broken block of postings", err);
+    /* The next block is likely to be wanted soon, and may lie on another page. */
+    for (size_t i = 0; i < NEXT_LINES; i++) __builtin_prefetch(limit + 64 * i);
     p->filled = n;
     p->freqs_at = at + size;
     p->freqs_end = limit;

@@ -181,6 +181,8 @@ QN_MUST_CHECK qn_status qn_postings_or_bits(qn_postings *p, uint32_t base,
  * the list ends before. The cursor itself does not move. */
 void qn_postings_peek(const qn_postings *p, uint32_t target, uint32_t *last,
                       qn_postings_bound *bound);
+/* Asks the memory for the block that would hold `target`. */
+void qn_postings_want(qn_postings *p, uint32_t target);
 /* The same with closer bounds: of the block that would hold `target`, and of the
  * super-block (which runs to its own last document). Targets need not ascend, though
  * that is fastest. */

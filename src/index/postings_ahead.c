@@ -124,6 +124,16 @@ uint32_t qn_postings_last_ahead(qn_postings *p, uint32_t target, uint32_t blocks
     return block_last(p, block + blocks - 1);
 }
 
+void qn_postings_want(qn_postings *p, uint32_t target)
+{
+    enum { LINES = 3 };
+    const uint8_t *at, *limit;
+    if (p->doc == QN_DOC_END || p->whole) return;
+    uint32_t block = look(p, target);
+    if (block >= p->block_count || !qn_postings__bytes(p, block, &at, &limit)) return;
+    for (size_t i = 0; i < LINES; i++) __builtin_prefetch(at + 64 * i);
+}
+
 void qn_postings_peek(const qn_postings *p, uint32_t target, uint32_t *last,
                       qn_postings_bound *bound)
 {

@@ -250,12 +250,14 @@ qn_status qn_segment_postings_open(const qn_segment *seg, const qn_term *term,
         .kernels = seg->kernels,
     };
     if (term->doc_freq == 0) return qn_postings__init(out, &s, term, arena, err);
-    const segment_field *f = qn_segment__field(seg, term->field);
+    segment_field *f = qn_segment__field(seg, term->field);
     if (f == NULL || !f->pub.has_terms)
         return qn_fail(err, QN_EINVAL, "a term of another segment");
     s.has_freqs = f->pub.has_positions;
     QN_TRY(qn_segment__part(seg->file, QN_BLOCK_POSTINGS, term->field,
                             term->postings_at, term->postings_size, &s.postings, err));
+    atomic_store_explicit(&f->postings, (const uint8_t *)s.postings.p,
+                          memory_order_release);
     if (s.has_freqs)
         QN_TRY(qn_segment__part(seg->file, QN_BLOCK_POSITIONS, term->field,
                                 term->positions_at, term->positions_size, &s.positions,

@@ -17,7 +17,7 @@ typedef struct segment_field {
     atomic_bool column_checked; /* set once the column was validated whole */
     atomic_bool points_checked;
     /* Blocks that were found and checked, NULL before. */
-    const uint8_t *_Atomic terms, *_Atomic norms;
+    const uint8_t *_Atomic terms, *_Atomic norms, *_Atomic postings;
 } segment_field;
 
 struct qn_segment {

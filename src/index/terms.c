@@ -213,6 +213,22 @@ static int compare_entry(const entry *e, qn_slice bytes, size_t *equal)
     return place < bytes.n ? -1 : 0;
 }
 
+/* A term that was found is soon opened: its list is asked for while the next term is
+ * looked up, which waits for the memory as well. */
+static void want_list(const segment_field *f, const qn_term *t)
+{
+    enum { LINES = 4, DATA_LINES = 2 };
+    const uint8_t *base = atomic_load_explicit(&f->postings, memory_order_acquire);
+    if (base == NULL || t->postings_size == 0) return;
+    const uint8_t *list = base + t->postings_at;
+    for (uint64_t i = 0; i < LINES && i * 64 < t->postings_size; i++)
+        __builtin_prefetch(list + i * 64);
+    uint64_t blocks = t->doc_freq / QN_POSTINGS_BLOCK;
+    uint64_t data = LIST_HEADER + blocks * (4 + BLOCK_ENTRY);
+    if (blocks == 0 || data >= t->postings_size) return;
+    for (uint64_t i = 0; i < DATA_LINES; i++) __builtin_prefetch(list + data + i * 64);
+}
+
 qn_status qn_segment_term(const qn_segment *seg, uint32_t field, qn_slice bytes,
                           qn_term *term, qn_error *err)
 {
@@ -235,7 +251,10 @@ qn_status qn_segment_term(const qn_segment *seg, uint32_t field, qn_slice bytes,
         if (order > 0) break;
         at = read_meta(&v, at, limit, first, term);
         if (at == NULL) return corrupt(&v, start, err);
-        if (order == 0) return QN_OK;
+        if (order == 0) {
+            want_list(f, term);
+            return QN_OK;
+        }
     }
     *term = (qn_term){.field = field};
     return QN_OK;

@@ -113,20 +113,32 @@ static qn_status fill_row(any_run *a, qn_word *w, uint32_t base, uint32_t limit,
     return QN_OK;
 }
 
+/* The sum where `there`, else nought. */
+static inline double masked(double sum, bool there)
+{
+    uint64_t bits;
+    memcpy(&bits, &sum, sizeof bits);
+    bits &= 0 - (uint64_t)there;
+    memcpy(&sum, &bits, sizeof sum);
+    return sum;
+}
+
 /* Without a branch on which is the lower: that cannot be foreseen. */
 static void merge(const any_row *x, const any_row *y, any_row *out)
 {
-    {
-    }
-    size_t i = 0, k = 0, n = 0;
-    while (i < x->n || k < y->n) {
-        uint32_t p = x->docs[i], q = y->docs[k];
-        double of_x = x->sums[i], of_y = y->sums[k];
-        bool take_x = p <= q, take_y = q <= p;
-        out->docs[n] = take_x ? p : q;
-        out->sums[n++] = (take_x ? of_x : 0.0) + (take_y ? of_y : 0.0);
-        i += take_x;
-        k += take_y;
+    const uint32_t *x_docs = x->docs, *y_docs = y->docs;
+    const double *x_sums = x->sums, *y_sums = y->sums;
+    uint32_t *docs = out->docs;
+    double *sums = out->sums;
+    size_t n = 0;
+    for (uint32_t p = *x_docs, q = *y_docs; (p & q) != QN_DOC_END; n++) {
+        bool in_x = p <= q, in_y = q <= p;
+        docs[n] = p < q ? p : q;
+        sums[n] = masked(*x_sums, in_x) + masked(*y_sums, in_y);
+        p = *(x_docs += in_x);
+        q = *(y_docs += in_y);
+        x_sums += in_x;
+        y_sums += in_y;
     }
     out->n = n;
     end_row(out);

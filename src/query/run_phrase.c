@@ -255,6 +255,7 @@ static qn_status look_up(phrase_run *f, size_t word)
             if (count == 0) break;
         }
         n = qn_word_below(f->docs + i, f->n - i, list[count - 1] + 1);
+        if (i + n < f->n) qn_postings_want(p, f->docs[i + n]);
         QN_TRY(match(f, word, i, n, &kept));
     }
     f->n = kept;

@@ -233,7 +233,9 @@ static qn_status enter_for(qn_word *w, qn_word_batch *b, size_t i, size_t *n,
     qn_word_look(w, b->docs[i]);
     *n = up_to(b, i, w->block_last);
     *kept = keep_hopeful(b, i, *n, i, w->block + rest, floor);
-    return *kept > 0 ? qn_postings_seek(&w->p, b->docs[i], err) : QN_OK;
+    if (*kept == 0) return QN_OK;
+    if (i + *n < b->n) qn_postings_want(&w->p, b->docs[i + *n]);
+    return qn_postings_seek(&w->p, b->docs[i], err);
 }
 
 /* The same where bounds are of no use. */
@@ -245,6 +247,7 @@ static qn_status enter_at_once(qn_word *w, const qn_word_batch *b, size_t i, siz
     QN_TRY(qn_postings_seek(&w->p, b->docs[i], err));
     qn_postings_rest_docs(&w->p, &list, &count);
     *n = *kept = count == 0 ? b->n - i : up_to(b, i, list[count - 1]);
+    if (i + *n < b->n) qn_postings_want(&w->p, b->docs[i + *n]);
     return QN_OK;
 }
 
