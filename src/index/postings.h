@@ -214,8 +214,14 @@ float qn_postings_bound_between(qn_postings *p, uint32_t base, uint32_t limit,
 typedef struct qn_postings_top {
     const qn_postings_entry *entries, *left_out; /* in the arena */
     size_t n, left_out_n;
+    size_t of; /* entries stored: more than n when only some were read */
 } qn_postings_top;
 QN_MUST_CHECK qn_status qn_postings_best(const qn_postings *p, qn_arena *arena,
                                          qn_postings_top *out, qn_error *err);
+/* Only the first `most` entries are read. Those behind come, under the statistics that
+ * the segment was written with, after them. */
+QN_MUST_CHECK qn_status qn_postings_best_some(const qn_postings *p, qn_arena *arena,
+                                              size_t most, qn_postings_top *out,
+                                              qn_error *err);
 
 #endif

@@ -40,8 +40,41 @@ static bool are_best(const qn_word *w, const qn_postings_top *top, best_entry kt
     return true;
 }
 
+/* Do entries stand in order of score: are the statistics still those that the segment was
+ * written with? */
+static bool in_order(const any_run *a, const qn_plan_field *f)
+{
+    const qn_segment_field *own =
+        qn_segment_field_of(a->r->m->view->segment, f->field->id);
+    if (own == NULL || own->doc_count == 0) return false;
+    return (float)((double)own->sum_total_term_freq / (double)own->doc_count) ==
+           f->stats->avgdl;
+}
+
+/* The k best of the first `most` entries go to `best`; *good says whether they are those
+ * of the list. */
+static qn_status best_of(any_run *a, const qn_word *w, size_t most, best_entry **best,
+                         bool *good)
+{
+    size_t k = a->r->c->options->top_n;
+    qn_postings_top top;
+    *good = false;
+    QN_TRY(qn_postings_best_some(&w->p, a->r->m->scratch, most, &top, a->r->m->err));
+    if (top.n < k) return QN_OK;
+    *best = qn_arena_raw(a->r->m->scratch, top.n, sizeof **best);
+    if (*best == NULL) return qn_any__no_memory(a);
+    size_t n = sort_entries(a, w, &top, *best);
+    if (n < k || !are_best(w, &top, (*best)[k - 1])) return QN_OK;
+    /* Those not read score no more than the last one read. */
+    const qn_postings_entry *last = &top.entries[top.n - 1];
+    float least = qn_bm25_score(&w->bm25, (float)last->freq, last->norm);
+    *good = top.n == top.of || least < (*best)[k - 1].score;
+    return QN_OK;
+}
+
 qn_status qn_any__take_best(any_run *a, bool *done)
 {
+    enum { MORE = 16 }; /* entries than wanted: scores may be equal */
     qn_run *r = a->r;
     const qn_exec_options *o = r->c->options;
     const any_part *part = &a->parts[0];
@@ -51,15 +84,16 @@ qn_status qn_any__take_best(any_run *a, bool *done)
         qn_accept_asks(&r->accept))
         return QN_OK;
     const qn_word *w = part->outer[0]->words[0];
-    qn_postings_top top;
-    QN_TRY(qn_postings_best(&w->p, r->m->scratch, &top, r->m->err));
-    if (top.n < o->top_n) return QN_OK;
-    best_entry *best = qn_arena_array(r->m->scratch, top.n, sizeof *best);
-    if (best == NULL) return qn_any__no_memory(a);
-    size_t n = sort_entries(a, w, &top, best), k = o->top_n;
+    best_entry *best = NULL;
+    size_t k = o->top_n;
+    bool good = false;
     bool counted = qn_accept_all(&r->accept) ||
                    (o->total_limit > 0 && r->before + k >= (uint64_t)o->total_limit);
-    if (n < k || !counted || !are_best(w, &top, best[k - 1])) return QN_OK;
+    if (!counted || w->p.doc_count < k) return QN_OK;
+    if (in_order(a, part->outer[0]->field))
+        QN_TRY(best_of(a, w, k + MORE, &best, &good));
+    if (!good) QN_TRY(best_of(a, w, SIZE_MAX, &best, &good));
+    if (!good) return QN_OK;
     if (!qn_accept_all(&r->accept)) *r->exact = false;
     for (size_t i = 0; i < k; i++)
         QN_TRY(qn_collector_add(r->c, best[i].doc, best[i].score));

@@ -35,7 +35,7 @@ static qn_status learn(any_run *a, qn_word *w, const qn_term *term)
     if (o->filter != NULL || qn_accept_asks(&r->accept)) return QN_OK;
     if (all && !o->has_min_score && w->p.doc_count > r->known)
         r->known = w->p.doc_count;
-    if (o->top_n == 0) return QN_OK;
+    if (o->top_n == 0 || a->alone) return QN_OK;
     float seed;
     QN_TRY(qn_word_seed(r->m, w, term, o->top_n, &r->accept, r->seed, &seed));
     if (seed > r->seed) r->seed = seed;
@@ -54,6 +54,7 @@ static qn_status add_clause(any_run *a, any_part *part, const qn_plan *plan)
         QN_TRY(qn_word_open(m, plan, i, 0, &w));
         if (w == NULL) continue;
         c->words[c->n++] = w;
+        c->field = &plan->fields[i];
         c->cost += w->p.doc_count;
         QN_TRY(learn(a, w, qn_plan_term(plan, i, 0, m->segment)));
     }
@@ -384,7 +385,9 @@ qn_status qn_run_any(qn_run *r)
     if (a == NULL) return qn_fail(r->m->err, QN_ENOMEM, "query iterator");
     a->r = r;
     a->doc_count = r->m->view->doc_count;
-    QN_TRY(make_parts(a, r->shape->scored));
+    const qn_plan *plan = r->shape->scored;
+    a->alone = qn_shape_is_word(plan) && plan->field_count == 1;
+    QN_TRY(make_parts(a, plan));
     if (a->part_count == 0) return QN_OK;
     a->lists = a->parts[0].outer[0]->words[0]->p.kernels->lists;
     uint64_t cost = 0;
@@ -393,6 +396,11 @@ qn_status qn_run_any(qn_run *r)
     bool done;
     QN_TRY(qn_any__take_best(a, &done));
     if (done) return QN_OK;
+    if (a->alone) { /* then a floor is of use */
+        a->alone = false;
+        QN_TRY(learn(a, a->parts[0].outer[0]->words[0],
+                     qn_plan_term(plan, 0, 0, r->m->segment)));
+    }
     qn_iter *lead =
         a->part_count == 1 ? qn_accept_lead(&r->accept, cost / LEAD_GAIN) : NULL;
     return lead != NULL ? walk_filter(a, lead) : walk(a);

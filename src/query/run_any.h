@@ -26,6 +26,7 @@ enum {
 /* A word in one field; or in several, of which the best counts. */
 typedef struct any_clause {
     qn_word **words;
+    const qn_plan_field *field; /* of the last one */
     size_t n;
     uint64_t cost;
     double outer; /* no score in the outer window is greater */
@@ -57,6 +58,7 @@ typedef struct any_part {
 typedef struct any_run {
     qn_run *r;
     const qn_lists *lists; /* kernels */
+    bool alone;            /* one word in one field */
     any_part *parts;
     size_t part_count;
     float tie;

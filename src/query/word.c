@@ -371,7 +371,8 @@ qn_status qn_word_seed(qn_iter_maker *m, qn_word *w, const qn_term *term, size_t
     if (bound <= than || !(bound > 0)) return QN_OK;
     if (w->p.doc_count < SHORT) return seed_by_list(m, w, term, k, accept, bound, seed);
     qn_postings_top top;
-    QN_TRY(qn_postings_best(&w->p, m->scratch, &top, m->err));
+    size_t most = accept->bits_count == 0 ? k : SIZE_MAX;
+    QN_TRY(qn_postings_best_some(&w->p, m->scratch, most, &top, m->err));
     seed_by_best(w, &top, k, accept, seed);
     return QN_OK;
 }
