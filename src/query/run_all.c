@@ -333,7 +333,7 @@ static qn_status take_scored(all_run *a, uint32_t limit)
     return QN_OK;
 }
 
-/* All of them do, with nothing known of their scores. */
+/* All that pass the bits do, with nothing known of their scores. */
 static qn_status take_docs(all_run *a, uint32_t limit, bool least)
 {
     qn_word *lead = a->lists[0].word;
@@ -343,10 +343,14 @@ static qn_status take_docs(all_run *a, uint32_t limit, bool least)
     run->n = run->taken = qn_word_below(run->docs, run->n, limit);
     run->last = run->docs[run->n - 1] + 1 == limit;
     if (least) QN_TRY(qn_postings_freqs(&lead->p, &freqs, a->r->m->err));
-    for (size_t i = 0; i < run->n; i++) a->least[i] = least ? freqs[i] : UINT32_MAX;
-    memcpy(a->docs, run->docs, run->n * sizeof *a->docs);
-    memset(a->sums, 0, run->n * sizeof *a->sums);
-    a->n = run->n;
+    const qn_accept *accept = &a->r->accept;
+    a->n = 0;
+    for (size_t i = 0; i < run->n; i++) {
+        a->docs[a->n] = run->docs[i];
+        a->least[a->n] = least ? freqs[i] : UINT32_MAX;
+        a->n += qn_accept_bit(accept, run->docs[i]);
+    }
+    memset(a->sums, 0, a->n * sizeof *a->sums);
     return QN_OK;
 }
 

@@ -315,9 +315,10 @@ static qn_status run_piece(any_run *a, uint32_t base, uint32_t *limit)
     return qn_any__run_window(a, base, *limit);
 }
 
-static qn_status walk(any_run *a)
+/* Documents from `base` on. */
+static qn_status walk(any_run *a, uint32_t base)
 {
-    for (uint32_t base = 0; base < a->doc_count && !*a->r->timed_out;) {
+    while (base < a->doc_count && !*a->r->timed_out) {
         QN_TRY(qn_run_look(a->r));
         if (!enter_outer(a, base)) {
             base = a->outer_end;
@@ -359,14 +360,30 @@ static bool split_all(any_run *a)
     return split(a);
 }
 
-/* A filter with few documents: those are looked up in every word. */
-static qn_status walk_filter(any_run *a, qn_iter *lead)
+/* Looking a document of the filter up costs as much as reading so many of a list. */
+static bool filter_is_dearer(const any_run *a, const qn_iter *lead)
+{
+    const any_part *part = &a->parts[0];
+    uint64_t docs = 0;
+    for (size_t k = part->essential; k < part->n; k++) docs += part->clauses[k]->cost;
+    return a->r->pruning && docs / LEAD_GAIN < lead->cost;
+}
+
+/* A filter with few documents: those are looked up in every word. Once a floor leaves so
+ * few words essential that their lists are shorter, they may lead: *next is then where
+ * they have to go on. */
+static qn_status walk_filter(any_run *a, qn_iter *lead, bool may_leave, uint32_t *next)
 {
     any_part *part = &a->parts[0];
+    *next = QN_DOC_END;
     a->only_hits = true;
     while (lead->doc != QN_DOC_END && !*a->r->timed_out) {
         QN_TRY(qn_run_look(a->r));
         if (!split_all(a)) break;
+        if (may_leave && filter_is_dearer(a, lead)) {
+            *next = lead->doc;
+            break;
+        }
         part->essential = part->n;
         while (a->n < BATCH && lead->doc != QN_DOC_END) {
             a->docs[a->n] = lead->doc;
@@ -376,6 +393,7 @@ static qn_status walk_filter(any_run *a, qn_iter *lead)
         }
         QN_TRY(qn_any__finish(a, false));
     }
+    a->only_hits = false;
     return QN_OK;
 }
 
@@ -401,7 +419,12 @@ qn_status qn_run_any(qn_run *r)
         QN_TRY(learn(a, a->parts[0].outer[0]->words[0],
                      qn_plan_term(plan, 0, 0, r->m->segment)));
     }
+    size_t asked = r->accept.filter_count;
     qn_iter *lead =
         a->part_count == 1 ? qn_accept_lead(&r->accept, cost / LEAD_GAIN) : NULL;
-    return lead != NULL ? walk_filter(a, lead) : walk(a);
+    uint32_t base = 0;
+    /* What the bits say is tested by whoever leads. */
+    bool may_leave = r->accept.filter_count == asked;
+    if (lead != NULL) QN_TRY(walk_filter(a, lead, may_leave, &base));
+    return walk(a, base);
 }

@@ -20,7 +20,7 @@ enum {
     STEP_MIN = 512, /* documents of a window of several words, at least */
     ONE_MAX = 8192, /* of a window of one word before there is a floor */
     BATCH = QN_WORD_BATCH,
-    LEAD_GAIN = 4, /* a filter leads when it has that many times fewer documents */
+    LEAD_GAIN = 8, /* a filter leads when it has that many times fewer documents */
 };
 
 /* A word in one field; or in several, of which the best counts. */
