@@ -344,6 +344,11 @@ typedef struct qn_expr__kernels {
     bool (*any_lane)(size_t n, const int64_t *x, bool wanted);
     /* Copies scores, 0 for what is not finite; how many of those. */
     size_t (*finish)(size_t n, const double *x, double *out);
+    /* Is x[i] one of `count` values? For few of them. */
+    void (*in_i64)(size_t n, int64_t *dst, const int64_t *x, const int64_t *set,
+                   size_t count);
+    void (*in_f64)(size_t n, int64_t *dst, const double *x, const double *set,
+                   size_t count);
     qn_expr__kernel ops[QN_OP_COUNT];
     qn_expr__call_kernel calls[QN_MATH_COUNT];
 } qn_expr__kernels;

@@ -110,10 +110,26 @@ static size_t finish(size_t n, const double *restrict x, double *restrict out)
     return (size_t)bad;
 }
 
+#define IN(suffix, type)                                                               \
+    static void in_##suffix(size_t n, int64_t *restrict dst, const type *restrict x,   \
+                            const type *set, size_t count)                             \
+    {                                                                                  \
+        memset(dst, 0, n * sizeof *dst);                                               \
+        for (size_t k = 0; k < count; k++) {                                           \
+            const type one = set[k];                                                   \
+            for (size_t i = 0; i < n; i++) dst[i] |= x[i] == one;                      \
+        }                                                                              \
+    }
+IN(i64, int64_t)
+IN(f64, double)
+#undef IN
+
 const qn_expr__kernels QN_EXPR_KERNELS = {
     .name = QN_EXPR_KERNELS_NAME,
     .any_lane = any_lane,
     .finish = finish,
+    .in_i64 = in_i64,
+    .in_f64 = in_f64,
     .ops =
         {
 #define OP(name, text, r, a, b, c, value, meaning) [QN_OP_##name] = run_##name,

@@ -294,12 +294,19 @@ static bool has_str(const qn_expr__set *set, qn_slice v)
     return low < set->n && qn_slice_eq(set->of.str[low], v);
 }
 
+/* Looking at each of a few values for all documents beats a search for each document. */
 static void run_in(qn_expr_machine *m, const qn_expr__step *s, size_t n)
 {
+    enum { FEW = 24 };
     const qn_expr__set *set = &m->e->sets.p[s->b];
     int64_t *dst = reg_i(m, s->dst);
-    if (s->op == QN_OP_INI)
+    size_t all = whole_vectors(n);
+    if (s->op == QN_OP_INI && set->n <= FEW)
+        m->kernels->in_i64(all, dst, reg_i(m, s->a), set->of.i64, set->n);
+    else if (s->op == QN_OP_INI)
         for (size_t i = 0; i < n; i++) dst[i] = has_i64(set, reg_i(m, s->a)[i]);
+    else if (s->op == QN_OP_INF && set->n <= FEW)
+        m->kernels->in_f64(all, dst, reg_f(m, s->a), set->of.f64, set->n);
     else if (s->op == QN_OP_INF)
         for (size_t i = 0; i < n; i++) dst[i] = has_f64(set, reg_f(m, s->a)[i]);
     else

@@ -18,6 +18,7 @@ public final class Main {
         analyze  --strings FILE.jsonl --analyzer english|standard|whitespace [--out tokens.jsonl]
         stem     --words FILE [--out stems.tsv]
         explain  --index DIR --queries FILE --id DOC [--fields text] [--op or|and|phrase] [--combine max|sum]
+        expr     --data DIR (as bench_expr DIR writes it)
         version
       """;
 
@@ -35,6 +36,7 @@ public final class Main {
         case "analyze" -> AnalyzeCommand.run(options);
         case "stem" -> StemCommand.run(options);
         case "explain" -> ExplainCommand.run(options);
+        case "expr" -> ExprCommand.run(options);
         case "version" -> System.out.println(
             "lucene " + org.apache.lucene.util.Version.LATEST + " java " + Runtime.version());
         default -> {
