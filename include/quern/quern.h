@@ -111,6 +111,19 @@ typedef struct quern_code_stats {
     char compiler[64];                  /* "LLVM 14.0.6"; "" before it was needed */
 } quern_code_stats;
 QUERN_API void quern_code_stats_get(quern *q, quern_code_stats *out);
+/* What a formula costs over all documents of a table, features of a query as without one:
+ * microseconds to compile, documents per second and thread, interpreted and as machine
+ * code. Takes a few passes over the table. */
+typedef struct quern_formula_figures {
+    size_t size;
+    uint64_t documents;
+    double compile_us, documents_per_second;
+    bool machine_code; /* false: no LLVM, or nothing of the formula can be compiled */
+    double machine_code_us, machine_code_documents_per_second;
+} quern_formula_figures;
+QUERN_API qn_status quern_formula_measure(quern *q, const char *table,
+                                          const char *formula,
+                                          quern_formula_figures *out, qn_error *err);
 /* Every row of quern_status.def: what a code means. */
 QUERN_API const qn_status_info *quern_status_describe(qn_status code);
 

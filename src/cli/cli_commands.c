@@ -90,6 +90,9 @@ const cli_command cli_commands[] = {
      cmd_analysis_options, cmd_analysis_drop},
     {"analysis test", "TABLE 'words'", "what rules do with words, as JSON", NULL, 2, 2,
      cmd_analysis_test_options, cmd_analysis_test},
+    {"bench expr", "TABLE --formula 'EXPR'",
+     "what a formula costs on this table: to compile, and a document", NULL, 1, 1,
+     cmd_bench_expr_options, cmd_bench_expr},
     {"ingest", "TABLE FILE...", "add documents from files (- is standard input)",
      "Formats: jsonl (one object a line), bulk (Elasticsearch action lines), csv, tsv "
      "(first\n"

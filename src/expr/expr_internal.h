@@ -226,7 +226,8 @@ enum { QN_EXPR__MATH_ARGS_MAX = 6 };
 typedef struct qn_expr__math {
     const char *name;
     unsigned args;
-    bool beyond; /* <math.h> serves what is over QN_EXPR__ANGLE_MAX */
+    double (*beyond)(
+        double); /* of <math.h>: what is over QN_EXPR__ANGLE_MAX; or NULL */
 } qn_expr__math;
 extern const qn_expr__math qn_expr__maths[QN_MATH_COUNT];
 /* One value, by the base kernels. */

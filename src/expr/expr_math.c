@@ -5,7 +5,7 @@
 #include <math.h>
 
 const qn_expr__math qn_expr__maths[QN_MATH_COUNT] = {
-#define M(name, args, beyond) {#name, args, (beyond) != NULL},
+#define M(name, args, beyond) {#name, args, beyond},
 #include "expr/math.def"
 #undef M
 };

@@ -167,7 +167,7 @@ static void find_guards(orderer *o, const uint32_t *roots, size_t n)
 bool qn_expr__is_numeric(uint16_t op, uint16_t function)
 {
     const qn_expr__opinfo *info = &qn_expr__opcodes[op];
-    if (op == QN_OP_CALL) return !qn_expr__maths[function].beyond;
+    if (op == QN_OP_CALL) return qn_expr__maths[function].beyond == NULL;
     return info->pure && info->a != 'S' && info->r != 'S';
 }
 
