@@ -79,16 +79,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     qn_status st = qn_import__config(&im, &err);
     if (st == QN_OK) st = qn_import__vocab(&im, &err);
     if (st == QN_OK) {
-        qn_wordpiece *wp = NULL;
-        st = qn_wordpiece_create(im.alloc, qn_buf_slice(&im.vocab), &wp, &err);
+        qn_tokenizer *t = NULL;
+        st = qn_tokenizer_create(im.alloc, im.meta.tokenizer, qn_buf_slice(&im.vocab),
+                                 &t, &err);
         if (st == QN_OK) {
             qn_pieces pieces = {0};
-            qn_assert(qn_wordpiece_encode(wp, QN_SLICE_LIT("Mill stones"),
-                                          QN_WORDPIECE_PLAIN, &im.arena, &pieces,
-                                          &err) == QN_OK);
-            qn_assert(pieces.n > 0);
+            st = qn_tokenizer_encode(t, QN_SLICE_LIT("Mill stones"), QN_TOKENIZE_PLAIN,
+                                     &im.arena, &pieces, &err);
         }
-        qn_wordpiece_destroy(wp);
+        qn_tokenizer_destroy(t);
     }
     if (st != QN_OK) qn_assert(err.text[0] != '\0');
     qn_buf_deinit(&im.vocab);

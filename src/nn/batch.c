@@ -85,12 +85,12 @@ static qn_slice prefix_of(qn_slice text, size_t want)
 qn_status qn_nn__encode(const qn_model *m, qn_slice text, bool specials_are_text,
                         size_t most, qn_arena *arena, qn_pieces *out, qn_error *err)
 {
-    qn_wordpiece_flags flags =
-        specials_are_text ? QN_WORDPIECE_PLAIN : QN_WORDPIECE_SPECIALS;
+    qn_tokenize_flags flags =
+        specials_are_text ? QN_TOKENIZE_PLAIN : QN_TOKENIZE_SPECIALS;
     size_t want = most * BYTES_A_TOKEN + PREFIX_MIN;
     for (;; want *= 4) {
         qn_slice prefix = prefix_of(text, want);
-        QN_TRY(qn_wordpiece_encode(m->tokenizer, prefix, flags, arena, out, err));
+        QN_TRY(qn_tokenizer_encode(m->tokenizer, prefix, flags, arena, out, err));
         if (prefix.n == text.n || out->n >= most) return QN_OK;
     }
 }

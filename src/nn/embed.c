@@ -29,7 +29,7 @@ static qn_status add_text(job *j, qn_nn_scratch *s, size_t i, qn_error *err)
     qn_status st;
     QN_TRY_TO(out, qn_nn__encode(j->model, j->texts[i], j->options->specials_are_text,
                                  j->max_tokens, &arena, &pieces, err));
-    QN_TRY_TO(out, qn_wordpiece_join(j->model->tokenizer, &pieces, NULL, j->max_tokens,
+    QN_TRY_TO(out, qn_tokenizer_join(j->model->tokenizer, &pieces, NULL, j->max_tokens,
                                      how, &arena, &e, err));
     if (j->items != NULL)
         j->items[i] = (qn_embed_item){(uint32_t)e.n, e.kept.truncated};

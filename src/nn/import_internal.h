@@ -13,7 +13,7 @@ typedef struct qn_import {
     const char *folder;
     const qn_import_options *options;
     qn_model_meta meta;
-    qn_buf vocab; /* one piece a line */
+    qn_buf vocab; /* the tokenizer's bytes, in the form that meta names */
     qn_safetensors *weights;
     /* Of an int8 model: layers x QN_BERT_INPUTS rows of multipliers; else NULL. */
     float *scales;
@@ -38,7 +38,8 @@ bool qn_import__is_true(const qn_json *v);
 
 /* config.json and, for embedding models, modules.json and what it names: fills meta. */
 QN_MUST_CHECK qn_status qn_import__config(qn_import *im, qn_error *err);
-/* tokenizer.json or vocab.txt: fills vocab. */
+/* tokenizer.json, spm.model, sentencepiece.bpe.model or vocab.txt: fills vocab and
+ * meta.tokenizer. */
 QN_MUST_CHECK qn_status qn_import__vocab(qn_import *im, qn_error *err);
 /* Writes meta, vocabulary and weights in `dtype` to `path`, or to memory (NULL). */
 QN_MUST_CHECK qn_status qn_import__write(qn_import *im, qn_model_dtype dtype,

@@ -70,7 +70,7 @@ static qn_status run_text(qn_import *im, qn_model *exact, qn_nn_scratch *s,
                                  &first, err));
     QN_TRY_TO(out, qn_nn__encode(exact, texts[(i + 1) % n], true, info->max_tokens,
                                  &arena, &second, err));
-    QN_TRY_TO(out, qn_wordpiece_join(exact->tokenizer, &first, pair ? &second : NULL,
+    QN_TRY_TO(out, qn_tokenizer_join(exact->tokenizer, &first, pair ? &second : NULL,
                                      info->max_tokens, QN_TRUNCATE_LONGEST_FIRST,
                                      &arena, &e, err));
     qn_nn__batch_add(s, &e, 0);
@@ -84,7 +84,7 @@ out:
 static qn_status run_random(qn_import *im, qn_model *exact, qn_nn_scratch *s,
                             qn_rng *rng, qn_error *err)
 {
-    const qn_wordpiece_specials *special = qn_wordpiece_special(exact->tokenizer);
+    const qn_tokenizer_specials *special = qn_tokenizer_special(exact->tokenizer);
     bool pair = exact->info.task == QN_MODEL_RERANK;
     uint32_t longest = exact->info.max_tokens < RANDOM_LONGEST ? exact->info.max_tokens
                                                                : RANDOM_LONGEST;
@@ -93,12 +93,12 @@ static qn_status run_random(qn_import *im, qn_model *exact, qn_nn_scratch *s,
     size_t n = 3 + qn_rng_next(rng) % (longest - 2), middle = n / 3;
     for (size_t i = 0; i < n; i++) {
         ids[i] =
-            (uint32_t)(qn_rng_next(rng) % qn_wordpiece_vocab_size(exact->tokenizer));
+            (uint32_t)(qn_rng_next(rng) % qn_tokenizer_vocab_size(exact->tokenizer));
         types[i] = pair && i > middle;
     }
-    if (pair) ids[middle] = special->sep;
-    ids[0] = special->cls;
-    ids[n - 1] = special->sep;
+    if (special->sep >= 0) ids[n - 1] = (uint32_t)special->sep;
+    if (pair && special->sep >= 0) ids[middle] = (uint32_t)special->sep;
+    if (special->cls >= 0) ids[0] = (uint32_t)special->cls;
     qn_nn__batch_add(s, &(qn_encoding){.ids = ids, .types = types, .n = n}, 0);
     return run_sequence(im, exact, s, err);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* import_vocab.c -- the WordPiece vocabulary of a folder, one piece a line. The
- * tokenizer built in is the uncased one; settings that ask for another are refused. */
+/* import_vocab.c -- the tokenizer of a folder, as the bytes that go into the model file:
+ * BERT's uncased vocabulary one piece a line; tokenizer.json, spm.model or
+ * sentencepiece.bpe.model as they are. */
 #include "io/file.h"
 #include "nn/import_internal.h"
 
-enum { VOCAB_FILE_MAX = 64 * 1024 * 1024 };
+enum { VOCAB_FILE_MAX = 64 * 1024 * 1024, WORD_CHARS_MAX = 100 };
 
 /* Keys, where absent or null is fine and a boolean must be `true`. */
 static qn_status need_true(qn_import *im, const char *file, const qn_json *object,
@@ -16,15 +17,6 @@ static qn_status need_true(qn_import *im, const char *file, const qn_json *objec
         return qn_import__unsupported(im, file, keys[i], v, err);
     }
     return QN_OK;
-}
-
-static qn_status need_type(qn_import *im, const qn_json *tokenizer, const char *key,
-                           const char *type, const qn_json **out, qn_error *err)
-{
-    *out = qn_json_get(tokenizer, key);
-    const qn_json *v = qn_json_get(*out, "type");
-    if (qn_import__is_string(v, type)) return QN_OK;
-    return qn_import__unsupported(im, "tokenizer.json", key, v, err);
 }
 
 /* {"piece": id, ...} with every id from 0 to count - 1 once. */
@@ -56,9 +48,8 @@ static qn_status vocab_lines(qn_import *im, const qn_json *vocab, qn_error *err)
     return im->vocab.failed ? qn_fail(err, QN_ENOMEM, "import") : QN_OK;
 }
 
-/* Tokens matched in raw text: the five that WordPiece has, with their ids. */
-static qn_status check_added(qn_import *im, const qn_json *tokenizer,
-                             const qn_json *vocab, qn_error *err)
+/* Tokens matched in raw text are the five that WordPiece has, with their ids. */
+static bool five_added(const qn_json *tokenizer, const qn_json *vocab)
 {
     static const char *const five[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
     const qn_json *added = qn_json_get(tokenizer, "added_tokens");
@@ -69,39 +60,55 @@ static qn_status check_added(qn_import *im, const qn_json *tokenizer,
         for (size_t i = 0; i < 5; i++)
             if (qn_import__is_string(content, five[i])) found = five[i];
         const qn_json *same = found == NULL ? NULL : qn_json_get(vocab, found);
-        if (same == NULL || id == NULL || id->integer != same->integer)
-            return qn_import__unsupported(im, "tokenizer.json", "added_tokens", content,
-                                          err);
+        if (same == NULL || id == NULL || id->integer != same->integer) return false;
     }
-    return QN_OK;
+    return true;
 }
 
-static qn_status from_tokenizer_json(qn_import *im, const qn_json *tokenizer,
-                                     qn_error *err)
+static bool has_type(const qn_json *object, const char *type)
 {
-    static const char *const uncased[] = {"clean_text", "handle_chinese_chars",
-                                          "strip_accents", "lowercase"};
-    static const struct {
-        const char *key, *value;
-    } strings[] = {{"unk_token", "[UNK]"}, {"continuing_subword_prefix", "##"}};
-    const qn_json *normalizer = NULL, *words = NULL, *model = NULL;
-    QN_TRY(need_type(im, tokenizer, "model", "WordPiece", &model, err));
-    QN_TRY(need_type(im, tokenizer, "normalizer", "BertNormalizer", &normalizer, err));
-    QN_TRY(need_type(im, tokenizer, "pre_tokenizer", "BertPreTokenizer", &words, err));
-    QN_TRY(need_true(im, "tokenizer.json", normalizer, uncased, 4, err));
-    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
-        const qn_json *v = qn_json_get(model, strings[i].key);
-        if (v != NULL && !qn_import__is_string(v, strings[i].value))
-            return qn_import__unsupported(im, "tokenizer.json", strings[i].key, v, err);
+    return qn_import__is_string(qn_json_get(object, "type"), type);
+}
+
+/* Absent, or as given. */
+static bool is_or_absent(const qn_json *object, const char *key, const char *value)
+{
+    const qn_json *v = qn_json_get(object, key);
+    return v == NULL || qn_import__is_string(v, value);
+}
+
+/* BERT's uncased tokenizer, which has a reader of its own that is several times faster. */
+static bool is_plain_uncased(const qn_json *tokenizer)
+{
+    static const char *const flags[] = {"clean_text", "handle_chinese_chars",
+                                        "strip_accents", "lowercase"};
+    const qn_json *model = qn_json_get(tokenizer, "model"),
+                  *normalizer = qn_json_get(tokenizer, "normalizer");
+    if (!has_type(model, "WordPiece") || !has_type(normalizer, "BertNormalizer") ||
+        !has_type(qn_json_get(tokenizer, "pre_tokenizer"), "BertPreTokenizer"))
+        return false;
+    for (size_t i = 0; i < 4; i++) {
+        const qn_json *v = qn_json_get(normalizer, flags[i]);
+        if (v != NULL && v->kind != QN_JSON_NULL && !qn_import__is_true(v))
+            return false;
     }
     const qn_json *chars = qn_json_get(model, "max_input_chars_per_word");
-    if (chars != NULL &&
-        (chars->kind != QN_JSON_INT || chars->integer != QN_WORDPIECE_WORD_CHARS_MAX))
-        return qn_import__unsupported(im, "tokenizer.json", "max_input_chars_per_word",
-                                      chars, err);
-    const qn_json *vocab = qn_json_get(model, "vocab");
-    QN_TRY(vocab_lines(im, vocab, err));
-    return check_added(im, tokenizer, vocab, err);
+    return is_or_absent(model, "unk_token", "[UNK]") &&
+           is_or_absent(model, "continuing_subword_prefix", "##") &&
+           (chars == NULL ||
+            (chars->kind == QN_JSON_INT && chars->integer == WORD_CHARS_MAX)) &&
+           five_added(tokenizer, qn_json_get(model, "vocab"));
+}
+
+/* A file of the tokenizer, as it is, for the reader of its form. */
+static qn_status from_file(qn_import *im, const char *name, qn_tokenizer_form form,
+                           qn_error *err)
+{
+    const char *path = NULL;
+    QN_TRY(qn_import__path(im, name, &path, err));
+    im->meta.tokenizer = form;
+    qn_buf_reset(&im->vocab);
+    return qn_file_read(path, VOCAB_FILE_MAX, &im->vocab, err);
 }
 
 static qn_status from_vocab_txt(qn_import *im, qn_error *err)
@@ -128,15 +135,38 @@ out:
     return st;
 }
 
-qn_status qn_import__vocab(qn_import *im, qn_error *err)
+/* Which of the files of tokenizers is there; vocab.txt when none is, for the message. */
+static qn_status from_other_files(qn_import *im, const qn_json *config, qn_error *err)
 {
-    /* These override the normalizer of tokenizer.json, as in the libraries. */
+    /* Settings of vocab.txt: the tokenizer built in for it is the uncased one. */
     static const char *const uncased[] = {"do_lower_case", "tokenize_chinese_chars",
                                           "strip_accents", "do_basic_tokenize"};
+    static const struct {
+        const char *name;
+        qn_tokenizer_form form;
+    } files[] = {
+        {"spm.model", QN_TOKENIZER_SPM_DEBERTA},
+        {"sentencepiece.bpe.model", QN_TOKENIZER_SPM_XLMR},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        const char *path = NULL;
+        QN_TRY(qn_import__path(im, files[i].name, &path, err));
+        if (qn_file_exists(path))
+            return from_file(im, files[i].name, files[i].form, err);
+    }
+    QN_TRY(need_true(im, "tokenizer_config.json", config, uncased, 4, err));
+    im->meta.tokenizer = QN_TOKENIZER_VOCAB;
+    return from_vocab_txt(im, err);
+}
+
+qn_status qn_import__vocab(qn_import *im, qn_error *err)
+{
     const qn_json *config = NULL, *tokenizer = NULL;
     QN_TRY(qn_import__json(im, "tokenizer_config.json", true, &config, err));
-    QN_TRY(need_true(im, "tokenizer_config.json", config, uncased, 4, err));
     QN_TRY(qn_import__json(im, "tokenizer.json", true, &tokenizer, err));
-    return tokenizer != NULL ? from_tokenizer_json(im, tokenizer, err)
-                             : from_vocab_txt(im, err);
+    if (tokenizer == NULL) return from_other_files(im, config, err);
+    if (!is_plain_uncased(tokenizer))
+        return from_file(im, "tokenizer.json", QN_TOKENIZER_JSON, err);
+    im->meta.tokenizer = QN_TOKENIZER_VOCAB;
+    return vocab_lines(im, qn_json_get(qn_json_get(tokenizer, "model"), "vocab"), err);
 }

@@ -37,10 +37,11 @@ static qn_status open_head(qn_model *m, qn_error *err)
                             m->config.hidden, &m->pooler, err);
 }
 
-static qn_status open_tokenizer(qn_model *m, qn_error *err)
+static qn_status open_tokenizer(qn_model *m, qn_tokenizer_form form, qn_error *err)
 {
-    QN_TRY(qn_wordpiece_create(m->alloc, qn_qnm_vocab(m->file), &m->tokenizer, err));
-    size_t pieces = qn_wordpiece_vocab_size(m->tokenizer);
+    QN_TRY(
+        qn_tokenizer_create(m->alloc, form, qn_qnm_vocab(m->file), &m->tokenizer, err));
+    size_t pieces = qn_tokenizer_vocab_size(m->tokenizer);
     if (pieces <= m->config.vocab) return QN_OK;
     return qn_fail(err, QN_EMODEL,
                    "%zu pieces in the vocabulary, %u rows of embeddings", pieces,
@@ -55,7 +56,7 @@ static qn_status open_parts(qn_model *m, qn_error *err)
     m->config = meta.encoder;
     bool rerank = m->info.task == QN_MODEL_RERANK;
     bool first_only = rerank || m->info.pooling == QN_POOL_CLS;
-    QN_TRY(open_tokenizer(m, err));
+    QN_TRY(open_tokenizer(m, meta.tokenizer, err));
     QN_TRY(qn_bert_open(m->alloc, m->kernels, m->file, &m->config, first_only,
                         &m->encoder, err));
     if (rerank) QN_TRY(open_head(m, err));
@@ -120,7 +121,7 @@ void qn_model_close(qn_model *m)
     (void)pthread_mutex_destroy(&m->lock);
     qn_gemm_destroy(m->pooler);
     qn_bert_close(m->encoder);
-    qn_wordpiece_destroy(m->tokenizer);
+    qn_tokenizer_destroy(m->tokenizer);
     qn_qnm_close(m->file);
     qn_arena_deinit(&m->arena);
     qn_delete(m->alloc, m);
@@ -131,7 +132,7 @@ const qn_model_info *qn_model_describe(const qn_model *model)
     return &model->info;
 }
 
-const qn_wordpiece *qn_model_tokenizer(const qn_model *model)
+const qn_tokenizer *qn_model_tokenizer(const qn_model *model)
 {
     return model->tokenizer;
 }

@@ -21,7 +21,7 @@
 #include "base/pool.h"
 #include "base/slice.h"
 #include "num/kernels.h"
-#include "text/wordpiece.h"
+#include "text/tokenizer.h"
 
 #include <stdint.h>
 
@@ -85,7 +85,7 @@ void qn_model_close(QN_OWNED QN_NULLABLE qn_model *model);
 
 const qn_model_info *qn_model_describe(const qn_model *model);
 /* The tokenizer inside the file. */
-const qn_wordpiece *qn_model_tokenizer(const qn_model *model);
+const qn_tokenizer *qn_model_tokenizer(const qn_model *model);
 
 const char *qn_model_task_name(qn_model_task task);    /* "embed", "rerank" */
 const char *qn_model_dtype_name(qn_model_dtype dtype); /* "f32", "bf16", "int8" */

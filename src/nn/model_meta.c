@@ -78,7 +78,7 @@ void qn_model_meta_write(const qn_model_meta *meta, qn_buf *out)
     qn_json_member_str(w, "architecture", info->architecture);
     qn_json_member_str(w, "dtype", qn_model_dtype_name(info->dtype));
     write_encoder(&meta->encoder, w);
-    qn_json_member_str(w, "tokenizer", "wordpiece-uncased");
+    qn_json_member_str(w, "tokenizer", qn_tokenizer_form_name(meta->tokenizer));
     qn_json_member_int(w, "max_tokens", info->max_tokens);
     if (info->task == QN_MODEL_EMBED) {
         qn_json_member_str(w, "pooling", pooling_names[info->pooling]);
@@ -150,6 +150,17 @@ static void need_exactly(reader *r, const char *key, const char *value)
     (void)need_name(r, key, &value, 1);
 }
 
+static qn_tokenizer_form read_tokenizer(reader *r)
+{
+    qn_tokenizer_form form = QN_TOKENIZER_VOCAB;
+    const qn_json *v = need(r, "tokenizer", QN_JSON_STRING);
+    if (v != NULL && !qn_tokenizer_form_parse(v->string, &form))
+        r->st =
+            qn_fail(r->err, QN_EUNSUPPORTED, "description: \"tokenizer\" is \"%.*s\"",
+                    QN_SLICE_ARG(v->string));
+    return form;
+}
+
 static void read_encoder(reader *r, qn_bert_config *c)
 {
     const qn_json *outer = r->object;
@@ -200,7 +211,7 @@ qn_status qn_model_meta_read(const qn_json *json, qn_arena *arena, qn_model_meta
     info->architecture = "bert";
     info->dtype = (qn_model_dtype)need_name(r, "dtype", dtype_names, 3);
     read_encoder(r, &out->encoder);
-    need_exactly(r, "tokenizer", "wordpiece-uncased");
+    out->tokenizer = read_tokenizer(r);
     info->max_tokens = need_u32(r, "max_tokens");
     if (info->task == QN_MODEL_RERANK) {
         read_rerank(r, info, &out->encoder);

@@ -15,6 +15,7 @@ enum { QN_MODEL_NAME_MAX = 128 };
 typedef struct qn_model_meta {
     qn_model_info info; /* what is measured at open (bytes, backend) is not here */
     qn_bert_config encoder;
+    qn_tokenizer_form tokenizer;
 } qn_model_meta;
 
 /* 1..128 of letters, digits, '-', '_', '.', not beginning with '.': it appears in URLs

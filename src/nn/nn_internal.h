@@ -21,7 +21,7 @@ struct qn_model {
     qn_arena arena; /* strings of info */
     qn_model_info info;
     qn_bert_config config;
-    qn_wordpiece *tokenizer;
+    qn_tokenizer *tokenizer;
     qn_bert *encoder;
     qn_gemm *pooler; /* of rerankers */
     const float *pooler_bias, *classifier, *classifier_bias;

@@ -85,7 +85,7 @@ static qn_status add_doc(job *j, qn_nn_scratch *s, size_t i, qn_error *err)
     qn_status st;
     QN_TRY_TO(out, qn_nn__encode(j->model, j->docs[i], j->specials_are_text,
                                  j->max_tokens, &arena, &pieces, err));
-    QN_TRY_TO(out, qn_wordpiece_join(j->model->tokenizer, j->query, &pieces,
+    QN_TRY_TO(out, qn_tokenizer_join(j->model->tokenizer, j->query, &pieces,
                                      j->max_tokens, j->truncation, &arena, &pair, err));
     j->out[i].tokens = (uint32_t)pair.n;
     j->out[i].truncated = pair.kept.truncated;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wordpiece.c -- the vocabulary, and encoding of one text; pairs: wordpiece_pair.c.
+/* wordpiece.c -- the vocabulary, and encoding of one text; pairs: tokenizer.c.
  *
- * Normal forms follow the reference tokenizer, whose tables of categories are those
- * of Unicode 8: categories come from ICU for characters of that age, the few that
- * changed since are listed. */
+ * Normal forms follow the reference tokenizer. */
 #include "text/wordpiece.h"
 
+#include "text/bert_chars.h"
 #include "text/text_internal.h"
 #include "text/utf8.h"
 
@@ -13,7 +12,6 @@
 #include <unicode/unorm2.h>
 
 enum {
-    TEXT_BYTES_MAX = INT32_MAX,
     VOCAB_COUNT_MAX = 1 << 24,
     PIECE_BYTES_MAX = 400, /* longer pieces cannot match a word of 100 characters */
     WORD_CHARS = QN_WORDPIECE_WORD_CHARS_MAX,
@@ -154,7 +152,8 @@ static qn_status no_memory(qn_error *err)
 static qn_status fill(qn_wordpiece *wp, qn_slice vocab, qn_error *err)
 {
     wp->count = count_lines(vocab);
-    if (wp->count == 0 || wp->count > VOCAB_COUNT_MAX || vocab.n > TEXT_BYTES_MAX)
+    if (wp->count == 0 || wp->count > VOCAB_COUNT_MAX ||
+        vocab.n > QN_TOKENIZE_BYTES_MAX)
         return qn_fail(err, QN_EMODEL, "a vocabulary of %zu pieces, %zu bytes",
                        wp->count, vocab.n);
     QN_TRY(qn_utf8_check(vocab, err));
@@ -269,35 +268,9 @@ typedef struct encoder {
 
 static bool reserve_pieces(encoder *e, size_t more)
 {
-    qn_pieces *out = e->out;
-    if (out->capacity - out->n >= more) return true;
-    size_t capacity = out->capacity * 2;
-    if (capacity < out->n + more) capacity = out->n + more;
-    if (capacity < 64) capacity = 64;
-    uint32_t *block = qn_arena_array(e->arena, capacity, 3 * sizeof *block);
-    if (block == NULL) {
-        e->failed = true;
-        return false;
-    }
-    if (out->n > 0) {
-        memcpy(block, out->ids, out->n * sizeof *block);
-        memcpy(block + capacity, out->start, out->n * sizeof *block);
-        memcpy(block + 2 * capacity, out->end, out->n * sizeof *block);
-    }
-    out->ids = block;
-    out->start = block + capacity;
-    out->end = block + 2 * capacity;
-    out->capacity = capacity;
-    return true;
-}
-
-/* Room was reserved. */
-static inline void push(encoder *e, uint32_t id, uint32_t start, uint32_t end)
-{
-    qn_pieces *out = e->out;
-    out->ids[out->n] = id;
-    out->start[out->n] = start;
-    out->end[out->n++] = end;
+    if (qn_pieces_reserve(e->out, e->arena, more)) return true;
+    e->failed = true;
+    return false;
 }
 
 /* Characters [start, end) as a piece. Canonical order may have moved some, so the span
@@ -305,7 +278,7 @@ static inline void push(encoder *e, uint32_t id, uint32_t start, uint32_t end)
 static void push_span(encoder *e, const word *w, uint32_t id, size_t start, size_t end)
 {
     if (w->from == NULL) {
-        push(e, id, w->base + (uint32_t)start, w->base + (uint32_t)end);
+        qn_pieces_push(e->out, id, w->base + (uint32_t)start, w->base + (uint32_t)end);
         return;
     }
     uint32_t first = w->from[start], last = w->to[start];
@@ -313,7 +286,7 @@ static void push_span(encoder *e, const word *w, uint32_t id, size_t start, size
         if (w->from[k] < first) first = w->from[k];
         if (w->to[k] > last) last = w->to[k];
     }
-    push(e, id, first, last);
+    qn_pieces_push(e->out, id, first, last);
 }
 
 /* The longest piece at character `start`: its id, and in *end where it stops. */
@@ -360,7 +333,7 @@ static void finish_word(encoder *e)
     if (e->n == 0) return;
     if (e->n > WORD_CHARS) {
         if (reserve_pieces(e, 1))
-            push(e, e->wp->special.unk, e->first_from, e->last_to);
+            qn_pieces_push(e->out, e->wp->special.unk, e->first_from, e->last_to);
     } else {
         word w = {e->bytes, e->at, e->from, e->to, 0, e->n};
         cut_word(e, &w);
@@ -390,62 +363,11 @@ static void single_char(encoder *e, uint32_t c, uint32_t from, uint32_t to)
     finish_word(e);
 }
 
-static bool in_unicode_8(uint32_t c)
-{
-    UVersionInfo age;
-    u_charAge((UChar32)c, age);
-    return age[0] <= 8;
-}
-
-enum category { PLAIN, PUNCTUATION, MARK, REMOVED };
-
-/* Of a character beyond ASCII. */
-static enum category category_of(uint32_t c)
-{
-    switch (c) { /* what Unicode 8 had otherwise */
-    case 0x166D:
-    case 0x111C9:
-        return PUNCTUATION;
-    case 0x1734:
-        return MARK;
-    case 0x1885:
-    case 0x1886:
-    case 0xA9BD:
-        return PLAIN;
-    case 0xFFFD:
-        return REMOVED;
-    default:
-        break;
-    }
-    uint32_t mask = U_GET_GC_MASK((UChar32)c);
-    enum category category = PLAIN;
-    if (mask & U_GC_P_MASK) category = PUNCTUATION;
-    if (mask & U_GC_MN_MASK) category = MARK;
-    if (mask & (U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK)) category = REMOVED;
-    return category == PLAIN || in_unicode_8(c) ? category : PLAIN;
-}
-
-static bool is_ascii_punctuation(uint32_t c)
-{
-    return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
-           (c >= 123 && c <= 126);
-}
-
-/* 2B920 is what the reference has where the Unicode block begins at 2B820. */
-static bool is_ideograph(uint32_t c)
-{
-    return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) ||
-           (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B73F) ||
-           (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||
-           (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
-}
-
 /* Lower case and into the word, or a word of its own. */
 static void place_char(encoder *e, uint32_t c, uint32_t from, uint32_t to)
 {
     c = (uint32_t)u_tolower((UChar32)c);
-    bool alone = c < 0x80 ? is_ascii_punctuation(c) : category_of(c) == PUNCTUATION;
-    if (alone) {
+    if (qn_bert_is_punctuation(c)) {
         single_char(e, c, from, to);
     } else {
         append_char(e, c, from, to);
@@ -465,7 +387,7 @@ static void decomposed_char(encoder *e, uint32_t c, uint32_t from, uint32_t to)
 {
     uint8_t combining_class = u_getCombiningClass((UChar32)c);
     if (combining_class == 0 || e->pending_count == PENDING_MAX) place_pending(e);
-    if (c >= 0x80 && category_of(c) == MARK) return;
+    if (c >= 0x80 && qn_bert_category_of(c) == QN_BERT_MARK) return;
     if (combining_class == 0) {
         place_char(e, c, from, to);
         return;
@@ -485,12 +407,12 @@ static void border(encoder *e)
 /* A character beyond ASCII. */
 static void other_char(encoder *e, uint32_t c, uint32_t from, uint32_t to)
 {
-    if (category_of(c) == REMOVED) return;
+    if (qn_bert_category_of(c) == QN_BERT_REMOVED) return;
     if (u_isUWhiteSpace((UChar32)c)) {
         border(e);
         return;
     }
-    bool ideograph = is_ideograph(c);
+    bool ideograph = qn_bert_is_ideograph(c);
     if (ideograph) border(e);
     UChar units[DECOMPOSITION_UNITS];
     UErrorCode icu = U_ZERO_ERROR;
@@ -515,7 +437,7 @@ static enum ascii ascii_of(unsigned char c)
 {
     if (c == ' ' || c == '\t' || c == '\n' || c == '\r') return ASCII_BLANK;
     if (c < 32 || c == 127) return ASCII_REMOVED;
-    return is_ascii_punctuation(c) ? ASCII_PUNCTUATION : ASCII_WORD;
+    return qn_bert_is_ascii_punctuation(c) ? ASCII_PUNCTUATION : ASCII_WORD;
 }
 
 static char lower_ascii(char c)
@@ -575,7 +497,8 @@ static size_t ascii_char(encoder *e, size_t at)
         if (c == '[' && e->specials) {
             size_t n = special_at(e, at, &id);
             if (n > 0) {
-                if (reserve_pieces(e, 1)) push(e, id, (uint32_t)at, (uint32_t)(at + n));
+                if (reserve_pieces(e, 1))
+                    qn_pieces_push(e->out, id, (uint32_t)at, (uint32_t)(at + n));
                 return at + n;
             }
         }
@@ -594,20 +517,20 @@ static size_t ascii_char(encoder *e, size_t at)
 }
 
 qn_status qn_wordpiece_encode(const qn_wordpiece *wp, qn_slice text,
-                              qn_wordpiece_flags flags, qn_arena *arena, qn_pieces *out,
+                              qn_tokenize_flags flags, qn_arena *arena, qn_pieces *out,
                               qn_error *err)
 {
     out->n = 0;
-    if (text.n > TEXT_BYTES_MAX)
+    if (text.n > QN_TOKENIZE_BYTES_MAX)
         return qn_fail(err, QN_ELIMIT, "text of %zu bytes; at most %d can be encoded",
-                       text.n, TEXT_BYTES_MAX);
+                       text.n, QN_TOKENIZE_BYTES_MAX);
     QN_TRY(qn_utf8_check(text, err));
     encoder e;
     e.wp = wp;
     e.text = text;
     e.arena = arena;
     e.out = out;
-    e.specials = (flags & QN_WORDPIECE_PLAIN) == 0;
+    e.specials = (flags & QN_TOKENIZE_PLAIN) == 0;
     e.failed = false;
     e.n = 0;
     e.pending_count = 0;

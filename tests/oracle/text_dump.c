@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* text_dump -- tokens of many texts, for comparison with other programs.
  *
- *     text_dump wordpiece VOCAB.TXT plain|specials
+ *     text_dump tokenizer wordpiece-uncased|spm-deberta|spm-xlmr|tokenizer.json FILE
+ *               plain|specials
  *     text_dump analyze NAME
  *
  * Standard input: records of a 32-bit little-endian length and as many bytes. Output:
@@ -9,13 +10,13 @@
  * error where one was refused. */
 #include "base/bits.h"
 #include "text/analyzer.h"
-#include "text/wordpiece.h"
+#include "text/tokenizer.h"
 
 #include <stdio.h>
 
-static const qn_wordpiece *wordpiece;
+static const qn_tokenizer *tokenizer;
 static const qn_analyzer *analyzer;
-static qn_wordpiece_flags flags;
+static qn_tokenize_flags flags;
 
 static bool read_file(const char *path, qn_buf *to)
 {
@@ -28,7 +29,7 @@ static bool read_file(const char *path, qn_buf *to)
 static qn_status print_pieces(qn_slice text, qn_arena *arena, qn_error *err)
 {
     qn_pieces pieces = {0};
-    QN_TRY(qn_wordpiece_encode(wordpiece, text, flags, arena, &pieces, err));
+    QN_TRY(qn_tokenizer_encode(tokenizer, text, flags, arena, &pieces, err));
     for (size_t i = 0; i < pieces.n; i++)
         (void)printf("%s%u:%u-%u", i > 0 ? " " : "", pieces.ids[i], pieces.start[i],
                      pieces.end[i]);
@@ -59,7 +60,7 @@ static int run_records(void)
         qn_arena_init(&arena, qn_alloc_heap(), 0);
         qn_error err = {0};
         qn_slice text = {record.p, n};
-        qn_status st = wordpiece != NULL ? print_pieces(text, &arena, &err)
+        qn_status st = tokenizer != NULL ? print_pieces(text, &arena, &err)
                                          : print_tokens(text, &arena, &err);
         if (st != QN_OK) (void)printf("!%s", err.text);
         (void)putchar('\n');
@@ -72,18 +73,21 @@ static int run_records(void)
 int main(int argc, char **argv)
 {
     qn_error err = {0};
-    if (argc == 4 && strcmp(argv[1], "wordpiece") == 0) {
-        qn_buf vocab;
-        qn_wordpiece *made = NULL;
-        qn_buf_init(&vocab, qn_alloc_heap());
-        if (!read_file(argv[2], &vocab) ||
-            qn_wordpiece_create(qn_alloc_heap(), qn_buf_slice(&vocab), &made, &err)) {
-            (void)fprintf(stderr, "text_dump: %s: %s\n", argv[2], err.text);
+    qn_tokenizer_form form;
+    if (argc == 5 && strcmp(argv[1], "tokenizer") == 0 &&
+        qn_tokenizer_form_parse(qn_slice_of(argv[2]), &form)) {
+        qn_buf bytes;
+        qn_tokenizer *made = NULL;
+        qn_buf_init(&bytes, qn_alloc_heap());
+        if (!read_file(argv[3], &bytes) ||
+            qn_tokenizer_create(qn_alloc_heap(), form, qn_buf_slice(&bytes), &made,
+                                &err) != QN_OK) {
+            (void)fprintf(stderr, "text_dump: %s: %s\n", argv[3], err.text);
             return 1;
         }
         flags =
-            strcmp(argv[3], "plain") == 0 ? QN_WORDPIECE_PLAIN : QN_WORDPIECE_SPECIALS;
-        wordpiece = made;
+            strcmp(argv[4], "plain") == 0 ? QN_TOKENIZE_PLAIN : QN_TOKENIZE_SPECIALS;
+        tokenizer = made;
         return run_records();
     }
     if (argc == 3 && strcmp(argv[1], "analyze") == 0) {
@@ -95,7 +99,7 @@ int main(int argc, char **argv)
         }
         return run_records();
     }
-    (void)fprintf(stderr, "usage: text_dump wordpiece VOCAB.TXT plain|specials\n"
+    (void)fprintf(stderr, "usage: text_dump tokenizer FORM FILE plain|specials\n"
                           "       text_dump analyze NAME\n");
     return 2;
 }

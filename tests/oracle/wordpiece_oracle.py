@@ -82,7 +82,7 @@ def hostile(count, vocab, seed):
 def compare(tokenizer, texts, dump, vocab, mode):
     tokenizer.encode_special_tokens = mode == "plain"
     data = b"".join(struct.pack("<I", len(b)) + b for b in (t.encode() for t in texts))
-    got = subprocess.run([dump, "wordpiece", vocab, mode], input=data, check=True,
+    got = subprocess.run([dump, "tokenizer", "wordpiece-uncased", vocab, mode], input=data, check=True,
                          stdout=subprocess.PIPE).stdout.decode().split("\n")
     different = offsets_different = 0
     for start in range(0, len(texts), 4096):

@@ -79,18 +79,17 @@ static void check_list(const qn_json *want, const uint32_t *ids, const uint8_t *
 static void check_tokens(const qn_model *m, const qn_json *c, qn_slice a,
                          const qn_slice *b)
 {
-    const qn_wordpiece *wp = qn_model_tokenizer(m);
+    const qn_tokenizer *wp = qn_model_tokenizer(m);
     const qn_model_info *info = qn_model_describe(m);
     qn_pieces first = {0}, second = {0};
     qn_encoding e = {0};
     qn_error err = {0};
-    T_CALL(qn_wordpiece_encode(wp, a, QN_WORDPIECE_SPECIALS, &arena, &first, &err),
+    T_CALL(qn_tokenizer_encode(wp, a, QN_TOKENIZE_SPECIALS, &arena, &first, &err),
            &err);
     if (b != NULL)
-        T_CALL(
-            qn_wordpiece_encode(wp, *b, QN_WORDPIECE_SPECIALS, &arena, &second, &err),
-            &err);
-    T_CALL(qn_wordpiece_join(wp, &first, b == NULL ? NULL : &second, info->max_tokens,
+        T_CALL(qn_tokenizer_encode(wp, *b, QN_TOKENIZE_SPECIALS, &arena, &second, &err),
+               &err);
+    T_CALL(qn_tokenizer_join(wp, &first, b == NULL ? NULL : &second, info->max_tokens,
                              QN_TRUNCATE_LONGEST_FIRST, &arena, &e, &err),
            &err);
     check_list(qn_json_get(c, "ids"), e.ids, NULL, e.n);

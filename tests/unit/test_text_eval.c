@@ -75,9 +75,8 @@ static void test_vocabulary(void **state)
         words++;
         (void)snprintf(part, sizeof part, "%.*s", QN_SLICE_ARG(piece));
         T_ROW(part);
-        T_CALL(
-            qn_wordpiece_encode(wp, piece, QN_WORDPIECE_PLAIN, &arena, &pieces, &err),
-            &err);
+        T_CALL(qn_wordpiece_encode(wp, piece, QN_TOKENIZE_PLAIN, &arena, &pieces, &err),
+               &err);
         T_EQ_I(pieces.n, 1);
         T_EQ_I(pieces.ids[0], id);
     }

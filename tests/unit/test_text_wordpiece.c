@@ -3,6 +3,7 @@
  * tests/oracle/wordpiece_oracle.py), and the cutting of pairs. */
 #include "../qn_test.h"
 
+#include "text/tokenizer.h"
 #include "text/wordpiece.h"
 #include "text_golden.h"
 
@@ -69,8 +70,8 @@ static void test_golden(void **state)
         (void)snprintf(name, sizeof name, "%.10s: %.60s", line, text);
         T_ROW(name);
         qn_slice s = {text, golden_unescape(text)};
-        qn_wordpiece_flags flags =
-            strcmp(line, "plain") == 0 ? QN_WORDPIECE_PLAIN : QN_WORDPIECE_SPECIALS;
+        qn_tokenize_flags flags =
+            strcmp(line, "plain") == 0 ? QN_TOKENIZE_PLAIN : QN_TOKENIZE_SPECIALS;
         qn_error err = {0};
         T_CALL(qn_wordpiece_encode(wp, s, flags, &arena, &pieces, &err), &err);
         check_pieces(&pieces, want);
@@ -189,22 +190,25 @@ static void test_join(void **state)
         {"single, no room", "a", NULL, 1, QN_TRUNCATE_BALANCED, QN_ETOOLONG, "", "",
          false},
     };
-    qn_wordpiece *wp = tiny_wordpiece();
+    qn_tokenizer *t = NULL;
+    qn_error err = {0};
+    T_CALL(qn_tokenizer_create(qn_alloc_heap(), QN_TOKENIZER_VOCAB,
+                               QN_SLICE_LIT(tiny_vocab), &t, &err),
+           &err);
     qn_arena arena;
     qn_arena_init(&arena, qn_alloc_heap(), 0);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         T_ROW(rows[i].name);
-        qn_error err = {0};
         qn_pieces first = {0}, second = {0};
-        T_CALL(qn_wordpiece_encode(wp, qn_slice_of(rows[i].first), QN_WORDPIECE_PLAIN,
+        T_CALL(qn_tokenizer_encode(t, qn_slice_of(rows[i].first), QN_TOKENIZE_PLAIN,
                                    &arena, &first, &err),
                &err);
         const char *text = rows[i].second != NULL ? rows[i].second : "";
-        T_CALL(qn_wordpiece_encode(wp, qn_slice_of(text), QN_WORDPIECE_PLAIN, &arena,
+        T_CALL(qn_tokenizer_encode(t, qn_slice_of(text), QN_TOKENIZE_PLAIN, &arena,
                                    &second, &err),
                &err);
         qn_encoding got;
-        T_EQ_I(qn_wordpiece_join(wp, &first, rows[i].second != NULL ? &second : NULL,
+        T_EQ_I(qn_tokenizer_join(t, &first, rows[i].second != NULL ? &second : NULL,
                                  rows[i].length_max, rows[i].how, &arena, &got, &err),
                rows[i].st);
         if (rows[i].st != QN_OK) continue;
@@ -220,7 +224,7 @@ static void test_join(void **state)
         T_EQ_I(got.kept.truncated, rows[i].truncated);
     }
     qn_arena_deinit(&arena);
-    qn_wordpiece_destroy(wp);
+    qn_tokenizer_destroy(t);
 }
 
 static void test_vocabulary(void **state)
@@ -269,7 +273,7 @@ static void test_refused(void **state)
     qn_arena_init(&arena, qn_alloc_heap(), 0);
     qn_pieces pieces = {0};
     qn_error err = {0};
-    T_EQ_I(qn_wordpiece_encode(wp, QN_SLICE_LIT("a\xC3("), QN_WORDPIECE_PLAIN, &arena,
+    T_EQ_I(qn_wordpiece_encode(wp, QN_SLICE_LIT("a\xC3("), QN_TOKENIZE_PLAIN, &arena,
                                &pieces, &err),
            QN_EUTF8);
     T_EQ_I(err.at, 1);
@@ -287,23 +291,24 @@ static void test_no_memory(void **state)
         T_OK(n < 50);
         atomic_store(&a.fail_countdown, n);
         qn_error err = {0};
-        qn_wordpiece *wp = NULL;
+        qn_tokenizer *t = NULL;
         qn_arena arena;
         qn_arena_init(&arena, &a, 0);
         qn_pieces pieces = {0};
         qn_encoding pair;
-        qn_status st = qn_wordpiece_create(&a, QN_SLICE_LIT(tiny_vocab), &wp, &err);
+        qn_status st = qn_tokenizer_create(&a, QN_TOKENIZER_VOCAB,
+                                           QN_SLICE_LIT(tiny_vocab), &t, &err);
         if (st == QN_OK)
-            st = qn_wordpiece_encode(wp, QN_SLICE_LIT("a b ac \xC3\xA9"),
-                                     QN_WORDPIECE_PLAIN, &arena, &pieces, &err);
+            st = qn_tokenizer_encode(t, QN_SLICE_LIT("a b ac \xC3\xA9"),
+                                     QN_TOKENIZE_PLAIN, &arena, &pieces, &err);
         if (st == QN_OK)
-            st = qn_wordpiece_join(wp, &pieces, &pieces, 512, QN_TRUNCATE_NONE, &arena,
+            st = qn_tokenizer_join(t, &pieces, &pieces, 512, QN_TRUNCATE_NONE, &arena,
                                    &pair, &err);
         done = atomic_load(&a.fail_countdown) > 0; /* nothing failed any more */
         T_EQ_I(st, done ? QN_OK : QN_ENOMEM);
         atomic_store(&a.fail_countdown, 0);
         qn_arena_deinit(&arena);
-        qn_wordpiece_destroy(wp);
+        qn_tokenizer_destroy(t);
         T_EQ_I(atomic_load(&a.live_bytes), 0);
     }
 }

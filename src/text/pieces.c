@@ -1,9 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wordpiece_pair.c -- cutting pairs to length, and putting them together. */
-#include "text/text_internal.h"
-#include "text/wordpiece.h"
+/* pieces.c -- growing lists of pieces, and cutting pairs to length. */
+#include "text/pieces.h"
 
-enum { SPECIALS_PAIR = 3, SPECIALS_SINGLE = 2 };
+enum { PIECES_FIRST = 64 };
+
+bool qn_pieces_reserve(qn_pieces *p, qn_arena *arena, size_t more)
+{
+    if (p->capacity - p->n >= more) return true;
+    size_t capacity = p->capacity * 2;
+    if (capacity < p->n + more) capacity = p->n + more;
+    if (capacity < PIECES_FIRST) capacity = PIECES_FIRST;
+    uint32_t *block = qn_arena_raw(arena, capacity, 3 * sizeof *block);
+    if (block == NULL) return false;
+    if (p->n > 0) {
+        memcpy(block, p->ids, p->n * sizeof *block);
+        memcpy(block + capacity, p->start, p->n * sizeof *block);
+        memcpy(block + 2 * capacity, p->end, p->n * sizeof *block);
+    }
+    p->ids = block;
+    p->start = block + capacity;
+    p->end = block + 2 * capacity;
+    p->capacity = capacity;
+    return true;
+}
 
 static const char *const truncation_names[] = {
     [QN_TRUNCATE_BALANCED] = "balanced",
@@ -84,51 +103,12 @@ qn_status qn_truncate_pair(size_t first, size_t second, size_t room, qn_truncati
                    second, room);
 }
 
-static qn_status cut_single(size_t first, size_t room, qn_truncation how,
-                            qn_pair_lengths *out, qn_error *err)
+qn_status qn_truncate_single(size_t first, size_t room, qn_truncation how,
+                             qn_pair_lengths *out, qn_error *err)
 {
     *out = (qn_pair_lengths){least(first, room), 0, first > room};
     if (!out->truncated || how == QN_TRUNCATE_BALANCED ||
         how == QN_TRUNCATE_LONGEST_FIRST)
         return QN_OK;
     return qn_fail(err, QN_ETOOLONG, "%zu tokens, but room for %zu", first, room);
-}
-
-static void put(qn_encoding *out, const uint32_t *ids, size_t n, uint8_t type)
-{
-    if (n == 0) return;
-    memcpy(out->ids + out->n, ids, n * sizeof *ids);
-    memset(out->types + out->n, type, n);
-    out->n += n;
-}
-
-qn_status qn_wordpiece_join(const qn_wordpiece *wp, const qn_pieces *first,
-                            const qn_pieces *second, size_t length_max,
-                            qn_truncation how, qn_arena *arena, qn_encoding *out,
-                            qn_error *err)
-{
-    *out = (qn_encoding){0};
-    size_t extra = second == NULL ? SPECIALS_SINGLE : SPECIALS_PAIR;
-    if (length_max < extra)
-        return qn_fail(err, QN_ETOOLONG, "a length of %zu has no room for [CLS], [SEP]",
-                       length_max);
-    size_t room = length_max - extra;
-    if (second == NULL)
-        QN_TRY(cut_single(first->n, room, how, &out->kept, err));
-    else
-        QN_TRY(qn_truncate_pair(first->n, second->n, room, how, &out->kept, err));
-    size_t n = out->kept.first + out->kept.second + extra;
-    out->ids = qn_arena_array(arena, n, sizeof *out->ids);
-    out->types = qn_arena_array(arena, n, sizeof *out->types);
-    if (out->ids == NULL || out->types == NULL) return qn_text__no_memory(err);
-    const qn_wordpiece_specials *special = qn_wordpiece_special(wp);
-    put(out, &special->cls, 1, 0);
-    put(out, first->ids, out->kept.first, 0);
-    put(out, &special->sep, 1, 0);
-    if (second != NULL) {
-        put(out, second->ids, out->kept.second, 1);
-        put(out, &special->sep, 1, 1);
-    }
-    qn_assert(out->n == n);
-    return QN_OK;
 }
