@@ -43,7 +43,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         qn_assert(err.text[0] != '\0');
         return 0;
     }
-    try_text(t, QN_SLICE_LIT("A caf\xC3\xA9's  99 [SEP] <s> \xE4\xB8\xAD\xE6\x96\x87 e\xCC\x81 ab"),
+    try_text(t,
+             QN_SLICE_LIT(
+                 "A caf\xC3\xA9's  99 [SEP] <s> \xE4\xB8\xAD\xE6\x96\x87 e\xCC\x81 ab"),
              QN_TOKENIZE_SPECIALS);
     try_text(t, bytes, QN_TOKENIZE_PLAIN);
     qn_tokenizer_destroy(t);

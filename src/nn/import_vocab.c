@@ -135,6 +135,23 @@ out:
     return st;
 }
 
+/* Of a BertNormalizer tokenizer_config.json has the last word in the libraries: where the two
+ * differ, the tokenizer here would not be theirs. */
+static qn_status check_case(qn_import *im, const qn_json *config,
+                            const qn_json *tokenizer, qn_error *err)
+{
+    const qn_json *lower = qn_json_get(config, "do_lower_case"),
+                  *normalizer = qn_json_get(tokenizer, "normalizer");
+    if (!has_type(normalizer, "BertNormalizer") || lower == NULL ||
+        lower->kind != QN_JSON_BOOL)
+        return QN_OK;
+    const qn_json *v = qn_json_get(normalizer, "lowercase");
+    bool lowercase = v == NULL || qn_import__is_true(v);
+    if (lower->boolean == lowercase) return QN_OK;
+    return qn_import__unsupported(im, "tokenizer_config.json", "do_lower_case", lower,
+                                  err);
+}
+
 /* Which of the files of tokenizers is there; vocab.txt when none is, for the message. */
 static qn_status from_other_files(qn_import *im, const qn_json *config, qn_error *err)
 {
@@ -165,6 +182,7 @@ qn_status qn_import__vocab(qn_import *im, qn_error *err)
     QN_TRY(qn_import__json(im, "tokenizer_config.json", true, &config, err));
     QN_TRY(qn_import__json(im, "tokenizer.json", true, &tokenizer, err));
     if (tokenizer == NULL) return from_other_files(im, config, err);
+    QN_TRY(check_case(im, config, tokenizer, err));
     if (!is_plain_uncased(tokenizer))
         return from_file(im, "tokenizer.json", QN_TOKENIZER_JSON, err);
     im->meta.tokenizer = QN_TOKENIZER_VOCAB;

@@ -132,7 +132,8 @@ void qn_piece_trie_destroy(qn_piece_trie *t)
     qn_delete(t->alloc, t);
 }
 
-bool qn_piece_trie_step(const qn_piece_trie *t, uint32_t *at, uint8_t byte, uint32_t *id)
+bool qn_piece_trie_step(const qn_piece_trie *t, uint32_t *at, uint8_t byte,
+                        uint32_t *id)
 {
     uint32_t next = QN_TRIE_DEAD;
     if (*at == QN_TRIE_ROOT) {

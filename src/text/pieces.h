@@ -29,7 +29,8 @@ typedef struct qn_pieces {
 bool qn_pieces_reserve(qn_pieces *p, qn_arena *arena, size_t more);
 
 /* Room was reserved. */
-static inline void qn_pieces_push(qn_pieces *p, uint32_t id, uint32_t start, uint32_t end)
+static inline void qn_pieces_push(qn_pieces *p, uint32_t id, uint32_t start,
+                                  uint32_t end)
 {
     p->ids[p->n] = id;
     p->start[p->n] = start;

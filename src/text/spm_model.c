@@ -255,7 +255,8 @@ qn_status qn_tokenizer__read_spm(qn_tokenizer *t, qn_slice bytes, bool xlmr,
     t->model = QN_SUBWORD_SPM;
     t->dummy_prefix = t->squeeze_blanks = t->escape_blanks = true;
     size_t n = count_pieces(bytes);
-    if (n == 0 || n > PIECES_MAX) return damaged(err, "it has no usable list of pieces");
+    if (n == 0 || n > PIECES_MAX)
+        return damaged(err, "it has no usable list of pieces");
     reader r = {.t = t, .model_type = MODEL_UNIGRAM};
     t->pieces = qn_arena_array(&t->arena, n + 2, sizeof *t->pieces);
     t->scores = qn_arena_array(&t->arena, n + 2, sizeof *t->scores);
@@ -266,7 +267,8 @@ qn_status qn_tokenizer__read_spm(qn_tokenizer *t, qn_slice bytes, bool xlmr,
     QN_TRY(read_model(&r, bytes, err));
     t->piece_count = r.n;
     qn_slice charsmap = qn_arena_slice(&t->arena, r.charsmap);
-    QN_TRY(qn_charsmap_read(r.charsmap.n == 0 ? r.charsmap : charsmap, &t->charsmap, err));
+    QN_TRY(
+        qn_charsmap_read(r.charsmap.n == 0 ? r.charsmap : charsmap, &t->charsmap, err));
     QN_TRY(qn_tokenizer__index(t, err));
     QN_TRY(prepare(&r, err));
     t->byte_fallback = r.byte_fallback;
@@ -334,7 +336,8 @@ static void normalize(const qn_tokenizer *t, qn_slice text, uint32_t base,
     bool after_blank = t->squeeze_blanks;
     while (at < text.n) {
         size_t length = normalize_prefix(t, (qn_slice){text.p + at, text.n - at}, &s);
-        while (after_blank && s.n > 0 && s.p[0] == ' ') s = (qn_slice){s.p + 1, s.n - 1};
+        while (after_blank && s.n > 0 && s.p[0] == ' ')
+            s = (qn_slice){s.p + 1, s.n - 1};
         if (s.n > 0) {
             add_normal(t, s, base + (uint32_t)at, base + (uint32_t)(at + length), out);
             after_blank = s.p[s.n - 1] == ' ';
@@ -348,7 +351,8 @@ static void normalize(const qn_tokenizer *t, qn_slice text, uint32_t base,
 }
 
 static qn_status push_cut(const qn_tokenizer *t, const qn_subtext *s, qn_unigram_cut c,
-                          bool *after_unk, qn_arena *arena, qn_pieces *out, qn_error *err)
+                          bool *after_unk, qn_arena *arena, qn_pieces *out,
+                          qn_error *err)
 {
     size_t bytes = c.end - c.start;
     if (!qn_pieces_reserve(out, arena, bytes))
@@ -380,7 +384,8 @@ qn_status qn_tokenizer__encode_spm(const qn_tokenizer *t, qn_slice text, uint32_
     if (s.n == 0) return QN_OK;
     qn_unigram_cut *cuts = NULL;
     size_t n = 0;
-    QN_TRY(qn_unigram_cut_text(&t->unigram, (qn_slice){s.p, s.n}, arena, &cuts, &n, err));
+    QN_TRY(
+        qn_unigram_cut_text(&t->unigram, (qn_slice){s.p, s.n}, arena, &cuts, &n, err));
     bool after_unk = false;
     for (size_t i = 0; i < n; i++)
         QN_TRY(push_cut(t, &s, cuts[i], &after_unk, arena, out, err));

@@ -61,7 +61,8 @@ typedef struct qn_charsmap {
 } qn_charsmap;
 
 /* `bytes` empty: no rules. */
-QN_MUST_CHECK qn_status qn_charsmap_read(qn_slice bytes, qn_charsmap *out, qn_error *err);
+QN_MUST_CHECK qn_status qn_charsmap_read(qn_slice bytes, qn_charsmap *out,
+                                         qn_error *err);
 /* The replacement for the longest (or the shortest) rule that is a prefix of `text`;
  * *length is that prefix. false when there is none. */
 bool qn_charsmap_find(const qn_charsmap *m, qn_slice text, bool longest, size_t *length,
@@ -74,14 +75,16 @@ typedef struct qn_piece_trie qn_piece_trie;
 /* Of equal pieces the last counts; empty ones, and those with id skip[i], are left out. */
 QN_MUST_CHECK qn_status qn_piece_trie_create(qn_alloc *a, const qn_slice *pieces,
                                              QN_NULLABLE const bool *skip, size_t n,
-                                             QN_OWNED qn_piece_trie **out, qn_error *err);
+                                             QN_OWNED qn_piece_trie **out,
+                                             qn_error *err);
 void qn_piece_trie_destroy(QN_OWNED QN_NULLABLE qn_piece_trie *t);
 
 enum { QN_TRIE_ROOT = 0, QN_TRIE_DEAD = UINT32_MAX };
 
 /* One byte further from node *at (QN_TRIE_ROOT first); false when no piece goes on so.
  * *id is the piece that ends here, or QN_TRIE_DEAD. */
-bool qn_piece_trie_step(const qn_piece_trie *t, uint32_t *at, uint8_t byte, uint32_t *id);
+bool qn_piece_trie_step(const qn_piece_trie *t, uint32_t *at, uint8_t byte,
+                        uint32_t *id);
 
 /* ---- unigram.c: the best way to cut a text ------------------------------------------ */
 
@@ -198,6 +201,8 @@ void qn_subregex_destroy(QN_OWNED QN_NULLABLE qn_subregex *r);
 /* All matches from left to right that do not overlap, empty ones left out. */
 QN_MUST_CHECK qn_status qn_subregex_find(const qn_subregex *r, qn_slice text,
                                          qn_subsplits *matches, qn_error *err);
+/* \w of Unicode's regular expressions. */
+bool qn_subword_is_word(uint32_t c);
 /* GPT-2's expression for words, as a state machine. */
 void qn_subsplit_gpt2(qn_slice text, qn_subsplits *matches);
 

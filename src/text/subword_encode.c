@@ -18,7 +18,8 @@ static qn_status no_memory(qn_error *err)
     return qn_fail(err, QN_ENOMEM, "out of memory for a text");
 }
 
-static qn_status push(encoder *e, uint32_t id, uint32_t from, uint32_t to, qn_error *err)
+static qn_status push(encoder *e, uint32_t id, uint32_t from, uint32_t to,
+                      qn_error *err)
 {
     if (!qn_pieces_reserve(e->out, e->arena, 1)) return no_memory(err);
     qn_pieces_push(e->out, id, from, to);
@@ -81,7 +82,8 @@ static qn_status run_unigram(encoder *e, const qn_subtext *s, size_t start, size
         while (unknown && next < n && cuts[next].id == t->unigram.unk) next++;
         size_t from = start + cuts[i].start, to = start + cuts[next - 1].end;
         qn_status st = QN_OK;
-        if (unknown && !qn_tokenizer__find(t, (qn_slice){s->p + from, to - from}, &id)) {
+        if (unknown &&
+            !qn_tokenizer__find(t, (qn_slice){s->p + from, to - from}, &id)) {
             if (push_bytes(e, s, from, to, &st, err)) {
                 QN_TRY(st);
                 continue;
@@ -179,8 +181,8 @@ static bool longest_piece(const qn_tokenizer *t, qn_slice word, size_t at, size_
     return false;
 }
 
-static qn_status run_wordpiece(encoder *e, const qn_subtext *s, size_t start, size_t end,
-                               qn_error *err)
+static qn_status run_wordpiece(encoder *e, const qn_subtext *s, size_t start,
+                               size_t end, qn_error *err)
 {
     const qn_tokenizer *t = e->t;
     qn_slice word = {s->p + start, end - start};
@@ -230,13 +232,6 @@ static qn_status run_splits(encoder *e, size_t step, const qn_subtext *s, size_t
 
 /* ---- added tokens --------------------------------------------------------------------------- */
 
-static bool is_word_char(uint32_t c)
-{
-    uint32_t mask = U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK;
-    return u_isUAlphabetic((UChar32)c) || (U_GET_GC_MASK((UChar32)c) & mask) != 0 ||
-           c == 0x200C || c == 0x200D;
-}
-
 static size_t char_before(qn_slice text, size_t at)
 {
     do at--;
@@ -247,9 +242,10 @@ static size_t char_before(qn_slice text, size_t at)
 static bool stands_alone(qn_slice text, size_t start, size_t end)
 {
     size_t length;
-    if (start > 0 && is_word_char(qn_utf8_get(text.p + char_before(text, start), &length)))
+    if (start > 0 &&
+        qn_subword_is_word(qn_utf8_get(text.p + char_before(text, start), &length)))
         return false;
-    return end == text.n || !is_word_char(qn_utf8_get(text.p + end, &length));
+    return end == text.n || !qn_subword_is_word(qn_utf8_get(text.p + end, &length));
 }
 
 /* The longest added token at `at` of the kind asked for. */
@@ -295,8 +291,7 @@ static const qn_added_token *next_added(const encoder *e, qn_slice text, size_t 
 }
 
 /* A normalized text: added tokens that are looked for in it, then the splits. */
-static qn_status encode_normalized(encoder *e, const qn_subtext *s,
-                                   qn_error *err)
+static qn_status encode_normalized(encoder *e, const qn_subtext *s, qn_error *err)
 {
     qn_slice text = {s->p, s->n};
     size_t at = 0;

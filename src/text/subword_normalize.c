@@ -164,10 +164,9 @@ static qn_status decompose(form *f, size_t start, size_t end, qn_error *err)
         uint32_t from = t->from[i], to = t->to[i + length - 1];
         UChar units[DECOMPOSED_UNITS];
         UErrorCode icu = U_ZERO_ERROR;
-        int32_t many = unorm2_getDecomposition(f->icu, (UChar32)c, units,
-                                               DECOMPOSED_UNITS, &icu);
-        if (many < 0 || U_FAILURE(icu))
-            add_placed(all, &n, c, from, to);
+        int32_t many =
+            unorm2_getDecomposition(f->icu, (UChar32)c, units, DECOMPOSED_UNITS, &icu);
+        if (many < 0 || U_FAILURE(icu)) add_placed(all, &n, c, from, to);
         for (int32_t k = 0; U_SUCCESS(icu) && k < many;)
             add_placed(all, &n, next_unit(units, many, &k), from, to);
     }
@@ -278,8 +277,7 @@ static qn_status run_replace(const qn_norm_step *s, qn_subtext *text, qn_error *
 {
     qn_subsplits matches;
     qn_subsplits_init(&matches, text->arena);
-    QN_TRY(
-        qn_subregex_find(s->pattern, (qn_slice){text->p, text->n}, &matches, err));
+    QN_TRY(qn_subregex_find(s->pattern, (qn_slice){text->p, text->n}, &matches, err));
     if (matches.n == 0) return QN_OK;
     qn_subtext out;
     qn_subtext_init(&out, text->arena);
@@ -347,7 +345,8 @@ static qn_status map_clusters(const qn_charsmap *m, const qn_subtext *in, size_t
     if (U_SUCCESS(icu)) ubrk_setUText(*it, &text, &icu);
     if (U_FAILURE(icu)) {
         utext_close(&text);
-        return qn_fail(err, QN_EINTERNAL, "ICU cannot cut a text: %s", u_errorName(icu));
+        return qn_fail(err, QN_EINTERNAL, "ICU cannot cut a text: %s",
+                       u_errorName(icu));
     }
     int32_t at = ubrk_first(*it);
     for (int32_t next; (next = ubrk_next(*it)) != UBRK_DONE; at = next)
@@ -387,7 +386,8 @@ static qn_status run_charsmap(const qn_charsmap *m, qn_subtext *text, qn_error *
 /* GPT-2's alphabet: printable bytes stand for themselves, the others follow U+00FF. */
 uint32_t qn_byte_level_char(uint8_t byte)
 {
-    if ((byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE)
+    if ((byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) ||
+        byte >= 0xAE)
         return byte;
     if (byte <= 0x20) return 0x100u + byte;
     if (byte <= 0xA0) return 0x121u + (byte - 0x7Fu);
@@ -399,8 +399,8 @@ static qn_status run_byte_level(qn_subtext *text, qn_error *err)
     qn_subtext out;
     qn_subtext_init(&out, text->arena);
     for (size_t i = 0; i < text->n; i++)
-        qn_subtext_add_char(&out, qn_byte_level_char((uint8_t)text->p[i]), text->from[i],
-                            text->to[i]);
+        qn_subtext_add_char(&out, qn_byte_level_char((uint8_t)text->p[i]),
+                            text->from[i], text->to[i]);
     if (out.failed) return no_memory(err);
     *text = out;
     return QN_OK;

@@ -46,11 +46,11 @@ qn_status qn_subregex_create(qn_alloc *a, qn_slice pattern, bool regex,
     }
     if (r->text == NULL || U_FAILURE(icu)) {
         qn_subregex_destroy(r);
-        return U_FAILURE(icu)
-                   ? qn_fail(err, QN_EMODEL, "the expression \"%.*s\" cannot be used: %s",
-                             (int)(pattern.n < 80 ? pattern.n : 80), pattern.p,
-                             u_errorName(icu))
-                   : no_memory(err);
+        return U_FAILURE(icu) ? qn_fail(err, QN_EMODEL,
+                                        "the expression \"%.*s\" cannot be used: %s",
+                                        (int)(pattern.n < 80 ? pattern.n : 80),
+                                        pattern.p, u_errorName(icu))
+                              : no_memory(err);
     }
     *out = r;
     return QN_OK;
@@ -190,19 +190,40 @@ static bool is_number(uint32_t c)
     return (U_GET_GC_MASK((UChar32)c) & U_GC_N_MASK) != 0;
 }
 
-/* \w of Unicode's regular expressions. */
-static bool is_word(uint32_t c)
+/* Letters, marks and digits of Unicode 15.1 and 16, for an ICU that does not know them. */
+static bool is_newer_word(uint32_t c)
 {
-    uint32_t mask = U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK;
-    return u_isUAlphabetic((UChar32)c) || (U_GET_GC_MASK((UChar32)c) & mask) != 0 ||
-           c == 0x200C || c == 0x200D;
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {
+        {0x897, 0x897},     {0x1C89, 0x1C8A},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},
+        {0x105C0, 0x105F3}, {0x10D40, 0x10D65}, {0x10D69, 0x10D6D}, {0x10D6F, 0x10D85},
+        {0x10EC2, 0x10EC4}, {0x10EFC, 0x10EFF}, {0x11380, 0x11389}, {0x1138B, 0x1138B},
+        {0x1138E, 0x1138E}, {0x11390, 0x113B5}, {0x113B7, 0x113C0}, {0x113C2, 0x113C2},
+        {0x113C5, 0x113C5}, {0x113C7, 0x113CA}, {0x113CC, 0x113D3}, {0x113E1, 0x113E2},
+        {0x116D0, 0x116E3}, {0x11BC0, 0x11BE0}, {0x11BF0, 0x11BF9}, {0x13460, 0x143FA},
+        {0x16100, 0x16139}, {0x16D40, 0x16D6C}, {0x16D70, 0x16D79}, {0x18CFF, 0x18CFF},
+        {0x1CCF0, 0x1CCF9}, {0x1E5D0, 0x1E5FA}, {0x2EBF0, 0x2EE5D},
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (c >= ranges[i].first && c <= ranges[i].last) return true;
+    return false;
+}
+
+bool qn_subword_is_word(uint32_t c)
+{
+    uint32_t mask = U_GET_GC_MASK((UChar32)c);
+    if (mask & U_GC_CN_MASK) return is_newer_word(c);
+    return u_isUAlphabetic((UChar32)c) || c == 0x200C || c == 0x200D ||
+           (mask & (U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK)) != 0;
 }
 
 static void match_chars(qn_slice text, size_t start, size_t end, is_match *is,
                         qn_subsplits *matches)
 {
     for (size_t i = start, length; i < end; i += length)
-        if (is(qn_utf8_get(text.p + i, &length))) qn_subsplits_add(matches, i, i + length);
+        if (is(qn_utf8_get(text.p + i, &length)))
+            qn_subsplits_add(matches, i, i + length);
 }
 
 /* \w+|[^\w\s]+ */
@@ -210,11 +231,11 @@ static void match_words(qn_slice text, qn_subsplits *matches)
 {
     for (size_t at = 0, length; at < text.n;) {
         uint32_t c = qn_utf8_get(text.p + at, &length);
-        bool word = is_word(c), blank = !word && is_blank(c);
+        bool word = qn_subword_is_word(c), blank = !word && is_blank(c);
         size_t end = at + length;
         while (end < text.n) {
             c = qn_utf8_get(text.p + end, &length);
-            if (is_word(c) != word || (!word && is_blank(c) != blank)) break;
+            if (qn_subword_is_word(c) != word || (!word && is_blank(c) != blank)) break;
             end += length;
         }
         if (!blank) qn_subsplits_add(matches, at, end);
@@ -393,8 +414,7 @@ static qn_status by_pattern(const qn_split_step *s, const qn_subtext *text,
 }
 
 qn_status qn_split_run(const qn_split_step *s, const qn_subtext *in, size_t start,
-                       size_t end, qn_subtext *out, qn_subsplits *splits,
-                       qn_error *err)
+                       size_t end, qn_subtext *out, qn_subsplits *splits, qn_error *err)
 {
     qn_subtext text = *in;
     text.p += start;

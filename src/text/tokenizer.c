@@ -94,7 +94,8 @@ void qn_tokenizer__find_bytes(qn_tokenizer *t)
     for (unsigned b = 0; b < 256; b++) {
         static const char hex[] = "0123456789ABCDEF";
         const char name[] = {'<', '0', 'x', hex[b >> 4], hex[b & 15], '>'};
-        if (qn_tokenizer__find(t, (qn_slice){name, sizeof name}, &t->byte_ids[b])) continue;
+        if (qn_tokenizer__find(t, (qn_slice){name, sizeof name}, &t->byte_ids[b]))
+            continue;
         t->byte_ids[b] = QN_TRIE_DEAD;
         t->all_bytes = false;
     }

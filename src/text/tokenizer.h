@@ -28,10 +28,10 @@ typedef struct qn_tokenizer qn_tokenizer;
 
 /* Format (model files name them): what the bytes are. */
 typedef enum qn_tokenizer_form {
-    QN_TOKENIZER_VOCAB,        /* "wordpiece-uncased": one piece a line */
-    QN_TOKENIZER_SPM_DEBERTA,  /* "spm-deberta": spm.model; [CLS] a [SEP] b [SEP] */
-    QN_TOKENIZER_SPM_XLMR,     /* "spm-xlmr": ids one further; <s> a </s></s> b </s> */
-    QN_TOKENIZER_JSON,         /* "tokenizer.json" */
+    QN_TOKENIZER_VOCAB,       /* "wordpiece-uncased": one piece a line */
+    QN_TOKENIZER_SPM_DEBERTA, /* "spm-deberta": spm.model; [CLS] a [SEP] b [SEP] */
+    QN_TOKENIZER_SPM_XLMR,    /* "spm-xlmr": ids one further; <s> a </s></s> b </s> */
+    QN_TOKENIZER_JSON,        /* "tokenizer.json" */
 } qn_tokenizer_form;
 
 /* "wordpiece-uncased" and so on. */

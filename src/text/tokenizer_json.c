@@ -7,14 +7,20 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { VOCAB_MAX = 1 << 22, ADDED_MAX = 4096, WORD_CHARS_DEFAULT = 100, SCORE_MAX = 1000000 };
+enum {
+    VOCAB_MAX = 1 << 22,
+    ADDED_MAX = 4096,
+    WORD_CHARS_DEFAULT = 100,
+    SCORE_MAX = 1000000
+};
 
 qn_status qn_tokenizer__unsupported(const char *part, const char *key, const qn_json *v,
                                     qn_error *err)
 {
     qn_slice raw = v == NULL ? QN_SLICE_LIT("nothing") : v->raw;
-    return qn_fail(err, QN_EMODEL, "tokenizer.json: %s.%s is not supported: %.*s%s", part,
-                   key, (int)(raw.n < 80 ? raw.n : 80), raw.p, raw.n > 80 ? " ..." : "");
+    return qn_fail(err, QN_EMODEL, "tokenizer.json: %s.%s is not supported: %.*s%s",
+                   part, key, (int)(raw.n < 80 ? raw.n : 80), raw.p,
+                   raw.n > 80 ? " ..." : "");
 }
 
 qn_slice qn_tokenizer__string(const qn_json *object, const char *key)
@@ -91,7 +97,8 @@ static double read_score(qn_slice raw)
     int exponent = 0, written = 0;
     size_t i = raw.n > 0 && raw.p[0] == '-';
     bool point = false, full = false;
-    for (; i < raw.n && (raw.p[i] == '.' || (raw.p[i] >= '0' && raw.p[i] <= '9')); i++) {
+    for (; i < raw.n && (raw.p[i] == '.' || (raw.p[i] >= '0' && raw.p[i] <= '9'));
+         i++) {
         unsigned digit = (unsigned)(raw.p[i] - '0');
         if (raw.p[i] == '.') {
             point = true;
@@ -180,7 +187,8 @@ static qn_status read_unigram(qn_tokenizer *t, const qn_json *model,
     if (t->has_unk && (unk->integer < 0 || (size_t)unk->integer >= vocab->count))
         return qn_tokenizer__unsupported("model", "unk_id", unk, err);
     t->unk = t->has_unk ? (uint32_t)unk->integer : QN_TRIE_DEAD;
-    QN_TRY(qn_piece_trie_create(t->alloc, t->pieces, NULL, vocab->count, &t->trie, err));
+    QN_TRY(
+        qn_piece_trie_create(t->alloc, t->pieces, NULL, vocab->count, &t->trie, err));
     double least = INFINITY;
     for (size_t i = 0; i < vocab->count; i++) least = fmin(least, t->scores[i]);
     t->unigram = (qn_unigram){.trie = t->trie,
@@ -209,8 +217,8 @@ static bool merge_sides(const qn_json *v, qn_slice *left, qn_slice *right)
 }
 
 /* The ids of both sides and of what they become: left, then right without the prefix. */
-static bool merge_ids(const qn_tokenizer *t, qn_slice left, qn_slice right, qn_buf *name,
-                      qn_bpe_merge *out)
+static bool merge_ids(const qn_tokenizer *t, qn_slice left, qn_slice right,
+                      qn_buf *name, qn_bpe_merge *out)
 {
     if (!qn_tokenizer__find(t, left, &out->left) ||
         !qn_tokenizer__find(t, right, &out->right))
@@ -294,7 +302,8 @@ static qn_status normalized_content(qn_tokenizer *t, qn_added_token *a, qn_error
     qn_subtext s;
     qn_subtext_init(&s, &t->arena);
     qn_subtext_add_original(&s, a->content, 0, a->content.n);
-    for (size_t i = 0; i < t->norm_count; i++) QN_TRY(qn_norm_run(&t->norms[i], &s, err));
+    for (size_t i = 0; i < t->norm_count; i++)
+        QN_TRY(qn_norm_run(&t->norms[i], &s, err));
     if (s.failed) return no_memory(err);
     if (s.n > 0) a->content = (qn_slice){s.p, s.n};
     return QN_OK;
@@ -335,8 +344,8 @@ static qn_status read_added_tokens(qn_tokenizer *t, const qn_json *list, qn_erro
 {
     size_t n = list == NULL ? 0 : list->count;
     if (n > ADDED_MAX)
-        return qn_fail(err, QN_EMODEL, "tokenizer.json: %zu added_tokens; at most %d", n,
-                       ADDED_MAX);
+        return qn_fail(err, QN_EMODEL, "tokenizer.json: %zu added_tokens; at most %d",
+                       n, ADDED_MAX);
     t->added = qn_arena_array(&t->arena, n + 1, sizeof *t->added);
     if (t->added == NULL) return no_memory(err);
     for (const qn_json *it = qn_json_items(list); it != NULL; it = it->next)
@@ -387,7 +396,8 @@ static qn_status read_item(const qn_tokenizer *t, const qn_json *specials,
     const qn_json *type = qn_json_get(body, "type_id");
     qn_slice id = qn_tokenizer__string(body, "id");
     int64_t type_id = type != NULL && type->kind == QN_JSON_INT ? type->integer : 0;
-    if (id.p == NULL) return qn_tokenizer__unsupported("post_processor", "item", v, err);
+    if (id.p == NULL)
+        return qn_tokenizer__unsupported("post_processor", "item", v, err);
     if (token == NULL)
         return add_item(
             t, out, qn_slice_eq_str(id, "A") ? QN_TEMPLATE_FIRST : QN_TEMPLATE_SECOND,
@@ -443,10 +453,12 @@ static qn_status read_processor(qn_tokenizer *t, const qn_json *v, qn_error *err
 {
     qn_slice type = qn_tokenizer__string(v, "type");
     if (v == NULL || v->kind == QN_JSON_NULL) return QN_OK;
-    if (type.p == NULL) return qn_tokenizer__unsupported("post_processor", "type", v, err);
+    if (type.p == NULL)
+        return qn_tokenizer__unsupported("post_processor", "type", v, err);
     if (qn_slice_eq_str(type, "TemplateProcessing")) return read_template(t, v, err);
     if (qn_slice_eq_str(type, "BertProcessing")) return read_cls_sep(t, v, false, err);
-    if (qn_slice_eq_str(type, "RobertaProcessing")) return read_cls_sep(t, v, true, err);
+    if (qn_slice_eq_str(type, "RobertaProcessing"))
+        return read_cls_sep(t, v, true, err);
     if (qn_slice_eq_str(type, "ByteLevel")) return QN_OK; /* offsets alone */
     if (!qn_slice_eq_str(type, "Sequence"))
         return qn_tokenizer__unsupported("post_processor", "type",

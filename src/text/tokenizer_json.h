@@ -11,7 +11,8 @@ qn_status qn_tokenizer__unsupported(const char *part, const char *key,
                                     QN_NULLABLE const qn_json *v, qn_error *err);
 /* {NULL, 0} when it is no string. */
 qn_slice qn_tokenizer__string(QN_NULLABLE const qn_json *object, const char *key);
-bool qn_tokenizer__flag(QN_NULLABLE const qn_json *object, const char *key, bool absent);
+bool qn_tokenizer__flag(QN_NULLABLE const qn_json *object, const char *key,
+                        bool absent);
 /* A copy that lives as long as the tokenizer. */
 qn_slice qn_tokenizer__keep(qn_tokenizer *t, qn_slice s);
 /* tokenizer_steps.c: "normalizer" and "pre_tokenizer". */

@@ -92,7 +92,8 @@ static qn_status read_norm_fields(qn_tokenizer *t, const qn_json *v, qn_norm_ste
         return keep_text(t, qn_tokenizer__string(v, "prepend"), &s->text, err);
     case QN_NORM_CHARSMAP:
         if (map.p == NULL || !decode_base64(t, map, &map))
-            return qn_tokenizer__unsupported("normalizer", "precompiled_charsmap", v, err);
+            return qn_tokenizer__unsupported("normalizer", "precompiled_charsmap", v,
+                                             err);
         return qn_charsmap_read(map, &s->charsmap, err);
     default:
         return QN_OK;
@@ -106,12 +107,18 @@ static qn_status read_norm(qn_tokenizer *t, const qn_json *v, qn_norm_step *step
         const char *type;
         qn_norm_kind kind;
     } types[] = {
-        {"BertNormalizer", QN_NORM_BERT}, {"Lowercase", QN_NORM_LOWERCASE},
-        {"Strip", QN_NORM_STRIP},         {"StripAccents", QN_NORM_STRIP_ACCENTS},
-        {"NFC", QN_NORM_NFC},             {"NFD", QN_NORM_NFD},
-        {"NFKC", QN_NORM_NFKC},           {"NFKD", QN_NORM_NFKD},
-        {"Replace", QN_NORM_REPLACE},     {"Prepend", QN_NORM_PREPEND},
-        {"ByteLevel", QN_NORM_BYTE_LEVEL}, {"Precompiled", QN_NORM_CHARSMAP},
+        {"BertNormalizer", QN_NORM_BERT},
+        {"Lowercase", QN_NORM_LOWERCASE},
+        {"Strip", QN_NORM_STRIP},
+        {"StripAccents", QN_NORM_STRIP_ACCENTS},
+        {"NFC", QN_NORM_NFC},
+        {"NFD", QN_NORM_NFD},
+        {"NFKC", QN_NORM_NFKC},
+        {"NFKD", QN_NORM_NFKD},
+        {"Replace", QN_NORM_REPLACE},
+        {"Prepend", QN_NORM_PREPEND},
+        {"ByteLevel", QN_NORM_BYTE_LEVEL},
+        {"Precompiled", QN_NORM_CHARSMAP},
     };
     qn_slice type = qn_tokenizer__string(v, "type");
     for (size_t i = 0; type.p != NULL && i < sizeof types / sizeof *types; i++) {
@@ -202,7 +209,7 @@ static qn_status read_split(qn_tokenizer *t, const qn_json *v, qn_split_step *st
         const char *type;
         qn_split_kind kind;
     } types[] = {
-        {"BertPreTokenizer", QN_SPLIT_BERT}, {"Whitespace", QN_SPLIT_WHITESPACE},
+        {"BertPreTokenizer", QN_SPLIT_BERT},  {"Whitespace", QN_SPLIT_WHITESPACE},
         {"WhitespaceSplit", QN_SPLIT_BLANKS}, {"Punctuation", QN_SPLIT_PUNCTUATION},
         {"Digits", QN_SPLIT_DIGITS},          {"Metaspace", QN_SPLIT_METASPACE},
         {"ByteLevel", QN_SPLIT_BYTE_LEVEL},   {"Split", QN_SPLIT_PATTERN},

@@ -13,7 +13,8 @@ typedef struct way {
     uint32_t start, id; /* start UINT32_MAX: no way yet */
 } way;
 
-static void offer(const qn_unigram *u, way *w, double score, uint32_t start, uint32_t id)
+static void offer(const qn_unigram *u, way *w, double score, uint32_t start,
+                  uint32_t id)
 {
     if (u->in_float) score = (double)(float)score;
     if (w->start == UINT32_MAX || score > w->score) *w = (way){score, start, id};

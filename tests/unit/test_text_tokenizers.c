@@ -19,7 +19,8 @@ static qn_tokenizer *open_tokenizer(const char *form_name, const char *name)
     if (f == NULL) T_FAIL("cannot open %s", path);
     qn_buf bytes;
     qn_buf_init(&bytes, qn_alloc_heap());
-    for (size_t n; (n = fread(part, 1, sizeof part, f)) > 0;) qn_buf_add(&bytes, part, n);
+    for (size_t n; (n = fread(part, 1, sizeof part, f)) > 0;)
+        qn_buf_add(&bytes, part, n);
     (void)fclose(f);
     qn_tokenizer_form form;
     qn_tokenizer *t = NULL;
@@ -90,7 +91,8 @@ static void test_golden(void **state)
         qn_pieces pieces = {0};
         qn_error err = {0};
         bool plain = strcmp(column[2], "plain") == 0;
-        T_CALL(qn_tokenizer_encode(t, s, plain ? QN_TOKENIZE_PLAIN : QN_TOKENIZE_SPECIALS,
+        T_CALL(qn_tokenizer_encode(t, s,
+                                   plain ? QN_TOKENIZE_PLAIN : QN_TOKENIZE_SPECIALS,
                                    &arena, &pieces, &err),
                &err);
         check_ids(t, &pieces, s, column[4]);
@@ -162,14 +164,17 @@ static void test_refused(void **state)
         {"no object", "[]", "no object"},
         {"no model", "{}", "model.type"},
         {"word level", "{\"model\":{\"type\":\"WordLevel\"}}", "\"WordLevel\""},
-        {"no vocabulary", "{\"model\":{\"type\":\"BPE\",\"merges\":[]}}", "model.vocab"},
+        {"no vocabulary", "{\"model\":{\"type\":\"BPE\",\"merges\":[]}}",
+         "model.vocab"},
         {"an id that is none",
          "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}",
          "model.vocab"},
         {"a merge of nothing",
-         "{\"model\":{\"type\":\"BPE\"," WORDS ",\"merges\":[\"a c\"]}}", "model.merges"},
+         "{\"model\":{\"type\":\"BPE\"," WORDS ",\"merges\":[\"a c\"]}}",
+         "model.merges"},
         {"a merge without a blank",
-         "{\"model\":{\"type\":\"BPE\"," WORDS ",\"merges\":[\"ab\"]}}", "model.merges"},
+         "{\"model\":{\"type\":\"BPE\"," WORDS ",\"merges\":[\"ab\"]}}",
+         "model.merges"},
         {"dropout",
          "{\"model\":{\"type\":\"BPE\",\"dropout\":0.1," WORDS ",\"merges\":[]}}",
          "model.dropout"},
@@ -187,8 +192,8 @@ static void test_refused(void **state)
          ",\"merges\":[]}}",
          "\"Nmt\""},
         {"pre-tokenizer",
-         "{\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"},\"model\":{\"type\":\"BPE\"," WORDS
-         ",\"merges\":[]}}",
+         "{\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"},\"model\":{\"type\":"
+         "\"BPE\"," WORDS ",\"merges\":[]}}",
          "\"UnicodeScripts\""},
         {"expression",
          "{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"}},"
@@ -199,13 +204,15 @@ static void test_refused(void **state)
          "\"model\":{\"type\":\"BPE\"," WORDS ",\"merges\":[]}}",
          "precompiled_charsmap"},
         {"template",
-         "{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken"
-         "\":{\"id\":\"[CLS]\",\"type_id\":0}}],\"special_tokens\":{}},\"model\":{\"type\":"
+         "{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{"
+         "\"SpecialToken"
+         "\":{\"id\":\"[CLS]\",\"type_id\":0}}],\"special_tokens\":{}},\"model\":{"
+         "\"type\":"
          "\"BPE\"," WORDS ",\"merges\":[]}}",
          "special_tokens"},
         {"added token out of range",
-         "{\"added_tokens\":[{\"id\":-4,\"content\":\"x\"}],\"model\":{\"type\":\"BPE\"," WORDS
-         ",\"merges\":[]}}",
+         "{\"added_tokens\":[{\"id\":-4,\"content\":\"x\"}],\"model\":{\"type\":"
+         "\"BPE\"," WORDS ",\"merges\":[]}}",
          "added_tokens"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
