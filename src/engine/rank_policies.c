@@ -103,7 +103,7 @@ static qn_status take_profile(qn_control *c, const char *table, qn_arena *arena,
             if (err != NULL) *err = ignored;
             return fine;
         }
-        return qn_fail(err, QN_ENOTFOUND,
+        return qn_fail(err, QN_ENOPROFILE,
                        "rank_profile: table %s has neither a rough nor a fine policy "
                        "[%.*s]",
                        table, QN_SLICE_ARG(profile));

@@ -11,6 +11,10 @@ typedef enum qn_ha3_format { QN_HA3_XML, QN_HA3_JSON, QN_HA3_FULLJSON } qn_ha3_f
  * without parsing, so that errors have their form too. */
 qn_ha3_format qn_ha3_format_of(qn_slice request);
 
+/* Runs a request string and answers as /query does; the table is the path's, if it has
+ * one. */
+QN_MUST_CHECK qn_status qn_ha3_answer(qn_call *c, qn_slice request, qn_error *err);
+
 /* A reply. `table`: for cluster_name. */
 void qn_ha3_write_json(qn_call *c, const quern_reply *r);
 void qn_ha3_write_xml(qn_call *c, const quern_reply *r, const char *table);
@@ -18,6 +22,8 @@ void qn_ha3_write_xml(qn_call *c, const quern_reply *r, const char *table);
 void qn_ha3_write_json_error(qn_call *c, bool full, const qn_error *err);
 void qn_ha3_write_xml_error(qn_call *c, const qn_error *err);
 
+/* Told beside the hits of a search that ran out of time. */
+extern const qn_error qn_ha3_out_of_time;
 /* HA3's text of the code, a blank, and what happened. */
 const char *qn_ha3_error_text(qn_call *c, const qn_error *err);
 

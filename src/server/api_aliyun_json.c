@@ -169,6 +169,7 @@ void qn_ha3_write_json(qn_call *c, const quern_reply *r)
     qn_json_key(w, "errors");
     qn_json_begin_array(w);
     for (size_t i = 0; i < r->warning_count; i++) write_error(c, &r->warnings[i]);
+    if (r->timed_out) write_error(c, &qn_ha3_out_of_time);
     qn_json_end_array(w);
     if (r->trace != NULL)
         qn_json_member_slice(w, "requestTrace", (qn_slice){r->trace, r->trace_size});

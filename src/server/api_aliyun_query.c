@@ -50,7 +50,10 @@ static qn_status run(qn_call *c, qn_slice request, qn_error *err)
 {
     quern_reply *reply = NULL;
     const qn_slice *named = qn_call_param(c, "table");
-    if (named != NULL)
+    qn_slice index = qn_route_arg(&c->match, "index");
+    if (index.n > 0)
+        (void)snprintf(c->table, sizeof c->table, "%.*s", QN_SLICE_ARG(index));
+    else if (named != NULL)
         (void)snprintf(c->table, sizeof c->table, "%.*s", QN_SLICE_ARG(*named));
     else
         QN_TRY(quern_ha3_table(c->q, request.p, request.n, c->table, sizeof c->table,
@@ -86,13 +89,10 @@ static bool is_of_config(qn_status st)
     return false;
 }
 
-qn_status qn_ha3_query(qn_call *c, qn_error *err)
+/* What is wrong with a query is told inside a reply of the format it asked for, with
+ * status 200, as the original does; clients read `errors`. */
+static qn_status tell(qn_call *c, qn_status st, qn_slice request, qn_error *err)
 {
-    qn_slice request = {"", 0};
-    qn_status st = read_request(c, &request, err);
-    if (st == QN_OK) st = run(c, request, err);
-    /* What is wrong with a query is told inside a reply of the format it asked for, with
-     * status 200, as the original does; clients read `errors`. */
     int http = qn_status_describe(st)->http_status;
     if (st == QN_OK || http >= 500 || st == QN_ECANCELLED || st == QN_EBUSY) return st;
     qn_error told = *err;
@@ -107,6 +107,22 @@ qn_status qn_ha3_query(qn_call *c, qn_error *err)
         qn_ha3_write_xml_error(c, &told);
     }
     return QN_OK;
+}
+
+qn_status qn_ha3_query(qn_call *c, qn_error *err)
+{
+    qn_slice request = {"", 0};
+    qn_status st = read_request(c, &request, err);
+    if (st == QN_OK) st = run(c, request, err);
+    return tell(c, st, request, err);
+}
+
+qn_status qn_ha3_answer(qn_call *c, qn_slice request, qn_error *err)
+{
+    qn_status st = run(c, request, err);
+    /* Places in a request string that the client did not write help nobody. */
+    if (st != QN_OK) err->at = QN_AT_NONE;
+    return tell(c, st, request, err);
 }
 
 qn_status qn_ha3_active(qn_call *c, qn_error *err)

@@ -100,6 +100,9 @@ static const char *code_text(int code)
     return "unknown error.";
 }
 
+const qn_error qn_ha3_out_of_time = {
+    .code = QN_ETIMEOUT, .at = QN_AT_NONE, .text = "what was found so far is ranked"};
+
 const char *qn_ha3_error_text(qn_call *c, const qn_error *err)
 {
     const char *text = code_text(qn_status_describe(err->code)->ha3_code);

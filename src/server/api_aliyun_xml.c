@@ -155,14 +155,16 @@ static void write_nested_error(qn_call *c, const qn_error *err)
     qn_buf_add_str(b, "</ErrorDescription>\n\t</Error>\n");
 }
 
-static void write_errors(qn_call *c, const qn_error *errors, size_t count)
+static void write_errors(qn_call *c, const qn_error *errors, size_t count, bool late)
 {
     qn_buf *b = &c->out->body;
     qn_buf_printf(b,
                   "<Error>\n\t<ErrorCode>%d</ErrorCode>\n"
                   "\t<ErrorDescription>%s</ErrorDescription>\n",
-                  count == 0 ? 0 : 2, count == 0 ? "" : "general error.");
+                  count == 0 && !late ? 0 : 2,
+                  count == 0 && !late ? "" : "general error.");
     for (size_t i = 0; i < count; i++) write_nested_error(c, &errors[i]);
+    if (late) write_nested_error(c, &qn_ha3_out_of_time);
     qn_buf_add_str(b, "</Error>\n");
 }
 
@@ -186,7 +188,7 @@ void qn_ha3_write_xml(qn_call *c, const quern_reply *r, const char *table)
     for (size_t i = 0; i < r->hit_count; i++) write_hit(c, r, &r->hits[i], table);
     qn_buf_add_str(b, "</hits>\n");
     write_facets(b, r);
-    write_errors(c, r->warnings, r->warning_count);
+    write_errors(c, r->warnings, r->warning_count, r->timed_out);
     if (r->trace != NULL) {
         qn_buf_add_str(b, "<Request_Trace>\n<trace_info>");
         qn_ha3_xml_cdata(b, (qn_slice){r->trace, r->trace_size});
@@ -205,6 +207,6 @@ void qn_ha3_write_xml_error(qn_call *c, const qn_error *err)
         &c->out->body,
         "<hits numhits=\"0\" totalhits=\"0\" coveredPercent=\"0.00\">\n</hits>\n"
         "<AggregateResults>\n</AggregateResults>\n");
-    write_errors(c, err, 1);
+    write_errors(c, err, 1, false);
     qn_buf_add_str(&c->out->body, "</Root>\n");
 }

@@ -131,6 +131,8 @@ qn_api qn_route_api_of(const qn_url *url)
     };
     for (size_t i = 0; url->segment_count > 0 && i < sizeof rows / sizeof *rows; i++)
         if (qn_slice_eq_str(url->segments[0], rows[i].first)) return rows[i].api;
+    if (url->segment_count == 2 && qn_slice_eq_str(url->segments[1], "search"))
+        return QN_API_HA3;
     return QN_API_ES;
 }
 

@@ -145,6 +145,45 @@ class Clients(unittest.TestCase):
         self.assertAlmostEqual(hit["_explanation"]["value"], hit["_score"], delta=1e-4)
         self.assertTrue(hit["_explanation"]["details"])
 
+    def ha3_reply(self, method="GET", **clauses):
+        text = self.ha3.build_ha_search_query(ha3_models.HaQuery(
+            config=ha3_models.HaQueryconfigClause("0", "5", "json"), **clauses))
+        reply = self.ha3.search(ha3_models.SearchRequestModel(
+            {}, ha3_models.SearchQuery(query=text), method=method))
+        body = json.loads(reply.body) if isinstance(reply.body, str) else reply.body
+        self.assertEqual(body["errors"], [], body)
+        return body["result"]
+
+    def test_ha3_groups_as_the_builder_writes_them(self):
+        result = self.ha3_reply(query="overview:'man'", aggregate=[
+            ha3_models.HaQueryAggregateClause(group_key="year", agg_fun="count()#max(votes)",
+                                              range="1990~2010", agg_filter="votes>100",
+                                              max_group="50"),
+            ha3_models.HaQueryAggregateClause(group_key="year", agg_fun="sum(votes)")])
+        self.assertEqual([f["key"] for f in result["facet"]], ["year", "year"])
+        counts = self.es.search(index="films", size=0, track_total_hits=True, query={"bool": {
+            "must": {"match": {"overview": "man"}}, "filter": [
+                {"range": {"votes": {"gt": 100}}}]}})
+        self.assertEqual(sum(int(g["count()"]) for g in result["facet"][0]["items"]),
+                         counts["hits"]["total"]["value"])
+
+    def test_ha3_thins_out_as_the_builder_writes_it(self):
+        result = self.ha3_reply(
+            "POST", query="overview:'man'", sort=[ha3_models.HaQuerySortClause("year", "-")],
+            distinct=[ha3_models.HaQueryDistinctClause(
+                dist_key="year", dist_count="1", dist_times="1", reserved="false",
+                update_total_hit="true")])
+        years = [item["fields"]["year"] for item in result["items"]]
+        self.assertEqual((years, len(set(years))), (sorted(years, reverse=True), 5))
+
+    def test_ha3_request_as_json(self):
+        reply = self.ha3.search_rest(ha3_models.SearchRequestModel({}, None, body={
+            "query": "overview:'man'", "config": {"hit": 3}, "sort": "-year",
+            "kvpairs": {"fetch_fields": "year"}}), "films")
+        body = json.loads(reply.body) if isinstance(reply.body, str) else reply.body
+        self.assertEqual(body["errors"], [])
+        self.assertEqual([list(i["fields"]) for i in body["result"]["items"]], [["year"]] * 3)
+
     def test_ha3_push_then_get(self):
         reply = self.ha3.push_documents("films", "id", ha3_models.PushDocumentsRequestModel(
             {}, [{"cmd": "add", "fields": {"id": "q-1", "title": "a quern grinds twice"}}]))

@@ -145,6 +145,42 @@ class Ha3(unittest.TestCase):
         self.assertEqual(self.numbers("name:'word3 word4'", "hit:9,default_operator:or"), [])
         self.assertEqual(self.code(clauses("name:x", analyzer="global_analyzer:nobody"))[0], 3500)
 
+    # ---- paths of recall
+
+    def test_paths_together_and_apart(self):
+        """Text OR a number OR a key, and the terms that only help to rank."""
+        self.assertEqual(self.numbers("name:word3 OR n:5 OR kind:nothing"), [3, 5])
+        self.assertEqual(self.numbers("name:word3 OR n:[5,6] OR id:d9"), [3, 5, 6, 9])
+        self.assertEqual(self.numbers("n:(17,) ANDNOT kind:odd"), [18])
+        self.assertEqual(self.numbers("(name:word3 OR name:word4)@words AND kind:even"), [4])
+        self.assertEqual(self.numbers("name:('word3'||'thing'||'word5')^2"), [3, 5])
+        self.assertEqual(self.numbers("kind:'odd'|'even' AND n:<2"), [0, 1])
+        self.assertEqual(self.numbers("n:>17 RANK name:word18", sort="-RANK;+n"), [18, 19])
+
+    # ---- groups and thinning out, in each form of a reply
+
+    def test_facets(self):
+        aggregate = "group_key:kind,agg_fun:count()#max(n+1);group_key:n,agg_fun:sum(price),range:5~15"
+        reply = self.reply(clauses("name:thing", "hit:0", aggregate=aggregate))
+        low, high = -2 ** 31, 2 ** 31 - 1
+        self.assertEqual(reply["result"]["facet"], [
+            {"key": "kind", "items": [{"value": "even", "count()": "10", "max((n+1))": "19"},
+                                      {"value": "odd", "count()": "10", "max((n+1))": "20"}]},
+            {"key": "n", "items": [{"value": f"{low}:5", "sum(price)": "2.5"},
+                                   {"value": "5:15", "sum(price)": "23.75"},
+                                   {"value": f"15:{high}", "sum(price)": "21.25"}]}])
+        full = self.reply("query=name:thing&&config=format:fulljson,hit:0&&aggregate=" + aggregate)
+        self.assertEqual(full["result"]["facet"][0]["items"][0],
+                         {"value": "even", "count()": "10", "max((n+1))": "19", "count": 10, "max": 19})
+        text = self.reply("query=name:thing&&config=hit:0&&aggregate=group_key:kind,agg_fun:count()#max(n+1)")
+        self.assertIn("<AggregateResults>\n\t<AggregateResult key='kind'>\n"
+                      "\t\t<group value='even'><count()>10</count()><max((n+1))>19</max((n+1))></group>\n", text)
+
+    def test_distinct(self):
+        self.assertEqual(self.numbers("name:thing", "hit:4", sort="-n", distinct="dist_key:kind"), [19, 18, 17, 16])
+        self.assertEqual(self.numbers("name:thing", "hit:9", sort="-n", distinct="dist_key:kind,reserved:false"),
+                         [19, 18])
+
     # ---- replies
 
     def test_xml(self):
@@ -223,6 +259,40 @@ class Ha3(unittest.TestCase):
             reply = self.reply(f"query=name:x&&config=format:json,{config}")
             self.assertIsInstance(reply, str, config)
             self.assertEqual([c for c, _ in errors_of(reply)], [code], config)
+
+
+    # ---- the request as JSON
+
+    def rest(self, body, table="t"):
+        status, reply = self.server.request("POST", f"/{table}/search", body)
+        self.assertEqual(status, 200, reply)
+        return reply
+
+    def test_rest(self):
+        got = self.rest({"query": "name:thing", "config": {"start": 1, "hit": 2}, "filter": "n>5",
+                         "sort": ["-kind", "+n"], "attribute": ["n", "price"],
+                         "kvpairs": {"formula": "if(n>7,1,0)", "fetch_fields": "id;kind"}})
+        self.assertEqual([i["fields"] for i in got["result"]["items"]],
+                         [{"id": "d9", "kind": "odd"}, {"id": "d11", "kind": "odd"}])
+        self.assertEqual(got["result"]["items"][0]["attributes"], {"n": 9, "price": 2.25})
+        self.assertEqual(got["result"]["totalHits"], 14)
+        got = self.rest({"query": "name:thing", "kvpairs": {"formula": "if(n>7,n,0)"}, "config": {"hit": 1}})
+        self.assertEqual(got["result"]["items"][0]["sortExprValues"], ["10019.0000000000"])
+        got = self.rest({"query": "name:thing", "config": {"hit": 0}, "aggs": [
+            {"group_key": "n", "agg_fun": ["count()", "max(n)"], "agg_range": [5, 15], "agg_filter": "n<16"}]})
+        self.assertEqual([g["count()"] for g in got["result"]["facet"][0]["items"]], ["5", "10", "1"])
+        got = self.rest({"query": "name:thing", "sort": "-n", "distinct": {"dist_key": "kind", "reserved": False}})
+        self.assertEqual([i["fields"]["id"] for i in got["result"]["items"]], ["d19", "d18"])
+        self.assertTrue(self.rest({"query": "name:thing", "config": {"format": "xml"}}).startswith("<?xml"))
+
+    def test_rest_refuses(self):
+        self.assertEqual(errors_of(self.rest({"query": "nowhere:x"}))[0][0], 1013)
+        self.assertEqual(errors_of(self.rest({"query": "name:x", "colour": "red"}))[0][0], 1056)
+        self.assertEqual(errors_of(self.rest({"query": "name:x"}, "nothing"))[0][0], 1001)
+        for body in ({"query": "name:x&&config=hit:1"}, {"query": ["name:x"]}, {"query": "name:x", "config": 5},
+                     {"query": "name:x", "sort": [["n"]]}, {"query": None}, [], "{"):
+            status, reply = self.server.request("POST", "/t/search", json.dumps(body) if body != "{" else body)
+            self.assertEqual((status, reply["status"]), (400, "FAIL"), body)
 
 
 if __name__ == "__main__":

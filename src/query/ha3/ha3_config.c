@@ -176,7 +176,7 @@ static const struct {
     {"cluster", VALUE_OTHER, QN_OK, 0, read_cluster},
     {"start", VALUE_NUMBER, QN_ESTART, AT(start), NULL},
     {"hit", VALUE_NUMBER, QN_EHIT, AT(hit), NULL},
-    {"searcher_return_hits", VALUE_NUMBER, QN_EHIT, AT(ignored), NULL},
+    {"searcher_return_hits", VALUE_NUMBER, QN_EHIT, AT(searcher_hits), NULL},
     {"format", VALUE_OTHER, QN_OK, 0, read_format},
     {"rank_size", VALUE_NUMBER, QN_ERANKSIZE, AT(rank_size), NULL},
     {"total_rank_size", VALUE_NUMBER, QN_ETOTALRANK, AT(total_rank_size), NULL},
@@ -311,6 +311,11 @@ qn_status qn_ha3__check_config(qn_ha3_request *r)
         return qn_fail(r->err, QN_EWINDOW,
                        "start offset [%u] and hits [%u], together at most [%d]",
                        q->from, q->size, QN_REQUEST_HA3_WINDOW_MAX);
+    /* The one searcher there is hands over no more than this. */
+    uint32_t most = r->config.searcher_hits;
+    if (most != 0 && q->from >= most) q->size = 0;
+    if (most != 0 && q->from < most && q->size > most - q->from)
+        q->size = most - q->from;
     if (r->format.n == 0) return QN_OK;
     if (!is_one_of(r->format, formats))
         return not_one_of(r, r->format, QN_EFORMAT, "result format",

@@ -24,7 +24,7 @@ QN_MUST_CHECK qn_status qn_ha3__parse_clause(qn_arena *arena, const qn_query_env
 
 /* The config clause as written. */
 typedef struct qn_ha3_config {
-    uint32_t start, hit, timeout, research_threshold, ignored;
+    uint32_t start, hit, searcher_hits, timeout, research_threshold, ignored;
     uint32_t rank_size, total_rank_size, rerank_size, total_rerank_size;
     qn_slice default_index, analyzer, trace, rank_trace, trace_type, debug_key;
     bool no_summary, cache_info, rerank_hint;
