@@ -14,7 +14,8 @@ COMMANDS = [
     "analysis put", "analysis entries", "analysis list", "analysis show", "analysis activate",
     "analysis rollback", "analysis drop", "analysis test",
     "table check", "table set", "table backup", "table restore", "table optimize", "ingest", "query", "search", "explain", "analyze", "embed",
-    "rerank", "model list", "model show", "model import", "model verify", "model rm", "eval",
+    "rerank", "model list", "model show", "model import", "model verify", "model rm", "eval", "bench expr",
+    "policy create", "policy list", "policy show", "policy test", "policy activate", "policy rollback", "policy drop",
     "version",
 ]
 MAPPING = {"mappings": {"properties": {
@@ -51,6 +52,22 @@ class Base(Commands):
         return [h["id"] for h in self.json("search", *arguments, "--format", "json", **more)["hits"]]
 
 
+class Bench(Base):
+    def test_a_formula_is_measured(self):
+        self.films()
+        out = self.ok("bench", "expr", "films", "--formula", "year*2+ln(price+1)")
+        self.assertRegex(out, r"documents +4\n")
+        self.assertRegex(out, r"compile +[0-9.]+ us\n")
+        self.assertRegex(out, r"interpreted +[0-9]+ documents/s\n")
+        self.assertRegex(out, r"machine code +([0-9]+ documents/s, made in|none: no LLVM)")
+
+    def test_a_wrong_formula_is_pointed_at(self):
+        self.films()
+        err = self.fails(1, "bench", "expr", "films", "--formula", "year*lm(price)")
+        self.assertIn("no function 'lm'; did you mean 'ln'", err)
+        self.assertIn("--formula", self.fails(2, "bench", "expr", "films"))
+
+
 class Help(Base):
     def test_every_command_has_help(self):
         _, overview, _ = run("--help")
@@ -65,7 +82,7 @@ class Help(Base):
 
     def test_no_other_commands(self):
         _, overview, _ = run("--help")
-        listed = re.findall(r"^  ([a-z]+(?: [a-z]+)?)  ", overview, re.M)
+        listed = re.findall(r"^  ([a-z]+(?: [a-z]+)?) +\S", overview, re.M)
         self.assertEqual(sorted(listed), sorted(COMMANDS))
 
     def test_levels(self):
