@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a spelling dictionary, its last line as the word to look up. */
 #include "text/spelling.h"
+#include "text/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
@@ -34,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     qn_status st = qn_spelling_add_text(s, text, &err);
     qn_assert(st == QN_OK || st == QN_ESYNTAX || st == QN_EUTF8);
     qn_assert(st == QN_OK || (err.at <= text.n && err.text[0] != '\0'));
+    if (qn_utf8_check(word, NULL) != QN_OK) word = QN_SLICE_LIT("word");
     if (st == QN_OK && qn_spelling_build(s, &err) == QN_OK) look_up(s, word);
     qn_spelling_destroy(s);
     return 0;

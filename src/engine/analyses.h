@@ -21,8 +21,8 @@
 #include "query/analysis/analysis.h"
 
 enum {
-    QN_ANALYSES_SAMPLE_DOCS = 20000,
-    QN_ANALYSES_SAMPLE_BYTES = 1 << 25, /* of text */
+    QN_ANALYSES_SAMPLE_DOCS = 10000,
+    QN_ANALYSES_SAMPLE_BYTES = 1 << 24, /* of text */
 };
 
 typedef struct qn_analyses qn_analyses;

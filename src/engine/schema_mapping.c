@@ -527,7 +527,8 @@ static qn_status parse_settings(qn_table_schema *s, const qn_json *settings,
         if (bad != NULL && bad->count != 0)
             return qn_fail_at(err, QN_EUNSUPPORTED, place(s, bad),
                               "settings.%s: custom %s is not supported; fields name "
-                              "one of the built-in analyzers",
+                              "one of the built-in analyzers, synonyms stand in "
+                              "rules of query analysis",
                               bad == analysis ? "analysis" : "similarity",
                               bad == analysis ? "analysis" : "similarity");
         QN_TRY(qn_schema__take_quern(s, qn_json_get(levels[l], "quern"),

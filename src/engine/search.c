@@ -235,6 +235,8 @@ static void fill_input(qn_search *s)
         .sort_count = r->sort_count,
         .rank_size = s->scale == QN_RANK_HA3 ? r->rank_size : 0,
         .wanted = s->all_rows ? s->snapshot->view.doc_count : s->wanted,
+        .categories = s->categories,
+        .category_count = s->category_count,
         .kvpairs = r->kvpairs,
         .kvpair_count = r->kvpair_count,
         .virtual_attributes = r->virtual_attributes,

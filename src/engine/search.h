@@ -74,9 +74,11 @@ typedef struct qn_search {
     uint64_t total;
     bool total_exact, timed_out;
     qn_rank_filter *filter;
-    QN_NULLABLE const bool *fetched; /* fetch_summary: which of `ranked` are there */
-    qn_error policy_warning;         /* code QN_OK: none */
-    qn_error analysis_warning;       /* the same of query analysis */
+    QN_NULLABLE const bool *fetched;    /* fetch_summary: which of `ranked` are there */
+    qn_error policy_warning;            /* code QN_OK: none */
+    qn_error analysis_warning;          /* the same of query analysis */
+    const qn_rank_category *categories; /* predicted by query analysis */
+    size_t category_count;
     struct qn_search_analysis *analysis; /* NULL: no rules */
     const qn_pipeline *pipeline;         /* WORDS */
     qn_explainer *explainers[2];         /* by path; made when first asked for */

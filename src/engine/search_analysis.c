@@ -117,7 +117,10 @@ static qn_status choose_rules(qn_search *s, const asked *want, qn_error *err)
     qn_slice rest = want->names;
     for (size_t i = 0; !want->named && a->set != NULL && i < a->set->rule_count; i++) {
         const qn_analysis_rule *rule = &a->set->rules[i];
-        if (rule->compiled == NULL || qn_qa_compiled_rule(rule->compiled)->active)
+        const qn_qa_rule *r =
+            rule->compiled == NULL ? NULL : qn_qa_compiled_rule(rule->compiled);
+        bool dsl = s->options.kind == QUERN_QUERY_DSL;
+        if (r == NULL ? !dsl : r->active && (!dsl || r->dsl))
             QN_TRY(add_rule(s, rule, false, err));
     }
     while (want->named && rest.n > 0) {
@@ -180,6 +183,7 @@ static qn_status start_run(qn_search *s, const asked *want, qn_error *err)
     a->run.rules = a->rules;
     a->run.frequency = frequency;
     a->run.ctx = s;
+    a->run.once = s->options.kind == QUERN_QUERY_DSL;
     a->below = want->below;
     a->raw_query = want->raw_query;
     QN_TRY(
@@ -199,11 +203,11 @@ qn_status qn_search__analysis_begin(qn_search *s, qn_error *err)
     asked want;
     qn_analysis_set *set = NULL;
     qn_error why = {.at = QN_AT_NONE};
-    if (s->options.kind == QUERN_QUERY_DSL) {
-        if (s->options.analysis == NULL) return QN_OK;
-        return qn_fail(err, QN_EUNSUPPORTED,
-                       "query analysis is of words and of HA3 queries, not of the DSL");
-    }
+    if (s->options.kind == QUERN_QUERY_DSL && s->options.analysis != NULL)
+        return qn_fail(
+            err, QN_EUNSUPPORTED,
+            "a DSL query cannot name rules of query analysis; the active ones "
+            "with \"dsl\": true are about it");
     qn_status st =
         qn_analyses_acquire(s->q, s->table, &s->snapshot->schema->schema, &set, &why);
     if (st == QN_ENOMEM) return qn_fail(err, st, "search");
@@ -278,6 +282,7 @@ static qn_status category_clause(qn_search *s, const qn_qa_category *c,
 static qn_status add_categories(qn_search *s, const qn_query **query, qn_error *err)
 {
     const struct qn_search_analysis *a = s->analysis;
+    if (*query == NULL) return QN_OK;
     const qn_query **should =
         qn_arena_array(s->arena, a->category_count + 1, sizeof *should);
     const qn_query **must = qn_arena_array(s->arena, 1, sizeof *must);
@@ -298,6 +303,21 @@ static qn_status add_categories(qn_search *s, const qn_query **query, qn_error *
     return QN_OK;
 }
 
+/* Categories of whole numbers are what category_score() sees. */
+static qn_status tell_ranking(qn_search *s, qn_error *err)
+{
+    const struct qn_search_analysis *a = s->analysis;
+    qn_rank_category *list = qn_arena_array(s->arena, a->category_count, sizeof *list);
+    if (list == NULL) return qn_fail(err, QN_ENOMEM, "search");
+    for (size_t i = 0; i < a->category_count; i++) {
+        qn_rank_category *one = &list[s->category_count];
+        one->relevance = a->categories[i].relevance;
+        if (qn_slice_to_i64(a->categories[i].id, &one->id)) s->category_count++;
+    }
+    s->categories = list;
+    return QN_OK;
+}
+
 static qn_slice typed_words(const qn_search *s)
 {
     if (s->analysis->raw_query.n > 0) return s->analysis->raw_query;
@@ -307,12 +327,14 @@ static qn_slice typed_words(const qn_search *s)
 
 qn_status qn_search__analysis_categories(qn_search *s, qn_error *err)
 {
-    if (!is_on(s)) return QN_OK;
+    if (!is_on(s) || s->options.kind == QUERN_QUERY_DSL) return QN_OK;
     struct qn_search_analysis *a = s->analysis;
     qn_slice words = qn_qa_corrected(&a->run, typed_words(s));
     QN_TRY(qn_qa_categories(&a->run, words, &a->categories, &a->category_count, err));
-    if (a->category_count == 0 || s->paths[0].is_vector) return QN_OK;
-    return add_categories(s, &s->paths[0].query, err);
+    if (a->category_count == 0) return QN_OK;
+    QN_TRY(tell_ranking(s, err));
+    bool plain = !s->paths[0].is_vector && s->request.layer_count == 0;
+    return !plain ? QN_OK : add_categories(s, &s->paths[0].query, err);
 }
 
 /* ---- attempts -------------------------------------------------------------------------------- */
@@ -346,7 +368,8 @@ static qn_status rebuild(qn_search *s, const qn_query **out, qn_error *err)
 qn_status qn_search__analysis_again(qn_search *s, bool *again, qn_error *err)
 {
     *again = false;
-    if (!is_on(s) || s->paths[0].is_vector) return QN_OK;
+    if (!is_on(s) || s->paths[0].is_vector || s->paths[0].query == NULL) return QN_OK;
+    if (s->request.layer_count > 0) return QN_OK; /* their quotas say when to go on */
     struct qn_search_analysis *a = s->analysis;
     uint32_t below = a->below > 0 ? a->below : a->run.retry_below;
     if (a->attempt_count < QN_QA_ATTEMPTS_MAX)

@@ -42,6 +42,7 @@ static const struct {
     {"query_min_slide_window", QN_SLOT_WINDOW, SHAPE_FIELD, QN_EXPR_FLOAT},
     {"proxima_score", QN_SLOT_PROXIMA, SHAPE_OWN, QN_EXPR_FLOAT},
     {"tag_match", QN_SLOT_TAG_MATCH, SHAPE_OWN, QN_EXPR_DOUBLE},
+    {"category_score", QN_SLOT_TAG_MATCH, SHAPE_OWN, QN_EXPR_INT32},
     {"bit_struct", QN_SLOT_BIT_STRUCT, SHAPE_OWN, QN_EXPR_INT32},
     {"in_polygon", QN_SLOT_IN_POLYGON, SHAPE_OWN, QN_EXPR_INT32},
     {"in_query_polygon", QN_SLOT_IN_QUERY_POLYGON, SHAPE_OWN, QN_EXPR_INT32},
@@ -66,9 +67,6 @@ static const struct {
 static const struct {
     const char *name, *advice;
 } refused[] = {
-    {"category_score", "there is no category prediction; keep the predicted categories "
-                       "in kvpairs and use "
-                       "tag_match(key, field, ...) or if(in(field, \"a|b\"), 2, 0)"},
     {"popularity",
      "there is no popularity model; keep the number in an attribute of the "
      "document and use that attribute"},
@@ -288,7 +286,9 @@ static qn_status resolve_own(qn_binding *b, qn_slot *slot, qn_slice function,
         QN_TRY(alloc_fields(b, slot, QN_SLOT_FIELDS_MAX, err));
         return add_asked_fields(b, slot, err);
     case QN_SLOT_TAG_MATCH:
-        return qn_slot_tags_make(b, slot, args, n, err);
+        return qn_slice_eq_str(function, "category_score")
+                   ? qn_slot_category_make(b, slot, args, err)
+                   : qn_slot_tags_make(b, slot, args, n, err);
     default: /* QN_SLOT_PROXIMA */
         QN_TRY(find_index(b, &args[0], QN_INDEX_VECTOR, &slot->index, err));
         slot->field =

@@ -187,6 +187,9 @@ QN_MUST_CHECK qn_status qn_slot_bm25_value(qn_binding *b, qn_slot *slot, uint32_
 QN_MUST_CHECK qn_status qn_slot_tags_make(qn_binding *b, qn_slot *slot,
                                           const qn_expr_arg *args, size_t n,
                                           qn_error *err);
+/* category_score(field): the categories of the request as tags. */
+QN_MUST_CHECK qn_status qn_slot_category_make(qn_binding *b, qn_slot *slot,
+                                              const qn_expr_arg *args, qn_error *err);
 QN_MUST_CHECK qn_status qn_slot_tags_values(qn_binding *b, const qn_slot *slot,
                                             const uint32_t *docs, size_t n, double *out,
                                             qn_error *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bind_tags.c -- tag_match(query_key, field, kv_op, merge_op[, has_default[, doc_kv[, max]]])
+/* bind_tags.c -- category_score(field), and tag_match(query_key, field, kv_op, merge_op[, has_default[, doc_kv[, max]]])
  *
  * The request gives tags with weights, kvpairs=KEY:10=0.67:960=0.85:1 (1 where there is no
  * weight); the document a list of numbers: tag, weight, tag, weight ..., before them its
@@ -145,6 +145,28 @@ qn_status qn_slot_tags_make(qn_binding *b, qn_slot *slot, const qn_expr_arg *arg
                           qn_field_type_name(slot->field->type));
     QN_TRY(read_options(args, n, slot->tags, err));
     return read_tags(b, &args[0], slot->tags, err);
+}
+
+qn_status qn_slot_category_make(qn_binding *b, qn_slot *slot, const qn_expr_arg *args,
+                                qn_error *err)
+{
+    struct qn_slot_tags *t = qn_arena_new(b->arena, sizeof *t);
+    if (t == NULL) return qn_fail(err, QN_ENOMEM, "category_score");
+    QN_TRY(qn_binding_attribute(b, &args[0], &slot->field, err));
+    if (slot->field->type < QN_FIELD_INT8 || slot->field->type > QN_FIELD_INT64)
+        return qn_fail_at(err, QN_EFIELDTYPE, args[0].at,
+                          "'%.*s' is an attribute of type %s; categories are whole "
+                          "numbers",
+                          QN_SLICE_ARG(args[0].text),
+                          qn_field_type_name(slot->field->type));
+    *t = (struct qn_slot_tags){.most = TAGS_MAX, .pair = OP_QUERY, .merge = OP_MAX};
+    t->tags = qn_arena_array(b->arena, b->in->category_count + 1, sizeof *t->tags);
+    if (t->tags == NULL) return qn_fail(err, QN_ENOMEM, "category_score");
+    for (size_t i = 0; i < b->in->category_count; i++)
+        t->tags[t->count++] =
+            (tag){b->in->categories[i].id, (double)b->in->categories[i].relevance};
+    slot->tags = t;
+    return QN_OK;
 }
 
 /* ---- values --------------------------------------------------------------------------- */

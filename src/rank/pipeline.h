@@ -89,6 +89,12 @@ typedef struct qn_rank_place {
     uint32_t segment, doc;
 } qn_rank_place;
 
+/* A category that the query is likely about. */
+typedef struct qn_rank_category {
+    int64_t id;
+    int32_t relevance; /* 1 or 2 */
+} qn_rank_category;
+
 typedef struct qn_rank_input {
     const qn_snapshot_view *snapshot;
     const qn_rank_path *paths; /* at least one */
@@ -103,6 +109,8 @@ typedef struct qn_rank_input {
     size_t sort_count;
     size_t rank_size; /* candidates that are looked at, in document order; 0: all */
     size_t wanted;    /* from + size: the order is exact up to here */
+    const qn_rank_category *categories; /* category_score() */
+    size_t category_count;
     const qn_kvpair *kvpairs; /* kvpairs_value() and friends */
     size_t kvpair_count;
     const qn_kvpair *virtual_attributes;

@@ -14,7 +14,8 @@
  * candidate is the word as typed, a word that the dictionary happens not to have. The
  * shares of all candidates add to one; `confidence` is a candidate's share.
  *
- * Words are lower case, as the analyzers give them; letters are code points.
+ * Words are valid UTF-8 and lower case, as the analyzers give them; letters are code
+ * points.
  *
  * Lifetime   words are copied in; suggestions live in the caller's arena.
  * Threads    adding: one; after qn_spelling_build() any number may ask.

@@ -268,6 +268,85 @@ static void test_words(void **state)
     forget_all(w, true);
 }
 
+/* category_score() in a fine formula, without any boost. */
+static void test_category_score(void **state)
+{
+    world *w = *state;
+    quern_reply *reply = NULL;
+    quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
+    put_text(w, QUERN_ANALYSIS_DICTIONARY, "d",
+             "{\"type\":\"category_prediction\",\"entries\":[{\"word\":\"big city\","
+             "\"relevance\":{\"3\":\"2\",\"2\":1,\"9\":\"2\"}}]}");
+    put_text(
+        w, QUERN_ANALYSIS_RULE, "r",
+        RULE("{\"name\":\"category_prediction\",\"intervention_dictionary\":\"d\"}"));
+    o.kind = QUERN_QUERY_HA3;
+    o.query = "query=title:'nyc' OR title:'map' OR title:'shoes'&&kvpairs=formula:"
+              "category_score(category),raw_query:a Big City map";
+    o.query_size = strlen(o.query);
+    T_CALL(quern_search(w->f.q, "shop", &o, &reply, &w->f.err), &w->f.err);
+    T_EQ_I(reply->hit_count, 3);
+    T_EQ_S(reply->hits[0].id, "4");
+    T_NEAR(reply->hits[0].score, 10002, 1e-9);
+    T_EQ_S(reply->hits[1].id, "3");
+    T_NEAR(reply->hits[1].score, 10001, 1e-9);
+    T_NEAR(reply->hits[2].score, 10000, 1e-9);
+    quern_reply_free(reply);
+    forget_all(w, true);
+}
+
+/* The DSL: rules that say so, once, without minimum_should_match. */
+static void test_dsl(void **state)
+{
+    world *w = *state;
+    static const struct {
+        const char *name, *rule, *query, *ids;
+    } cases[] = {
+        {"a rule that does not say so", RULE(STEP("synonym")),
+         "{\"query\":{\"match\":{\"title\":\"trainers\"}}}", ""},
+        {"match", "{\"active\":true,\"dsl\":true,\"processors\":[" STEP("synonym") "]}",
+         "{\"query\":{\"match\":{\"title\":\"trainers\"}}}", "2"},
+        {"and", "{\"active\":true,\"dsl\":true,\"processors\":[" STEP("synonym") "]}",
+         "{\"query\":{\"match\":{\"title\":{\"query\":\"blue trainers\",\"operator\":"
+         "\"and\"}}}}",
+         "2"},
+        {"multi_match",
+         "{\"active\":true,\"dsl\":true,\"processors\":[" STEP("synonym") "]}",
+         "{\"query\":{\"multi_match\":{\"query\":\"trainers\",\"fields\":[\"title^2\","
+         "\"body\"]}}}",
+         "1 2"},
+        {"several words for one",
+         "{\"active\":true,\"dsl\":true,\"processors\":[" STEP("synonym") "]}",
+         "{\"query\":{\"match\":{\"title\":\"gotham\"}}}", "3"},
+        {"minimum_should_match",
+         "{\"active\":true,\"dsl\":true,\"processors\":[" STEP("synonym") "]}",
+         "{\"query\":{\"match\":{\"title\":{\"query\":\"blue trainers\","
+         "\"minimum_should_match\":2}}}}",
+         ""},
+        {"phrase",
+         "{\"active\":true,\"dsl\":true,\"processors\":[" STEP("synonym") "]}",
+         "{\"query\":{\"match_phrase\":{\"title\":\"blue trainers\"}}}", ""},
+    };
+    put_text(w, QUERN_ANALYSIS_DICTIONARY, "d",
+             "{\"type\":\"synonym\",\"text\":\"trainers => sneakers\\n"
+             "gotham => new york city\"}");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        T_ROW(cases[i].name);
+        quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
+        quern_reply *reply = NULL;
+        char got[128];
+        put_text(w, QUERN_ANALYSIS_RULE, "r", cases[i].rule);
+        o.kind = QUERN_QUERY_DSL;
+        o.query = cases[i].query;
+        o.query_size = strlen(o.query);
+        T_CALL(quern_search(w->f.q, "shop", &o, &reply, &w->f.err), &w->f.err);
+        ids_of(reply, got, sizeof got);
+        T_EQ_S(got, cases[i].ids);
+        quern_reply_free(reply);
+    }
+    forget_all(w, true);
+}
+
 static void test_chain(void **state)
 {
     world *w = *state;
@@ -432,7 +511,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),  cmocka_unit_test(test_words),
-        cmocka_unit_test(test_chain), cmocka_unit_test(test_store),
+        cmocka_unit_test(test_chain), cmocka_unit_test(test_category_score),
+        cmocka_unit_test(test_dsl),   cmocka_unit_test(test_store),
         cmocka_unit_test(test_wrong),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

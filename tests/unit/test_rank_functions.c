@@ -169,7 +169,7 @@ static const struct {
     qn_status st;
     const char *says;
 } wrong[] = {
-    {"formula", "category_score(city)", QN_EUNSUPPORTED, "tag_match"},
+    {"formula", "category_score(city)", QN_EFIELDTYPE, "whole numbers"},
     {"formula", "popularity(m)", QN_EUNSUPPORTED, "attribute"},
     {"formula", "sub_count()", QN_EUNSUPPORTED, "value_count(field)"},
     {"formula", "sub_max(price)", QN_EUNSUPPORTED, "no sub-documents"},

@@ -87,6 +87,7 @@ typedef struct qn_qa_processor {
 typedef struct qn_qa_rule {
     qn_slice name, domain;
     bool active; /* also for requests that name no rule */
+    bool dsl;    /* also for match queries of the DSL */
     const qn_slice *indexes;
     size_t index_count; /* 0: every text index */
     qn_qa_processor steps[QN_QA_STEP_COUNT];
@@ -195,6 +196,7 @@ typedef struct qn_qa_run {
                            uint64_t *documents, uint64_t *of, qn_error *err);
     void *ctx;
     size_t attempt; /* 0, 1, ... */
+    bool once;      /* one attempt, joined as the request says */
 
     /* Out. */
     size_t attempt_count; /* how many there are, for the texts seen */

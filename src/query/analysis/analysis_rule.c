@@ -163,6 +163,7 @@ qn_status qn_qa_rule_parse(qn_arena *arena, qn_slice text, const qn_qa_rule **ou
         {"processors", QN_QA_NODE, &processors, 0, 0},
         {"indexes", QN_QA_NODE, &indexes, 0, 0},
         {"active", QN_QA_FLAG, &rule->active, 0, 0},
+        {"dsl", QN_QA_FLAG, &rule->dsl, 0, 0},
         {"rewrite", QN_QA_NODE, &rewrite, 0, 0},
         {"retry_below", QN_QA_WHOLE, &below, 0, 1000000},
         {"created", QN_QA_ANY, NULL, 0, 0},

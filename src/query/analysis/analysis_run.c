@@ -523,6 +523,10 @@ static qn_qa_join join_of(text_run *x, const qn_leaf_match *how)
         count = rule->join_count;
         said = true;
     }
+    if (run->once) {
+        joins = asked;
+        count = 1;
+    }
     if (count > run->attempt_count) run->attempt_count = count;
     run->joined = joins[run->attempt < count ? run->attempt : count - 1];
     return run->joined;
@@ -610,7 +614,8 @@ qn_status qn_qa_analyse(void *ctx, qn_leaf_maker *m, const qn_leaf_target *t,
     *done = false;
     for (size_t r = 0; r < run->rule_count; r++)
         any = any || qn_qa__applies(run, run->rules[r], t);
-    if (!any || text.n > QN_QA_TEXT_MAX) return QN_OK;
+    /* How many clauses have to match is counted in words as typed. */
+    if (!any || text.n > QN_QA_TEXT_MAX || how->should_min.n > 0) return QN_OK;
     qn_slice name = how->analyzer;
     if (name.n == 0) name = qn_slice_of(t->analyzer == NULL ? "standard" : t->analyzer);
     QN_TRY(qn_analyzer_find(run->analyzers, name, &x.analyzer, m->err));
