@@ -191,15 +191,23 @@ qn_exec_options qn_search__exec_options(const qn_search *s, size_t i)
 static qn_status recall(qn_search *s, qn_error *err)
 {
     int64_t began = qn_clock_mono_ns();
+    const qn_query *best = NULL;
+    size_t top_n = 0;
+    QN_TRY(qn_search__prune(s, &best, &top_n, err));
+    s->pruned = best != NULL;
     for (size_t i = 0; i < s->path_count; i++) {
-        qn_exec_options o = qn_search__exec_options(s, i);
+        qn_exec_options o = s->pruned ? qn_search__prune_options(s, top_n)
+                                      : qn_search__exec_options(s, i);
+        const qn_query *query = s->pruned ? best : s->paths[i].query;
         if (s->request.layer_count > 0)
             QN_TRY(qn_search__layers(s, &s->found[i], err));
         else
-            QN_TRY(qn_query_execute(&s->snapshot->view, s->paths[i].query, &o, s->arena,
+            QN_TRY(qn_query_execute(&s->snapshot->view, query, &o, s->arena,
                                     &s->found[i], err));
         s->timed_out = s->timed_out || s->found[i].timed_out;
     }
+    s->input.pruned = s->pruned && s->found[0].count == top_n;
+    if (s->input.pruned) s->input.rough_bound = qn_search__prune_bound(s);
     /* Of several paths the text path's total is what matched; vectors add their few. */
     s->total = s->found[0].total;
     s->total_exact = s->found[0].total_exact;
@@ -286,6 +294,11 @@ qn_status qn_search__run(qn_search *s, qn_error *err)
     bool hidden = s->wanted == 0 || s->options.count_only;
     if (hidden && !qn_search__counts_thinned(s)) return QN_OK;
     QN_TRY(qn_rank_run(&s->input, s->arena, &s->ranked, err));
+    if (s->ranked.unsure) { /* too many of nearly one score */
+        s->unpruned = true;
+        QN_TRY(recall(s, err));
+        QN_TRY(qn_rank_run(&s->input, s->arena, &s->ranked, err));
+    }
     s->total -= s->ranked.dropped < s->total ? s->ranked.dropped : s->total;
     if (hidden) s->ranked.count = 0;
     return QN_OK;

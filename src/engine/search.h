@@ -43,7 +43,10 @@ typedef struct qn_search {
     qn_deadline deadline;
     int64_t began_ns, now_ms;
     qn_query_env env;
-    bool all_rows;    /* explain: every candidate keeps its place and scores */
+    bool all_rows;       /* explain: every candidate keeps its place and scores */
+    bool pruned;         /* recall gave only the best of the rough sort */
+    bool unpruned;       /* which was not enough: everything this time */
+    double prune_factor; /* from the scores of that recall to those of the formula */
     bool recall_only; /* no ranking: the test of a policy looks at what was recalled */
     bool watches;     /* explain: one document, below, is traced */
     qn_rank_place watched;
@@ -94,6 +97,16 @@ void qn_search__end(qn_search *s);
 /* Where a document is in the snapshot. QN_ENODOC. */
 QN_MUST_CHECK qn_status qn_search__find(const qn_search *s, qn_slice id,
                                         qn_rank_place *out, qn_error *err);
+/* The query by which recall finds the best of the rough sort, and how many; NULL: recall has
+ * to find everything. */
+QN_MUST_CHECK qn_status qn_search__prune(qn_search *s, const qn_query **query,
+                                         size_t *top_n, qn_error *err);
+qn_exec_options qn_search__prune_options(const qn_search *s, size_t top_n);
+/* What documents that it left out score at most. */
+double qn_search__prune_bound(const qn_search *s);
+/* The text score of a document that such a recall found. */
+QN_MUST_CHECK qn_status qn_search__text_score(qn_search *s, const qn_ranked *d,
+                                              double *out, qn_error *err);
 /* Paths, stages and the made-up request of WORDS. */
 QN_MUST_CHECK qn_status qn_search__words(qn_search *s, qn_error *err);
 /* The text path's query, made anew. */

@@ -128,6 +128,10 @@ static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit
     hit->attributes_size = attributes.n;
     hit->score = d->score;
     hit->stages = scores_of(d);
+    if (s->pruned) {
+        QN_TRY(qn_search__text_score(s, d, &hit->stages.text, err));
+        hit->stages.recall_rank = QUERN_RANK_NONE; /* nobody sorted by it */
+    }
     QN_TRY(fill_trace_of(s, d, hit, err));
     const qn_live_segment *live = s->snapshot->segments[d->segment];
     const qn_overlaid *newer = s->snapshot->overlaid[d->segment];

@@ -36,6 +36,7 @@ typedef qn_status qn_doc_filter_fn(void *ctx, size_t segment, const uint32_t *do
 
 typedef struct qn_exec_options {
     float score_scale;     /* 0 counts as 1; Elasticsearch: 2.2 */
+    float bm25_k1, bm25_b; /* of TERM and PHRASE leaves; k1 0: Lucene's 1.2 and 0.75 */
     bool vector_in_score;  /* see above */
     bool no_scores;        /* candidates have score 0: for counting and other sorts */
     size_t top_n;          /* keep the best by (score, then document order); 0: all */

@@ -67,7 +67,10 @@ static qn_status field_stats(qn_planner *p, const qn_field *field,
     qn_bm25_field *stats = qn_arena_raw(p->arena, 1, sizeof *stats);
     if (stats == NULL) return no_memory(p);
     qn_field_totals totals = qn_snapshot_field_totals(p->snapshot, field->id);
-    qn_bm25_field_init(stats, QN_BM25_K1, QN_BM25_B, totals.token_count,
+    const qn_exec_options *o = p->options;
+    bool own = o != NULL && o->bm25_k1 > 0;
+    qn_bm25_field_init(stats, own ? o->bm25_k1 : QN_BM25_K1,
+                       own ? o->bm25_b : QN_BM25_B, totals.token_count,
                        totals.doc_count);
     if (known) p->stats[place] = stats;
     *out = stats;

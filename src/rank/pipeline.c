@@ -870,6 +870,15 @@ static qn_status finish(run *r)
     return QN_OK;
 }
 
+/* Does what recall left out stand behind the last row? Its bound was added up in another
+ * order: a few last bits of a float. */
+static bool is_unsure(const run *r)
+{
+    double bound = r->in->rough_bound;
+    if (!r->in->pruned || r->rough == NULL || r->row_count == 0) return false;
+    return r->rows[r->row_count - 1].r.rough < bound - fabs(bound) * 1e-5;
+}
+
 static qn_status run_all(run *r)
 {
     const qn_stage *rough = find_stage(r->in, QN_STAGE_ROUGH);
@@ -884,6 +893,10 @@ static qn_status run_all(run *r)
     r->rough_stage = rough;
     if (rough != NULL) QN_TRY(run_rough(r, rough));
     QN_TRY(make_rows(r));
+    if (is_unsure(r)) {
+        *r->out = (qn_rank_result){.unsure = true};
+        return QN_OK;
+    }
     if (fine != NULL) QN_TRY(run_fine(r, fine));
     QN_TRY(order_rows(r, SIZE_MAX));
     set_fine_ranks(r);

@@ -107,6 +107,9 @@ typedef struct qn_rank_input {
     qn_rank_scale scale;
     const qn_sort_key *sort; /* none: by score */
     size_t sort_count;
+    bool pruned; /* recall left documents out, which score at most `rough_bound` in the
+                  * rough sort */
+    double rough_bound;
     size_t rank_size; /* candidates that are looked at, in document order; 0: all */
     size_t wanted;    /* from + size: the order is exact up to here */
     const qn_rank_category *categories; /* category_score() */
@@ -177,6 +180,7 @@ typedef struct qn_rank_result {
     double max_score; /* NaN when nothing was scored */
     const qn_stage_run *stages;
     size_t stage_count;
+    bool unsure; /* what recall left out might belong here: nothing else is filled */
     bool neural_ran, neural_timed_out;
     const char *neural_model;
     uint64_t neural_scored, neural_of;

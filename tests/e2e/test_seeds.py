@@ -510,6 +510,113 @@ class TwoStages(unittest.TestCase):
         self.assertEqual(items[0]["fields"]["id"], str(self.N))
 
 
+class Configured(unittest.TestCase):
+    """The page on sorting policies: its procedure, by its own names, and what it says of them."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server().__enter__()
+        fields = {"id": "STRING", "brand": "TEXT:standard", "title": "TEXT:standard", "body": "TEXT:standard",
+                  "sale_price": "DOUBLE", "price": "INT64", "created": "INT64", "replies": "INT32",
+                  "reads": "INT32", "likes": "INT32", "sticky": "INT8", "elite": "INT8", "sales": "INT64",
+                  "stock": "INT32", "score": "DOUBLE", "lon": "DOUBLE", "lat": "DOUBLE", "width": "INT32",
+                  "height": "INT32"}
+        cls.server.create("shop", engine_schema("shop", fields, packs={"default": ["title", "body"]}))
+        now = int(time.time())
+        cls.documents = [
+            {"id": str(n), "brand": "quern mill" if n % 2 else "quern quern stone", "title": f"a quern number {n}",
+             "body": "stones that mill " + "grain " * n, "sale_price": n * 12.5, "price": n * 3,
+             "created": now - 86400 * n, "replies": n * 7 % 50, "reads": n * 100, "likes": n * 3 % 11,
+             "sticky": int(n == 3), "elite": int(n % 4 == 0), "sales": n * n, "stock": n % 5,
+             "score": n / 20, "lon": 120 + n / 100, "lat": 30, "width": n * 100, "height": 300}
+            for n in range(1, 13)]
+        cls.server.push("shop", cls.documents)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__()
+
+    def put(self, stage, name, policy):
+        status, reply = self.server.request("PUT", f"/_quern/tables/shop/policies/{stage}/{name}", policy)
+        self.assertEqual(status, 200, reply)
+        return reply
+
+    def items(self, kvpairs, config="hit:100", query="brand:'quern'", **more):
+        return self.server.items(clauses(query, config, kvpairs=kvpairs, **more), "shop")
+
+    def test_procedure(self):
+        self.put("rough", "test_1", {"features": [{"attribute": "static_bm25()", "arg": "", "weight": 10},
+                                                  {"attribute": "sale_price", "arg": "", "weight": 0.08}]})
+        self.put("fine", "test_2", {"formula": "text_relevance(brand)"})
+        parts = {i["fields"]["id"]: i["sortExprValues"][0]
+                 for i in self.items("x:1", first_formula="static_bm25()*10")}
+        rough = {i["fields"]["id"]: i["sortExprValues"][0] for i in self.items("first_rank_name:test_1")}
+        for d in self.documents:
+            self.assertAlmostEqual(float(rough[d["id"]]), float(parts[d["id"]]) + d["sale_price"] * 0.08, places=4)
+        order = [i["fields"]["id"] for i in self.items("first_rank_name:test_1")]
+        items = self.items("first_rank_name:test_1,second_rank_name:test_2",
+                           "hit:100,rerank_size:5,rank_trace:INFO")
+        fine = {i["fields"]["id"] for i in items if "SecondRank" in i["tracerInfo"]}
+        self.assertEqual(fine, set(order[:5]))
+        for item in items:
+            found = re.match(r"FirstRank:\nexpression\[static_bm25\(\)\*10\], result\[[0-9.e+-]+\]\.\n"
+                             r"expression\[sale_price\*0\.08\], result\[[0-9.e+-]+\]\.\n"
+                             r"(SecondRank:\nexpression\[text_relevance\(brand\)\], result\[([0-9.e+-]+)\]\.|not in)",
+                             item["tracerInfo"])
+            self.assertTrue(found, item["tracerInfo"])
+            if item["fields"]["id"] in fine:
+                self.assertAlmostEqual(float(item["sortExprValues"][0]), 10000 + float(found.group(2)), places=4)
+            else:
+                self.assertEqual(item["sortExprValues"][0], rough[item["fields"]["id"]])
+
+    def test_default_names_of_the_sdk(self):
+        got = self.items("first_rank_name:default,second_rank_name:default", "hit:100,rerank_size:5")
+        want = self.items("x:1")
+        self.assertEqual([i["sortExprValues"] for i in got], [i["sortExprValues"] for i in want])
+
+    def test_values_of_the_sort_clause(self):
+        items = self.items("x:1", sort="-price;-RANK", formula="1")
+        self.assertEqual([i["sortExprValues"] for i in items],
+                         [[str(d["price"]), rank(1)] for d in reversed(self.documents)])
+
+    def test_printing_of_given_numbers(self):
+        """How the pages print scores, of numbers that are given here as constants."""
+        for number, full, short in ((0.2259030193, "10000.2259030193", "0.225903"),
+                                    (0.0399786383, "10000.0399786383", "0.0399786"),
+                                    (0.0340123586, "10000.0340123586", "0.0340124")):
+            items = self.items("x:1", "hit:1,rank_trace:INFO", formula=f"{number}+price*0")
+            self.assertEqual(items[0]["sortExprValues"], [full])
+            self.assertIn(f"expression[{number}], result[{short}].", items[0]["tracerInfo"])
+
+    TEMPLATES = {
+        "forum": "text_relevance(title)*3+text_relevance(body)+if(sticky==1,10,0)+if(elite==1,2,0)"
+                 "+log10(replies+1)*0.5+log10(reads+1)*0.2+timeliness(created)",
+        "news": "text_relevance(title)*2+text_relevance(body)*0.5+timeliness(created)*3",
+        "shop": "text_relevance(title)*3+normalize(sales,10000)+if(stock==0,-5,0)+normalize(score,1,0)*0.5"
+                "-normalize(sale_price,100000)*0.1",
+        "video": "query_min_slide_window(title)*2+log2(reads+1)*0.3+likes/(reads+1.0)",
+        "nearby": "text_relevance(title)+1/(1+distance(lon,lat,\"120.5\",\"30\"))",
+        "pictures": "if(width>=400 and height>=300,2,0)+field_match_ratio(title)",
+    }
+
+    def test_templates(self):
+        """Formulas as the templates for such applications have them: they run, score every
+        document by arithmetic that adds up, and order by it."""
+        for name, formula in self.TEMPLATES.items():
+            with self.subTest(template=name):
+                self.put("fine", name, {"formula": formula, "description": name})
+                items = self.items(f"second_rank_name:{name}", "hit:100,rank_trace:INFO",
+                                   "default:'quern mill'")
+                self.assertEqual(len(items), len(self.documents))
+                scores = [float(i["sortExprValues"][0]) for i in items]
+                self.assertEqual(scores, sorted(scores, reverse=True))
+                self.assertGreater(len(set(scores)), 1)
+                for item, score in zip(items, scores):
+                    terms = re.findall(r"result\[([0-9.e+-]+)\]",
+                                       item["tracerInfo"].split("SecondRank:")[1])
+                    self.assertAlmostEqual(sum(map(float, terms)), score - 10000, delta=2e-3)
+
+
 class MultiPath(unittest.TestCase):
     """The page on recall over text and vectors: its schema and its query as they stand there."""
 
