@@ -137,7 +137,8 @@ static qn_status add_view(qn_table_snapshot *s, qn_live_segment *live,
     }
     s->views[i] = (qn_segment_view){
         .segment = shown == NULL ? live->segment : shown->segment,
-        .uid = shown == NULL ? live->uid : shown->uid,
+        .uid = live->uid,
+        .newer_uid = shown == NULL ? 0 : shown->uid,
         .doc_base = s->view.doc_count,
         .doc_count = live->doc_count,
         .deleted = gone == 0 ? NULL : s->deleted[i],

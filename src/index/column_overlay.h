@@ -108,6 +108,8 @@ QN_MUST_CHECK qn_status qn_segment_with(const qn_segment *bare, qn_overlay *o,
 QN_NULLABLE const qn_overlay *qn_segment_overlay(const qn_segment *seg);
 /* The same counted up. */
 QN_NULLABLE qn_overlay *qn_segment_overlay_share(const qn_segment *seg);
+/* Has it newer values of that field? */
+bool qn_segment_is_newer(const qn_segment *seg, uint32_t field);
 
 /* ---- the file ------------------------------------------------------------------------------ */
 

@@ -203,12 +203,32 @@ static bool in_block(const overlay_column *o, const overlay_block *b, uint32_t p
     return low <= v && v <= high;
 }
 
+/* One value a document at most: 64 comparisons a word, without a branch. */
+static void match_single(const overlay_block *b, int64_t low, int64_t high, uint32_t n,
+                         uint64_t *bits)
+{
+    uint64_t span = (uint64_t)high - (uint64_t)low;
+    for (uint32_t word = 0; word < qn_bitset_words(n); word++) {
+        const int64_t *values = b->values + word * 64;
+        uint64_t found = 0;
+        for (uint32_t i = 0; i < 64; i++) {
+            uint64_t above = (uint64_t)values[i] - (uint64_t)low;
+            found |= (uint64_t)(above <= span) << i;
+        }
+        bits[word] |= found & b->present[word]; /* none behind the last document */
+    }
+}
+
 /* The first n documents of a block. */
 static void match_new(const overlay_column *o, const overlay_block *b, int64_t low,
                       int64_t high, uint32_t n, uint64_t *bits)
 {
     bool bounded = o->type != QN_FIELD_KEYWORD;
     if (bounded && (low > b->max || high < b->min)) return;
+    if (bounded && b->ends == NULL && n == OVERLAY_BLOCK) {
+        match_single(b, low, high, n, bits);
+        return;
+    }
     for (uint32_t i = 0; i < n; i++) {
         uint32_t place = i, limit = i;
         qn_overlay__range(b, i, &place, &limit);

@@ -49,30 +49,30 @@ qn_status qn_points__init(qn_points *p, const qn_blockfile *f, uint32_t field,
 
 /* ---- finding ------------------------------------------------------------------------- */
 
-/* The first place whose key is >= key (`over`: > key). */
-static uint64_t search(const qn_packed *p, int64_t key, bool over)
+/* The first i of [low, high) at which the greatest key of a block, or the key at a place,
+ * is >= key (`over`: > key); high when there is none. */
+static uint64_t first_from(const qn_packed *p, bool blocks, uint64_t low, uint64_t high,
+                           int64_t key, bool over)
 {
-    uint64_t low = 0, high = (p->count + PACK_BLOCK - 1) / PACK_BLOCK;
-    while (low < high) { /* the first block that reaches so far */
+    while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        int64_t max = qn_packed__max(p, middle);
-        if (over ? max <= key : max < key)
+        int64_t v = blocks ? qn_packed__max(p, middle) : qn_packed__get(p, middle);
+        if (over ? v <= key : v < key)
             low = middle + 1;
         else
             high = middle;
     }
-    uint64_t begin = low * PACK_BLOCK, limit = begin + PACK_BLOCK;
+    return low;
+}
+
+/* The first place whose key is >= key (`over`: > key). */
+static uint64_t search(const qn_packed *p, int64_t key, bool over)
+{
+    uint64_t blocks = (p->count + PACK_BLOCK - 1) / PACK_BLOCK;
+    uint64_t begin = first_from(p, true, 0, blocks, key, over) * PACK_BLOCK;
+    uint64_t limit = begin + PACK_BLOCK;
     if (begin >= p->count) return p->count;
-    if (limit > p->count) limit = p->count;
-    while (begin < limit) {
-        uint64_t middle = begin + (limit - begin) / 2;
-        int64_t v = qn_packed__get(p, middle);
-        if (over ? v <= key : v < key)
-            begin = middle + 1;
-        else
-            limit = middle;
-    }
-    return begin;
+    return first_from(p, false, begin, limit < p->count ? limit : p->count, key, over);
 }
 
 qn_points_run qn_points_find(const qn_points *p, int64_t low, int64_t high)

@@ -362,6 +362,11 @@ const qn_overlay *qn_segment_overlay(const qn_segment *seg)
     return seg->overlay;
 }
 
+bool qn_segment_is_newer(const qn_segment *seg, uint32_t field)
+{
+    return seg->overlay != NULL && qn_overlay__column(seg->overlay, field) != NULL;
+}
+
 qn_overlay *qn_segment_overlay_share(const qn_segment *seg)
 {
     return seg->overlay == NULL ? NULL : qn_overlay_acquire(seg->overlay);

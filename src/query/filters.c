@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "query/filters.h"
 
+#include "index/column_overlay.h"
+
 enum { DENSE = 64 }; /* a word in every 64th document or more is kept as bits */
 
 static qn_status no_memory(qn_iter_maker *m)
@@ -70,18 +72,55 @@ static qn_status is_worth_keeping(qn_iter_maker *m, const qn_plan *plan, bool *y
     return QN_OK;
 }
 
+static bool any_is_newer(const qn_query_list *list, const qn_segment *seg);
+
+/* Does the query ask for a column of which the segment has newer values? */
+static bool asks_newer(const qn_query *q, const qn_segment *seg)
+{
+    for (size_t i = 0; i < q->field_count; i++)
+        if (qn_segment_is_newer(seg, q->fields[i].field->id)) return true;
+    const qn_query_bool *b = &q->u.boolean;
+    switch (q->kind) {
+    case QN_QUERY_BOOL:
+        return any_is_newer(&b->must, seg) || any_is_newer(&b->should, seg) ||
+               any_is_newer(&b->filter, seg) || any_is_newer(&b->must_not, seg);
+    case QN_QUERY_DISMAX:
+        return any_is_newer(&q->u.dismax.children, seg);
+    case QN_QUERY_CONSTANT:
+        return asks_newer(q->u.child, seg);
+    case QN_QUERY_VECTOR:
+        return q->u.vector.filter != NULL && asks_newer(q->u.vector.filter, seg);
+    default:
+        return false;
+    }
+}
+
+static bool any_is_newer(const qn_query_list *list, const qn_segment *seg)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (asks_newer(list->p[i], seg)) return true;
+    return false;
+}
+
+/* What is kept of a segment outlives its updates, but for filters of what they touch. */
+static uint64_t uid_for(const qn_segment_view *v, const qn_query *q)
+{
+    return v->newer_uid != 0 && asks_newer(q, v->segment) ? v->newer_uid : v->uid;
+}
+
 static qn_status find_keyed(qn_iter_maker *m, const qn_plan *plan, qn_slice key,
                             qn_filter_bits *out)
 {
     qn_filter_cache *cache = m->planner->snapshot->filters;
     bool wanted = false;
-    if (!qn_filter_cache_get(cache, m->view->uid, key, out, &wanted)) {
+    uint64_t uid = uid_for(m->view, plan->query);
+    if (!qn_filter_cache_get(cache, uid, key, out, &wanted)) {
         if (!wanted) return QN_OK;
         QN_TRY(make_bits(m, plan, out));
         const uint64_t *words = out->words;
         uint32_t count = out->count;
-        if (!qn_filter_cache_put(cache, m->view->uid, key, words, m->view->doc_count,
-                                 count, out))
+        if (!qn_filter_cache_put(cache, uid, key, words, m->view->doc_count, count,
+                                 out))
             *out = (qn_filter_bits){words, count, NULL};
     }
     if (out->entry == NULL || qn_planner_hold(m->planner, *out)) return QN_OK;

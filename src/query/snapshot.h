@@ -31,6 +31,8 @@ typedef struct qn_segment_view {
     const struct qn_segment *segment;
     uint64_t uid;                        /* of no other segment, ever; 0: no filters
                                           * of it are kept */
+    uint64_t newer_uid;                  /* the same of its newer values of columns; 0:
+                                          * it has none */
     uint32_t doc_base;                   /* documents in the segments before this one */
     uint32_t doc_count;                  /* deleted ones included */
     QN_NULLABLE const uint64_t *deleted; /* a bit a document; NULL: none */

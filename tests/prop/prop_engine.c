@@ -7,9 +7,9 @@
  *     prop_engine [SEED [ROUNDS]] */
 #include "../fault/folders.h"
 #include "../qn_test.h"
+#include "prop_arguments.h"
 #include "prop_engine.h"
 
-#include "base/log.h"
 #include "io/io_internal.h"
 #include "quern/quern.h"
 
@@ -611,9 +611,6 @@ static void test_against_naive(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_naive)};
-    if (argc > 1) seed = strtoull(argv[1], NULL, 10);
-    if (argc > 2) rounds = strtol(argv[2], NULL, 10);
-    print_message("seed %llu\n", (unsigned long long)seed);
-    qn_log_set_level(QN_LOG_ERROR);
+    prop_arguments(argc, argv, &seed, &rounds);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,9 +11,9 @@
  * Run it with the thread sanitizer.    prop_engine_threads [SEED [ROUNDS]] */
 #include "../fault/folders.h"
 #include "../qn_test.h"
+#include "prop_arguments.h"
 #include "prop_engine.h"
 
-#include "base/log.h"
 #include "io/io_internal.h"
 #include "quern/quern.h"
 
@@ -418,9 +418,6 @@ static void test_at_once(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_at_once)};
-    if (argc > 1) seed = strtoull(argv[1], NULL, 10);
-    if (argc > 2) rounds = strtol(argv[2], NULL, 10);
-    print_message("seed %llu\n", (unsigned long long)seed);
-    qn_log_set_level(QN_LOG_ERROR);
+    prop_arguments(argc, argv, &seed, &rounds);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,7 +74,8 @@ static long found(fixture *f, const char *query)
     char body[512];
     quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
     quern_reply *reply = NULL;
-    (void)snprintf(body, sizeof body, "{\"query\":%s}", query);
+    (void)snprintf(body, sizeof body, "{\"track_total_hits\":true,\"query\":%s}",
+                   query);
     o.kind = QUERN_QUERY_DSL;
     o.query = body;
     o.query_size = strlen(body);
@@ -216,6 +217,40 @@ void test_attributes_seen(void **state)
     T_CALL(quern_refresh(f.q, "t", &f.err), &f.err);
     T_EQ_I(found(&f, "{\"term\":{\"n\":-1}}"), 1);
     T_EQ_I(found(&f, "{\"match\":{\"text\":\"new\"}}"), 1);
+    fixture_end(&f);
+}
+
+/* Filters are kept between searches: those of what was updated are not, the others are
+ * right as well. */
+void test_attributes_filters(void **state)
+{
+    (void)state;
+    enum { N = 12000, ROUNDS = 6 };
+    fixture f;
+    char partial[32], id[16];
+    T_ROW("filters");
+    qn_io__fault.skip_sync = true;
+    begin(&f, N);
+    for (int round = 0; round < ROUNDS; round++) {
+        (void)snprintf(id, sizeof id, "%d", round * 100);
+        (void)snprintf(partial, sizeof partial, "{\"n\":%d}", 50 + round);
+        update(&f, id, partial);
+        T_CALL(quern_refresh(f.q, "t", &f.err), &f.err);
+        for (int again = 0; again < 4; again++) {
+            T_EQ_I(
+                found(&f, "{\"bool\":{\"filter\":[{\"range\":{\"n\":{\"lt\":3}}}]}}"),
+                N - round);
+            T_EQ_I(found(&f,
+                         "{\"constant_score\":{\"filter\":{\"bool\":{\"must_not\":[{"
+                         "\"range\":{\"n\":{\"lt\":3}}}]}}}}"),
+                   round + 1);
+            T_EQ_I(
+                found(&f,
+                      "{\"bool\":{\"filter\":[{\"terms\":{\"word\":[\"w\",\"x\"]}}]}}"),
+                N + 1);
+        }
+    }
+    qn_io__fault.skip_sync = false;
     fixture_end(&f);
 }
 

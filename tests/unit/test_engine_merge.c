@@ -27,6 +27,7 @@ static const qn_merge_policy policy = {
     .bytes_max = 100000,
     .docs_max = 1000000,
     .deleted_percent = 20,
+    .updated_percent = 50,
 };
 
 enum { SHAPES_MAX = 16 };
@@ -71,6 +72,11 @@ static void test_merge_policy(void **state)
         qn_merge_choice c = qn_merge_policy_choose(&policy, s, n);
         T_EQ_I(c.count, choices[r].count);
         if (c.count != 0) T_EQ_I(c.first, choices[r].first);
+    }
+    T_ROW("50 and 51 percent updated in place");
+    for (uint32_t updated = 50; updated <= 51; updated++) {
+        const qn_merge_shape one = {.bytes = 500, .docs = 100, .updated = updated};
+        T_EQ_I(qn_merge_policy_choose(&policy, &one, 1).count, updated == 51);
     }
 }
 
@@ -215,6 +221,21 @@ static void hurry(fixture *f)
 }
 
 /* While the merge is slow documents are deleted and replaced: it takes that over. */
+/* In place, but for the first of a table. */
+static void update_number(fixture *f, int i, int value)
+{
+    char id[16], source[32];
+    (void)snprintf(id, sizeof id, "%d", i);
+    (void)snprintf(source, sizeof source, "{\"n\":%d}", value);
+    T_EQ_I(write_one(f, "t", op_of(QUERN_OP_UPDATE, id, source), NULL), QN_OK);
+}
+
+/* What a document of the table below has in the end. */
+static int value_meanwhile(int i)
+{
+    return i % 10 == 5 ? 1000 + i : i % 10 == 3 ? 2000 + i : i % 10 == 7 ? 3000 + i : i;
+}
+
 static void test_merge_meanwhile(void **state)
 {
     (void)state;
@@ -226,6 +247,11 @@ static void test_merge_meanwhile(void **state)
     for (int i = 0; i < 400; i += 10) delete_number(&f, i);
     for (int i = 5; i < 400; i += 10) put_number(&f, i, 1000 + i);
     T_EQ_I(stat_of(&f, "running"), 1); /* else nothing was tried */
+    for (int i = 3; i < 400; i += 10) update_number(&f, i, 2000 + i);
+    for (int i = 7; i < 400; i += 20) update_number(&f, i, 5);
+    T_CALL(quern_flush(f.q, "t", &f.err), &f.err); /* of the inputs as well */
+    for (int i = 7; i < 400; i += 10) update_number(&f, i, 3000 + i);
+    T_EQ_I(stat_of(&f, "running"), 1);
     T_EQ_I(count_of(&f, "t"), 360);
     hurry(&f);
     wait_until(&f, "done", 1);
@@ -233,7 +259,7 @@ static void test_merge_meanwhile(void **state)
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 400; i++)
             T_OK(i % 10 == 0 ? source_of(&f, "t", i == 0 ? "0" : "10")[0] == 0
-                             : has_value(&f, i, i % 10 == 5 ? 1000 + i : i));
+                             : has_value(&f, i, value_meanwhile(i)));
         fixture_reopen(&f);
         T_EQ_I(count_of(&f, "t"), 360);
     }

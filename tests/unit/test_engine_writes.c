@@ -3,6 +3,7 @@
 #include "engine_fixture.h"
 #include "test_engine.h"
 
+#include "engine/engine_internal.h"
 #include "engine/graves.h"
 #include "io/io_internal.h"
 
@@ -365,6 +366,66 @@ void test_async(void **state)
 
 /* A disk on which no file can be made: memory stays bounded, writes are refused when it
  * is full, what was acknowledged is kept, and writing goes on when the disk is well. */
+/* A table that is full, and cannot be flushed or has too many waiting for that, refuses
+ * writes for now: nothing of them is there. */
+static const struct {
+    const char *name;
+    size_t memory; /* in flushes' worth */
+    size_t waiting;
+    unsigned failing; /* calls */
+    qn_status want;
+    const char *text;
+} admissions[] = {
+    {"room", 2, 0, 0, QN_OK, ""},
+    {"full, and flushed", 3, 0, 0, QN_OK, ""},
+    {"full, one place to wait left", 3, 999, 0, QN_OK, ""},
+    {"full, too many wait", 3, 1000, 0, QN_EBUSY,
+     "1000 writes wait for memory already"},
+    {"full, no flush", 3, 0, QN_IO_OPEN, QN_EBUSY, "could not be written to files"},
+    {"not full, others wait", 2, 5000, 0, QN_OK, ""},
+};
+
+void test_admission(void **state)
+{
+    (void)state;
+    fixture f;
+    qn_table *t = NULL;
+    quern_op_result r;
+    fixture_begin(&f);
+    fixture_table(&f, "t", "{}");
+    T_CALL(qn_engine_table(f.q, "t", &t, &f.err), &f.err);
+    T_EQ_I(qn_status_describe(QN_EBUSY)->http_status, 429);
+    uint64_t there = 0;
+    for (size_t i = 0; i < sizeof admissions / sizeof *admissions; i++) {
+        char id[16];
+        T_ROW(admissions[i].name);
+        (void)snprintf(id, sizeof id, "%zu", i);
+        put(&f, "t", "something to flush", "{}");
+        atomic_store(&t->memory_seen,
+                     admissions[i].memory * qn_engine_flush_bytes(f.q));
+        atomic_store(&t->waiting, admissions[i].waiting);
+        if (admissions[i].failing != 0)
+            qn_io__fault_set(&(qn_io_fault){.calls = admissions[i].failing,
+                                            .countdown = 1,
+                                            .errnum = EIO,
+                                            .sticky = true});
+        quern_op op = op_of(QUERN_OP_INDEX, id, "{}");
+        qn_status st = quern_write(f.q, "t", &op, 1, NULL, &r, &f.err);
+        qn_io__fault_set(&(qn_io_fault){0});
+        T_EQ_I(st, admissions[i].want);
+        T_EQ_I(r.status, admissions[i].want);
+        T_OK(st == QN_OK || strstr(f.err.text, admissions[i].text) != NULL);
+        T_EQ_I(atomic_load(&t->waiting), admissions[i].waiting);
+        atomic_store(&t->waiting, 0);
+        atomic_store(&t->memory_seen, 0);
+        atomic_store(&t->flush_failed_at_ns, 0);
+        there += st == QN_OK;
+        T_EQ_I(count_of(&f, "t"), there + 1);
+    }
+    qn_table_release(t);
+    fixture_end(&f);
+}
+
 void test_full_disk(void **state)
 {
     (void)state;

@@ -325,6 +325,20 @@ static void test_faults(void **state)
     T_OK(n > 15);
 }
 
+/* Closes the log, reads it again from its first record and removes its folder. */
+static void close_and_expect(qn_wal *w, const char *dir, const char *want)
+{
+    qn_alloc a = {0};
+    qn_error err = {0};
+    replayed r = {0};
+    uint64_t next = 0;
+    qn_wal_close(w);
+    T_CALL(open_log(&a, dir, 1, &r, &w, &next, &err), &err);
+    T_EQ_S(r.text, want);
+    qn_wal_close(w);
+    T_CALL(qn_dir_remove(dir, &err), &err);
+}
+
 static void test_failures_stick_or_pass(void **state)
 {
     (void)state;
@@ -356,11 +370,7 @@ static void test_failures_stick_or_pass(void **state)
     T_EQ_I(qn_wal_sync(w, &err), QN_EIO);
     T_EQ_I(qn_wal_append(w, 4, 1, NULL, 0, &err), QN_EIO);
     T_EQ_I(qn_wal_roll(w, 0, &err), QN_EIO);
-    qn_wal_close(w);
-    T_CALL(open_log(&a, dir, 1, &r, &w, &next, &err), &err);
-    T_EQ_S(r.text, "1:1:one 2:1:two 3:1:three ");
-    qn_wal_close(w);
-    T_CALL(qn_dir_remove(dir, &err), &err);
+    close_and_expect(w, dir, "1:1:one 2:1:two 3:1:three ");
 }
 
 /* A file system that sets no room aside: every record is written at once, and a full disk
@@ -387,11 +397,7 @@ static void test_without_room(void **state)
     append(w, 2, "two");
     T_CALL(qn_wal_sync(w, &err), &err);
     T_EQ_I(qn_wal_size_bytes(w), 64 + 2 * 40);
-    qn_wal_close(w);
-    T_CALL(open_log(&a, dir, 1, &r, &w, &next, &err), &err);
-    T_EQ_S(r.text, "1:1:one 2:1:two ");
-    qn_wal_close(w);
-    T_CALL(qn_dir_remove(dir, &err), &err);
+    close_and_expect(w, dir, "1:1:one 2:1:two ");
 }
 
 /* What a killed process leaves: records, then room that was never written. Cut at the
