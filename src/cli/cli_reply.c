@@ -158,6 +158,34 @@ static void print_footer(const cli *c, const quern_reply *reply)
     if (reply->trace != NULL && !c->quiet) (void)printf("%s\n", reply->trace);
 }
 
+/* Each aggregation as a table of its own. */
+static void print_facets(const cli *c, const quern_reply *reply)
+{
+    for (size_t i = 0; i < reply->facet_count; i++) {
+        const quern_facet *f = &reply->facets[i];
+        enum { MOST = 8 };
+        size_t columns = f->function_count < MOST - 1 ? f->function_count + 1 : MOST;
+        const char *titles[MOST];
+        cli_align aligns[MOST];
+        size_t widths[MOST] = {0};
+        for (size_t k = 0; k < columns; k++) {
+            titles[k] = k == 0 ? f->key : f->functions[k - 1];
+            aligns[k] = k == 0 ? CLI_LEFT : CLI_RIGHT;
+        }
+        cli_table t;
+        cli_table_init(&t, columns, titles, aligns, widths);
+        for (size_t g = 0; g < f->group_count; g++) {
+            cli_table_cell(&t, "%.*s", (int)f->groups[g].value_size,
+                           f->groups[g].value);
+            for (size_t k = 1; k < columns; k++)
+                cli_table_cell(&t, "%s", f->groups[g].results[k - 1]);
+        }
+        (void)printf("\n");
+        cli_table_print(&t, c, stdout);
+        cli_table_deinit(&t);
+    }
+}
+
 static void print_table(const cli *c, const quern_reply *reply, bool all)
 {
     static const char *const all_titles[] = {"#",      "moved",  "id",    "title",
@@ -180,6 +208,7 @@ static void print_table(const cli *c, const quern_reply *reply, bool all)
         for (size_t k = 0; k < columns; k++) add_cell(&t, &reply->hits[i], i, used[k]);
     if (reply->hit_count > 0) cli_table_print(&t, c, stdout);
     cli_table_deinit(&t);
+    print_facets(c, reply);
     for (size_t i = 0; i < reply->hit_count; i++) {
         const quern_hit *hit = &reply->hits[i];
         if (hit->explanation == NULL && hit->trace == NULL) continue;

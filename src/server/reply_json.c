@@ -69,6 +69,10 @@ static void write_hit(qn_json_writer *w, const quern_hit *h)
         qn_json_key(w, "source");
         qn_json_raw(w, (qn_slice){h->source, h->source_size});
     }
+    if (h->attributes != NULL) {
+        qn_json_key(w, "attributes");
+        qn_json_raw(w, (qn_slice){h->attributes, h->attributes_size});
+    }
     if (h->explanation != NULL) {
         qn_json_key(w, "explanation");
         write_explanation(w, h->explanation);
@@ -109,6 +113,32 @@ static void write_reports(qn_json_writer *w, const quern_reply *r)
     qn_json_end_object(w);
 }
 
+/* [{"key": "brand", "groups": [{"value": "x", "count()": "3"}]}] */
+static void write_facets(qn_json_writer *w, const quern_reply *r)
+{
+    if (r->facet_count == 0) return;
+    qn_json_key(w, "facets");
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < r->facet_count; i++) {
+        const quern_facet *f = &r->facets[i];
+        qn_json_begin_object(w);
+        qn_json_member_str(w, "key", f->key);
+        qn_json_key(w, "groups");
+        qn_json_begin_array(w);
+        for (size_t k = 0; k < f->group_count; k++) {
+            const quern_facet_group *g = &f->groups[k];
+            qn_json_begin_object(w);
+            qn_json_member_slice(w, "value", (qn_slice){g->value, g->value_size});
+            for (size_t j = 0; j < f->function_count; j++)
+                qn_json_member_str(w, f->functions[j], g->results[j]);
+            qn_json_end_object(w);
+        }
+        qn_json_end_array(w);
+        qn_json_end_object(w);
+    }
+    qn_json_end_array(w);
+}
+
 void qn_reply_json(qn_json_writer *w, const char *table, const quern_reply *r)
 {
     qn_json_begin_object(w);
@@ -122,6 +152,7 @@ void qn_reply_json(qn_json_writer *w, const char *table, const quern_reply *r)
     qn_json_begin_array(w);
     for (size_t i = 0; i < r->hit_count; i++) write_hit(w, &r->hits[i]);
     qn_json_end_array(w);
+    write_facets(w, r);
     if (r->warning_count > 0) {
         qn_json_key(w, "warnings");
         qn_json_begin_array(w);

@@ -176,6 +176,17 @@ class Ha3(unittest.TestCase):
         self.assertIn("<AggregateResults>\n\t<AggregateResult key='kind'>\n"
                       "\t\t<group value='even'><count()>10</count()><max((n+1))>19</max((n+1))></group>\n", text)
 
+    def test_facets_on_the_other_surfaces(self):
+        aggregate = "group_key:kind,agg_fun:count()#max(n)"
+        status, reply = self.server.request("POST", "/_quern/search", {
+            "table": "t", "kind": "ha3",
+            "query": "query=name:thing&&config=hit:1&&attribute=n&&aggregate=" + aggregate})
+        self.assertEqual(status, 200, reply)
+        self.assertEqual(reply["facets"], [{"key": "kind", "groups": [
+            {"value": "even", "count()": "10", "max(n)": "18"},
+            {"value": "odd", "count()": "10", "max(n)": "19"}]}])
+        self.assertEqual(list(reply["hits"][0]["attributes"]), ["n"])
+
     def test_distinct(self):
         self.assertEqual(self.numbers("name:thing", "hit:4", sort="-n", distinct="dist_key:kind"), [19, 18, 17, 16])
         self.assertEqual(self.numbers("name:thing", "hit:9", sort="-n", distinct="dist_key:kind,reserved:false"),
