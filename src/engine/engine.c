@@ -470,6 +470,7 @@ static size_t core_count(void)
 static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
 {
     size_t threads = o->neural_threads == 0 ? core_count() : o->neural_threads;
+    size_t search = o->search_threads == 0 ? core_count() : o->search_threads;
     if (o->data_dir == NULL || o->data_dir[0] == 0)
         return qn_fail(err, QN_EINVAL, "the data folder's name is missing");
     q->data_dir = copied(q->alloc, o->data_dir);
@@ -481,6 +482,7 @@ static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
     QN_TRY(qn_analyzers_create(q->alloc, &q->analyzers, err));
     /* The caller works too. */
     QN_TRY(qn_pool_create(q->alloc, threads - 1, &q->neural_pool, err));
+    if (search > 1) QN_TRY(qn_pool_create(q->alloc, search - 1, &q->search_pool, err));
     QN_TRY(qn_score_cache_create(q->alloc, SCORE_CACHE_BYTES, &q->scores, err));
     QN_TRY(qn_filter_cache_create(
         q->alloc, o->filter_cache_bytes == 0 ? filters_default : o->filter_cache_bytes,
@@ -547,6 +549,7 @@ void quern_close(quern *q)
     qn_filter_cache_destroy(q->filters);
     qn_code_destroy(q->code);
     qn_pool_destroy(q->neural_pool);
+    qn_pool_destroy(q->search_pool);
     qn_analyzers_destroy(q->analyzers);
     qn_lock_release(&q->lock);
     (void)pthread_mutex_destroy(&q->tables_lock);

@@ -28,6 +28,7 @@ struct quern {
     const qn_kernels *kernels;
     qn_analyzers *analyzers;
     qn_pool *neural_pool;
+    QN_NULLABLE qn_pool *search_pool; /* NULL: a search keeps to its thread */
     qn_models *models;
     qn_score_cache *scores;
     qn_filter_cache *filters;

@@ -185,6 +185,7 @@ qn_exec_options qn_search__exec_options(const qn_search *s, size_t i)
         .filter = s->filter == NULL ? NULL : qn_rank_filter_run,
         .filter_ctx = s->filter,
         .deadline = &s->deadline,
+        .pool = s->q->search_pool,
     };
 }
 

@@ -126,12 +126,45 @@ static qn_status run_together(qn_planner *p, const qn_plan *plan, qn_collector *
     return st;
 }
 
-static bool is_worth_a_pool(const qn_planner *p)
+static uint64_t plan_cost(const qn_planner *p, const qn_plan *plan);
+
+static uint64_t list_cost(const qn_planner *p, qn_plan_list list)
 {
-    enum { DOCS = 1 << 16 }; /* fewer are searched sooner than threads wake up */
+    uint64_t sum = 0;
+    for (size_t i = 0; i < list.n; i++) sum += plan_cost(p, list.p[i]);
+    return sum;
+}
+
+/* Documents in all lists of the query; a leaf that is no word may hold them all. */
+static uint64_t plan_cost(const qn_planner *p, const qn_plan *plan)
+{
+    uint64_t sum = 0;
+    switch (plan->query->kind) {
+    case QN_QUERY_TERM:
+    case QN_QUERY_PHRASE:
+        for (size_t i = 0; i < plan->field_count; i++)
+            for (size_t t = 0; t < plan->query->term_count; t++)
+                sum += plan->fields[i].doc_freqs[t];
+        return sum;
+    case QN_QUERY_BOOL:
+    case QN_QUERY_DISMAX:
+        return list_cost(p, plan->must) + list_cost(p, plan->should) +
+               list_cost(p, plan->filter);
+    case QN_QUERY_CONSTANT:
+        return plan_cost(p, plan->child);
+    default:
+        return p->snapshot->doc_count;
+    }
+}
+
+/* Threads wake up in some ten microseconds, and are then missed by other searches. */
+static bool is_worth_a_pool(const qn_planner *p, const qn_plan *plan)
+{
+    const uint64_t million = 1000000;
     const qn_exec_options *o = p->options;
-    return o->pool != NULL && p->snapshot->segment_count > 1 &&
-           p->snapshot->doc_count >= DOCS && o->filter == NULL && o->sort_count == 0;
+    return o->pool != NULL && p->snapshot->segment_count > 1 && o->filter == NULL &&
+           o->sort_count == 0 &&
+           plan_cost(p, plan) >= (o->pool_from > 0 ? o->pool_from : million);
 }
 
 static qn_status run_in_turn(qn_planner *p, const qn_plan *plan, qn_collector *c,
@@ -152,8 +185,8 @@ static qn_status run_segments(qn_planner *p, const qn_query *query, qn_collector
     QN_TRY(qn_plan_build(p, query, 1.0f, !p->options->no_scores, &plan));
     out->timed_out = p->timed_out;
     out->total_exact = true;
-    QN_TRY(is_worth_a_pool(p) ? run_together(p, plan, c, out)
-                              : run_in_turn(p, plan, c, out));
+    QN_TRY(is_worth_a_pool(p, plan) ? run_together(p, plan, c, out)
+                                    : run_in_turn(p, plan, c, out));
     if (out->timed_out) out->total_exact = false;
     out->vectors = p->vectors;
     out->vector_count = p->vector_count;

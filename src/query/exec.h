@@ -51,7 +51,9 @@ typedef struct qn_exec_options {
     QN_NULLABLE const qn_deadline *deadline;
     QN_NULLABLE struct qn_pool *pool; /* segments are searched at the same time, where
                                        * that pays; not with `filter` or `sort` */
-    bool by_document; /* the plain way, a document at a time: what the bulk executors
+    uint64_t pool_from; /* that is from so many documents in the query's lists on; 0: a
+                         * million, about a millisecond */
+    bool by_document;   /* the plain way, a document at a time: what the bulk executors
                        * are compared with */
 
     /* The best top_n (not 0) are those by these keys instead of the score, then by

@@ -9,7 +9,7 @@
 #include "query/phrase_sloppy.h"
 #include "query_corpus.h"
 
-enum { DOCS = 24000, DOCS_POOL = 66000, SEGMENTS = 3, TREES = 700 };
+enum { DOCS = 24000, SEGMENTS = 3, TREES = 700 };
 
 static unsigned below(qn_rng *r, unsigned n)
 {
@@ -253,7 +253,8 @@ static void random_options(maker *m, qn_exec_options *o)
     static const int64_t limits[] = {0, 1, 1, 100, 5000};
     *o = (qn_exec_options){.top_n = tops[below(&m->rng, 6)],
                            .total_limit = limits[below(&m->rng, 5)],
-                           .pool = pool};
+                           .pool = pool,
+                           .pool_from = 1};
     if (below(&m->rng, 8) == 0) o->top_n = 0;
     if (below(&m->rng, 6) == 0) o->filter = keep_most;
     if (below(&m->rng, 6) == 0) {
@@ -366,7 +367,7 @@ static void test_pool(void **state)
     (void)state;
     qn_error err;
     T_CALL(qn_pool_create(qn_alloc_heap(), 2, &pool, &err), &err);
-    run_corpus(DOCS_POOL, SEGMENTS, true, true);
+    run_corpus(DOCS, SEGMENTS, true, true);
     qn_pool_destroy(pool);
     pool = NULL;
 }
