@@ -306,6 +306,13 @@ typedef struct quern_search_options {
     const char *rerank_query;
     size_t rerank_query_size;
     bool no_source; /* hits carry no source: who wants ids alone need not unpack them */
+    /* A plug-in of the table in the place of the fine stage; NULL: none of the caller's
+     * own. Its `plugin_version` (0: the active one), or, for quern_plugin_test(), the body
+     * given here, which need not be stored. */
+    const char *plugin;
+    uint32_t plugin_version;
+    const char *plugin_body;
+    size_t plugin_body_size;
     /* WORDS and HA3: rules of query analysis by name, commas between; "": none; NULL: what
      * an HA3 request names in kvpairs (qp), else the table's active ones. */
     const char *analysis;
@@ -585,6 +592,48 @@ typedef struct quern_analysis_test_options {
 QUERN_API qn_status quern_analysis_test(quern *q, const char *table,
                                         const quern_analysis_test_options *options,
                                         char **json, size_t *json_size, qn_error *err);
+
+/* ---- plug-ins ----------------------------------------------------------------------
+ *
+ * A table's scorers in Cava (docs/reference/cava.md). HA3 requests name them in kvpairs
+ * (second_rank_name, second_rank_type:cava_script) or as a rank profile, pipelines in
+ * their fine stage ("plugin"). A body is a source, or {"files": [{"name", "source"}],
+ * "description"}. A name has versions, of which one is active. */
+enum { QUERN_PLUGINS_MAX = 50 }; /* of one table */
+
+/* Compiles. `json` (may be NULL): {"ok","error","diagnostics":[{"file","line","column",
+ * "end_line","end_column","code","message"}],"text"}, also when it does not compile
+ * (QN_EPLUGINCODE). `name` may be NULL. */
+QUERN_API qn_status quern_plugin_check(quern *q, const char *name, const char *body,
+                                       size_t body_size, char **json, size_t *json_size,
+                                       qn_error *err);
+/* A new version, which becomes the active one unless it is a `draft`. `json` (may be
+ * NULL): as quern_plugin_show(); where it does not compile, as quern_plugin_check(). */
+QUERN_API qn_status quern_plugin_put(quern *q, const char *table, const char *name,
+                                     const char *body, size_t body_size, bool draft,
+                                     char **json, size_t *json_size, qn_error *err);
+/* {"table","plugins":[{"table","name","version","active","created_ms"}]} */
+QUERN_API qn_status quern_plugin_list(quern *q, const char *table, char **json,
+                                      size_t *json_size, qn_error *err);
+/* One of those with "files"; `version` 0: the active one. */
+QUERN_API qn_status quern_plugin_show(quern *q, const char *table, const char *name,
+                                      uint32_t version, char **json, size_t *json_size,
+                                      qn_error *err);
+QUERN_API qn_status quern_plugin_activate(quern *q, const char *table, const char *name,
+                                          uint32_t version, qn_error *err);
+/* The version before the active one becomes active; *version (may be NULL) is it. */
+QUERN_API qn_status quern_plugin_roll_back(quern *q, const char *table,
+                                           const char *name, uint32_t *version,
+                                           qn_error *err);
+/* All versions. */
+QUERN_API qn_status quern_plugin_drop(quern *q, const char *table, const char *name,
+                                      qn_error *err);
+/* What options->plugin makes of one document for a query: {"found","id","scored",
+ * "plugin_score","score","trace","variables","warnings"}. */
+QUERN_API qn_status quern_plugin_test(quern *q, const char *table, const char *id,
+                                      size_t id_size,
+                                      const quern_search_options *options, char **json,
+                                      size_t *json_size, qn_error *err);
 
 /* Which table a request means when it names none: the configured default, else the only
  * one, else an error that lists them. `name` needs room for 256 bytes. */

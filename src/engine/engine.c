@@ -6,6 +6,7 @@
 
 #include "engine/analyses.h"
 #include "engine/names.h"
+#include "engine/plugins.h"
 #include "expr/code.h"
 
 #include <time.h>
@@ -491,6 +492,7 @@ static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
     QN_TRY(qn_code_create(q->alloc, &code, &q->code, err));
     QN_TRY(open_folder(q, err));
     QN_TRY(open_control(q, err));
+    QN_TRY(qn_plugins_create(q->alloc, &q->plugins, err));
     QN_TRY(qn_analyses_create(q->alloc, &q->analyses, err));
     QN_TRY(open_models(q, o, err));
     QN_TRY(qn_sync_thread_start(q, err));
@@ -543,6 +545,7 @@ void quern_close(quern *q)
     }
     qn_vec_deinit(q->alloc, &q->tables);
     qn_analyses_destroy(q->analyses);
+    qn_plugins_destroy(q->plugins);
     qn_control_close(q->control);
     qn_models_destroy(q->models);
     qn_score_cache_destroy(q->scores);

@@ -35,6 +35,7 @@ struct quern {
     struct qn_code *code; /* of formulas that run often */
     qn_control *control;
     struct qn_analyses *analyses;
+    struct qn_plugins *plugins;
     qn_lock lock;
 
     pthread_mutex_t tables_lock;

@@ -2,6 +2,7 @@
 #include "engine/search.h"
 
 #include "engine/damage.h"
+#include "engine/plugins.h"
 #include "engine/rank_policies.h"
 #include "engine/search_analysis.h"
 
@@ -54,10 +55,14 @@ static qn_status read_ha3(qn_search *s, qn_error *err)
     QN_TRY(qn_ha3_parse(s->arena, &s->env, s->text, &r, err));
     qn_request resolved = *r;
     r = &resolved;
+    QN_TRY(qn_search__plugin_ha3(s, &resolved, err));
     QN_TRY(qn_rank_policies_resolve(s->q->control, s->table, s->arena, &resolved,
                                     &s->policy_warning, err));
     QN_TRY(qn_rank_stages_ha3(r, s->arena, &stages, &s->stage_count, err));
-    for (size_t i = 0; i < s->stage_count; i++) s->stages[i] = stages[i];
+    for (size_t i = 0; i < s->stage_count; i++) {
+        s->stages[i] = stages[i];
+        if (stages[i].kind == QN_STAGE_FINE) s->stages[i].plugin = s->ha3_plugin;
+    }
     s->scale = QN_RANK_HA3;
     QN_TRY(one_path(s, r, "query"));
     if (r->fetch_count > 0) s->path_count = 0;
@@ -143,7 +148,8 @@ static qn_status read_query(qn_search *s, qn_error *err)
     switch (s->options.kind) {
     case QUERN_QUERY_WORDS:
         QN_TRY(qn_search__words(s, err));
-        return add_rerank(s, err);
+        QN_TRY(add_rerank(s, err));
+        return qn_search__plugin_stages(s, err);
     case QUERN_QUERY_HA3:
         QN_TRY(read_ha3(s, err));
         break;
@@ -152,6 +158,7 @@ static qn_status read_query(qn_search *s, qn_error *err)
         break;
     }
     QN_TRY(add_rerank(s, err));
+    QN_TRY(qn_search__plugin_stages(s, err));
     if (s->request.after != NULL && s->stage_count > 0)
         return qn_fail(err, QN_EUNSUPPORTED,
                        "[search_after] cannot be used where results are reranked");
@@ -350,6 +357,7 @@ qn_status qn_search__begin(quern *q, const char *table,
 void qn_search__end(qn_search *s)
 {
     qn_search__analysis_end(s);
+    qn_search__plugin_end(s);
     qn_rank_filter_close(s->filter);
     qn_table_snapshot_release(s->snapshot);
 }

@@ -70,6 +70,9 @@ typedef struct qn_search {
     qn_rank_input input;
     qn_rank_result ranked;
     qn_neural_job neural;
+    struct qn_plugin_code *plugin_codes[QN_RANK_STAGES_MAX]; /* in use */
+    size_t plugin_count;
+    const struct qn_rank_plugin *ha3_plugin; /* in the place of the fine formula */
     double recall_ms;
     qn_facets facets;
     double facets_ms;

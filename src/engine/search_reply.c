@@ -3,6 +3,7 @@
 #include "engine/search.h"
 #include "engine/search_analysis.h"
 #include "engine/search_explain.h"
+#include "rank/plugin.h"
 #include "engine/table_overlay.h"
 #include "nn/rerank.h"
 
@@ -101,6 +102,32 @@ static qn_status fill_trace_of(const qn_search *s, const qn_ranked *d, quern_hit
     return failed ? no_memory(err) : QN_OK;
 }
 
+/* The variables that a plug-in returns with the document. */
+static qn_status fill_variables(const qn_search *s, const qn_ranked *d, quern_hit *hit,
+                                qn_error *err)
+{
+    if (d->plugin_value_count == 0) return QN_OK;
+    qn_json_writer w;
+    qn_buf b;
+    qn_buf_init(&b, s->q->alloc);
+    qn_json_writer_init(&w, &b, false);
+    qn_json_begin_object(&w);
+    for (size_t i = 0; i < d->plugin_value_count; i++) {
+        const qn_plugin_value *v = &d->plugin_values[i];
+        qn_json_key_slice(&w, v->name);
+        if (v->is_integer)
+            qn_json_int(&w, v->i64);
+        else
+            qn_json_double(&w, v->f64);
+    }
+    qn_json_end_object(&w);
+    hit->variables = text_of(s, qn_buf_slice(&b));
+    hit->variables_size = b.n;
+    bool failed = b.failed || hit->variables == NULL;
+    qn_buf_deinit(&b);
+    return failed ? no_memory(err) : QN_OK;
+}
+
 static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit *hit,
                           qn_error *err)
 {
@@ -133,6 +160,7 @@ static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit
         hit->stages.recall_rank = QUERN_RANK_NONE; /* nobody sorted by it */
     }
     QN_TRY(fill_trace_of(s, d, hit, err));
+    QN_TRY(fill_variables(s, d, hit, err));
     const qn_live_segment *live = s->snapshot->segments[d->segment];
     const qn_overlaid *newer = s->snapshot->overlaid[d->segment];
     qn_column_get_i64(newer == NULL ? &live->seq_no : &newer->seq_no, &d->doc, 1,

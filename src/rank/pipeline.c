@@ -8,6 +8,7 @@
 
 #include "expr/expr.h"
 #include "rank/bind.h"
+#include "rank/plugin.h"
 #include "rank/distinct.h"
 #include "rank/rank_internal.h"
 #include "vec/vindex.h"
@@ -526,12 +527,72 @@ static qn_status fill_ties(run *r, const grouped *g)
     return QN_OK;
 }
 
+/* Documents that a plug-in deleted are no results at all. */
+static void drop_deleted(run *r)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < r->row_count; i++)
+        if (!r->rows[i].r.deleted) r->rows[kept++] = r->rows[i];
+    r->out->dropped += r->row_count - kept;
+    r->row_count = kept;
+}
+
+static void take_plugin(run *r, const grouped *g, const qn_rank_scorer *scorer)
+{
+    const qn_error *failure = qn_rank_scorer_failure(scorer);
+    for (size_t i = 0; i < g->n; i++) {
+        qn_ranked *d = &r->rows[g->order[i].row].r;
+        d->plugin_log = qn_rank_scorer_log(scorer, i);
+        d->plugin_values = qn_rank_scorer_values(scorer, i, &d->plugin_value_count);
+        d->deleted = qn_rank_scorer_deleted(scorer, i);
+        d->plugin_seen = true;
+    }
+    r->out->bad_docs += qn_rank_scorer_bad_docs(scorer);
+    if (failure->code != QN_OK && r->warning_count < WARNINGS_MAX)
+        r->warnings[r->warning_count++] = *failure;
+}
+
+/* The plug-in's score of the rows, in document order. */
+static qn_status run_plugin(run *r, const qn_stage *stage, grouped *g)
+{
+    qn_rank_scorer *scorer = NULL;
+    QN_TRY(qn_rank_scorer_open(r->in, r->arena, stage->plugin, g->n, &scorer, r->err));
+    qn_status st = QN_OK;
+    for (size_t begin = 0, end; st == QN_OK && begin < g->n; begin = end) {
+        end = segment_end(g, begin);
+        qn_rank_facts facts = facts_at(r, g, begin);
+        st = qn_rank_scorer_run(scorer, begin, (size_t)(g->order[begin].document >> 32),
+                                g->docs + begin, end - begin, &facts, g->values + begin,
+                                r->err);
+    }
+    if (st == QN_OK) take_plugin(r, g, scorer);
+    qn_rank_scorer_close(scorer);
+    return st;
+}
+
+static qn_status run_fine_plugin(run *r, const qn_stage *stage)
+{
+    int64_t started = qn_clock_mono_ns();
+    grouped g;
+    QN_TRY(group_rows(r, r->fine_count, &g));
+    QN_TRY(run_plugin(r, stage, &g));
+    for (size_t i = 0; i < g.n; i++)
+        r->rows[g.order[i].row].r.fine = (double)(float)g.values[i];
+    if (r->in->scale == QN_RANK_HA3) QN_TRY(fill_ties(r, &g));
+    size_t before = r->row_count;
+    drop_deleted(r);
+    r->fine_ran = true;
+    report(r, "fine", before, r->fine_count, started);
+    return QN_OK;
+}
+
 static qn_status run_fine(run *r, const qn_stage *stage)
 {
     int64_t started = qn_clock_mono_ns();
     grouped g;
     r->fine_count = r->row_count;
     if (stage->keep != 0 && stage->keep < r->fine_count) r->fine_count = stage->keep;
+    if (stage->plugin != NULL) return run_fine_plugin(r, stage);
     QN_TRY(qn_rank_formula_open(r->in, r->arena, "fine formula", stage->formula,
                                 QN_EXPR_IN_FINE, &r->fine_formula, r->err));
     if (qn_rank_formula_asks_stage(r->fine_formula))
@@ -772,12 +833,22 @@ static qn_status trace_stage(run *r, qn_stage_kind kind, qn_rank_formula *f,
                           .scored = !isnan(values[kind]),
                           .value = values[kind],
                           .rank = ranks[kind]};
+    if (stage->plugin != NULL) {
+        t->plugin = stage->plugin->name;
+        t->log = d->plugin_log;
+    }
     if (t->scored) {
         trace->stage_count++;
+        if (stage->plugin != NULL) return QN_OK;
         return qn_rank_formula_trace(f, r->in->trace, d->segment, d->doc, facts,
                                      r->arena, t, r->err);
     }
     if (kind != QN_STAGE_FINE) return QN_OK;
+    if (stage->plugin != NULL && d->plugin_seen) {
+        t->why = QN_SLICE_LIT("not scored: the plug-in was stopped");
+        trace->stage_count++;
+        return QN_OK;
+    }
     uint32_t before = d->rough_rank == UINT32_MAX ? d->recall_rank : d->rough_rank;
     const char *why = qn_arena_printf(
         r->arena,

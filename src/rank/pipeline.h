@@ -44,6 +44,8 @@ typedef enum qn_stage_kind {
     QN_STAGE_NEURAL
 } qn_stage_kind;
 
+struct qn_rank_plugin; /* rank/plugin.h */
+
 typedef struct qn_stage {
     qn_stage_kind kind;
     qn_slice
@@ -57,6 +59,10 @@ typedef struct qn_stage {
         policy; /* ROUGH, FINE: its name, where `formula` is still to be looked up */
     bool
         selects_only; /* ROUGH: decides who goes on, but is not in the score of the others */
+    /* FINE: scores in the place of a formula. Its name, where it is still to be looked up;
+     * `plugin_class`: of HA3's style, "" for the first that has an entry point. */
+    qn_slice plugin_name;
+    QN_NULLABLE const struct qn_rank_plugin *plugin;
 } qn_stage;
 
 typedef enum qn_fusion {
@@ -147,6 +153,12 @@ typedef struct qn_ranked {
     double stage_score;  /* of the neural stage: its formula's value */
     uint32_t recall_rank, rough_rank, fine_rank, neural_rank, final_rank;
     QN_NULLABLE const qn_trace *trace; /* with the input's `trace` */
+    /* Of a plug-in: it was given the document, and deleted it; the lines that it traced;
+     * the variables to be returned (rank/plugin.h). */
+    bool plugin_seen, deleted;
+    qn_slice plugin_log;
+    const struct qn_plugin_value *plugin_values;
+    size_t plugin_value_count;
 } qn_ranked;
 
 /* The value of a sort key for a document. */
@@ -184,7 +196,7 @@ typedef struct qn_rank_result {
     bool neural_ran, neural_timed_out;
     const char *neural_model;
     uint64_t neural_scored, neural_of;
-    uint64_t dropped;  /* documents that distinct took out of the total */
+    uint64_t dropped;  /* documents that distinct or a plug-in took out of the total */
     uint64_t bad_docs; /* documents whose formula was not finite: scored 0 */
     const qn_error *warnings;
     size_t warning_count;
@@ -211,7 +223,7 @@ void qn_sort_value_print(const qn_sort_value *v, qn_buf *out);
  *               "vector": {"field": "embedding", "k": 100},
  *               "fusion": "rrf" | "linear" | "sum", "weights": {"text": 1, "vector": 1}},
  *    "rough":  {"formula": "..." | "policy": NAME, "keep": 1000},
- *    "fine":   {"formula": "..." | "policy": NAME, "keep": 200},
+ *    "fine":   {"formula": "..." | "policy": NAME | "plugin": NAME, "keep": 200},
  *    "neural": {"model": "...", "fields": ["title", "overview"], "keep": 50,
  *               "budget_ms": 800, "formula": "neural_z()+0.5*text_z()"}} */
 typedef struct qn_pipeline {

@@ -238,6 +238,16 @@ static qn_status stage_policy(reader *r, const qn_json *v, void *into)
     return stage->policy.p == NULL ? qn_fail(r->err, QN_ENOMEM, "pipeline") : QN_OK;
 }
 
+static qn_status stage_plugin(reader *r, const qn_json *v, void *into)
+{
+    qn_stage *stage = into;
+    if (v->kind != QN_JSON_STRING || v->string.n == 0)
+        return wrong(r, v, "the name of a plug-in");
+    stage->plugin_name = qn_arena_slice(r->arena, v->string);
+    return stage->plugin_name.p == NULL ? qn_fail(r->err, QN_ENOMEM, "pipeline")
+                                        : QN_OK;
+}
+
 static qn_status stage_keep(reader *r, const qn_json *v, void *into)
 {
     qn_stage *stage = into;
@@ -282,6 +292,11 @@ static qn_status stage(reader *r, const qn_json *v, void *into)
                                    {"policy", stage_policy},
                                    {"keep", stage_keep},
                                    {NULL, NULL}};
+    static const member fine[] = {{"formula", stage_formula},
+                                  {"policy", stage_policy},
+                                  {"plugin", stage_plugin},
+                                  {"keep", stage_keep},
+                                  {NULL, NULL}};
     static const member neural[] = {{"formula", stage_formula},
                                     {"keep", stage_keep},
                                     {"budget_ms", stage_budget},
@@ -293,9 +308,16 @@ static qn_status stage(reader *r, const qn_json *v, void *into)
     (void)into;
     if (qn_slice_eq_str(v->key, "rough")) s.kind = QN_STAGE_ROUGH;
     if (qn_slice_eq_str(v->key, "fine")) s.kind = QN_STAGE_FINE;
-    QN_TRY(read_object(r, v, s.kind == QN_STAGE_NEURAL ? neural : plain, &s));
-    if (s.kind != QN_STAGE_NEURAL && (s.formula.n == 0) == (s.policy.n == 0))
-        return wrong(r, v, "a \"formula\" or a \"policy\", one of them");
+    const member *known = s.kind == QN_STAGE_NEURAL ? neural
+                          : s.kind == QN_STAGE_FINE ? fine
+                                                    : plain;
+    QN_TRY(read_object(r, v, known, &s));
+    int ways = (s.formula.n > 0) + (s.policy.n > 0) + (s.plugin_name.n > 0);
+    if (s.kind != QN_STAGE_NEURAL && ways != 1)
+        return wrong(r, v,
+                     s.kind == QN_STAGE_FINE
+                         ? "a \"formula\", a \"policy\" or a \"plugin\", one of them"
+                         : "a \"formula\" or a \"policy\", one of them");
     r->stages[r->stage_count++] = s;
     return QN_OK;
 }

@@ -47,9 +47,14 @@ void qn_trace_text(const qn_trace *t, qn_buf *out)
         const qn_trace_stage *s = &t->stages[k];
         if (!s->scored) {
             qn_buf_printf(out, "%.*s\n", QN_SLICE_ARG(s->why));
+            qn_buf_add_slice(out, s->log);
             continue;
         }
         qn_buf_printf(out, "%s:\n", s->title);
+        if (s->plugin.n > 0)
+            qn_buf_printf(out, "plugin[%.*s], result[%g].\n", QN_SLICE_ARG(s->plugin),
+                          (double)(float)s->value);
+        qn_buf_add_slice(out, s->log);
         for (size_t i = 0; i < s->term_count; i++)
             qn_buf_printf(out, "expression[%.*s], result[%g].\n",
                           QN_SLICE_ARG(s->terms[i].text),
@@ -152,6 +157,8 @@ void qn_trace_json(const qn_trace *t, qn_buf *out)
         qn_json_begin_object(&w);
         qn_json_member_str(&w, "stage", s->name);
         qn_json_member_slice(&w, "formula", s->formula);
+        if (s->plugin.n > 0) qn_json_member_slice(&w, "plugin", s->plugin);
+        if (s->log.n > 0) qn_json_member_slice(&w, "log", s->log);
         qn_json_member_bool(&w, "scored", s->scored);
         if (!s->scored) qn_json_member_slice(&w, "why", s->why);
         if (s->scored) {

@@ -56,9 +56,10 @@ typedef struct qn_trace_stage {
     const char *name;  /* "rough", "fine", "neural" */
     qn_slice formula;
     bool scored;
-    double value;  /* when scored */
-    uint32_t rank; /* from 0; UINT32_MAX: not known */
-    qn_slice why;  /* not scored: a sentence */
+    double value;         /* when scored */
+    uint32_t rank;        /* from 0; UINT32_MAX: not known */
+    qn_slice why;         /* not scored: a sentence */
+    qn_slice plugin, log; /* a plug-in scored it: its name; the lines that it traced */
     const qn_trace_part *terms, *inputs, *parts;
     size_t term_count, input_count, part_count;
 } qn_trace_stage;

@@ -261,6 +261,12 @@ size_t qn_cava_find(const qn_cava_program *p, qn_slice class_name,
     return SIZE_MAX;
 }
 
+bool qn_cava_takes(const qn_cava_program *p, size_t method, qn_cava_class_id id)
+{
+    return method != SIZE_MAX && p->methods.p[method].arg_count > 0 &&
+           p->methods.p[method].args[0] == p->classes.p[id].type;
+}
+
 size_t qn_cava_find_constructor(const qn_cava_program *p, qn_slice class_name)
 {
     const qn_cava_class *k = own_class(p, class_name);
@@ -270,7 +276,6 @@ size_t qn_cava_find_constructor(const qn_cava_program *p, qn_slice class_name)
     return SIZE_MAX;
 }
 
-/* Once per class; the text is kept in the program's arena by its neighbour, the name. */
 bool qn_cava_class_at(const qn_cava_program *p, size_t i, qn_cava_class_name *name)
 {
     if (QN_CAVA_CLASS_COUNT + i >= p->classes.n) return false;

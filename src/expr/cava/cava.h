@@ -45,6 +45,20 @@ enum {
 #define QN_CAVA_FUEL_DEFAULT                                                           \
     ((uint64_t)10000000) /* backward jumps and calls of one run */
 
+/* ORDER CAVA CLASSES: the classes of the library, by their simple names. */
+typedef enum qn_cava_class_id {
+#define PACKAGE(name)
+#define CLASS(id, name) QN_CAVA_##id,
+#define ALIAS(package, id)
+#define METHOD(id, arg, signature)
+#include "expr/cava/cava_library.def"
+#undef PACKAGE
+#undef CLASS
+#undef ALIAS
+#undef METHOD
+    QN_CAVA_CLASS_COUNT
+} qn_cava_class_id;
+
 /* ---- compiling ------------------------------------------------------------------------ */
 
 typedef struct qn_cava_file {
@@ -94,24 +108,12 @@ typedef struct qn_cava_class_name {
     char text[256];
 } qn_cava_class_name;
 bool qn_cava_class_at(const qn_cava_program *p, size_t i, qn_cava_class_name *name);
+/* Is the first parameter of the method an object of this class of the library? */
+bool qn_cava_takes(const qn_cava_program *p, size_t method, qn_cava_class_id id);
 /* The constructor without arguments; SIZE_MAX: there is none. */
 size_t qn_cava_find_constructor(const qn_cava_program *p, qn_slice class_name);
 
 /* ---- running -------------------------------------------------------------------------- */
-
-/* ORDER CAVA CLASSES: the classes of the library, by their simple names. */
-typedef enum qn_cava_class_id {
-#define PACKAGE(name)
-#define CLASS(id, name) QN_CAVA_##id,
-#define ALIAS(package, id)
-#define METHOD(id, arg, signature)
-#include "expr/cava/cava_library.def"
-#undef PACKAGE
-#undef CLASS
-#undef ALIAS
-#undef METHOD
-    QN_CAVA_CLASS_COUNT
-} qn_cava_class_id;
 
 typedef union qn_cava_slot {
     int64_t i; /* boolean and integers */
@@ -189,6 +191,10 @@ qn_cava_object *qn_cava_new_native(qn_cava_run *run, qn_cava_class_id id,
 qn_cava_object *qn_cava_new_multi(qn_cava_run *run, qn_cava_class_id id, uint64_t n,
                                   bool writable, qn_error *err);
 qn_cava_slot *qn_cava_multi_items(qn_cava_object *o);
+qn_cava_object *qn_cava_new_mchar(qn_cava_run *run, qn_slice bytes, qn_error *err);
+/* An object of the class that a call returns (qn_cava_call.type). */
+qn_cava_object *qn_cava_new_object_of(qn_cava_run *run, uint32_t type, int64_t handle,
+                                      qn_error *err);
 qn_slice qn_cava_string(const qn_cava_object *o);
 /* The items of an array: int8_t... double or qn_cava_object *, by its type. */
 void *qn_cava_items(const qn_cava_object *o);

@@ -17,7 +17,7 @@ static void dump_step(const qn_cava_function *f, uint32_t pc, qn_buf *out)
 {
     const qn_cava_step *s = &f->code[pc];
     qn_buf_printf(out, "    %4u  %-8s %5u %5u ", pc, names[s->op], s->a, s->b);
-    if (operands[s->op][2] == 'j')
+    if (strlen(operands[s->op]) == 3 && operands[s->op][2] == 'j')
         qn_buf_printf(out, "-> %d\n", (int)pc + 1 + (int16_t)s->c);
     else
         qn_buf_printf(out, "%5u\n", s->c);

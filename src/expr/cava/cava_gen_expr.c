@@ -347,7 +347,7 @@ static bool add_number(gen *g, unsigned code, qn_cava_type t, value a, value b,
     if ((code != P_ADD && code != P_SUB) || (t != QN_CT_INT && t != QN_CT_LONG) ||
         a.is_constant || !b.is_constant)
         return false;
-    int64_t k = code == P_ADD ? b.k.i : -b.k.i;
+    int64_t k = code == P_ADD ? b.k.i : (int64_t)(0 - (uint64_t)b.k.i);
     if (b.k.i == INT64_MIN || k < INT16_MIN || k > INT16_MAX) return false;
     uint16_t reg = qn_cava__target(g, wanted, t);
     (void)qn_cava__emit(g, t == QN_CT_INT ? QN_COP_ADDK_I : QN_COP_ADDK_L, reg, a.reg,

@@ -105,10 +105,24 @@ qn_cava_object *qn_cava_new_string(qn_cava_run *run, qn_slice bytes, qn_error *e
 qn_cava_object *qn_cava_new_native(qn_cava_run *run, qn_cava_class_id id,
                                    int64_t handle, qn_error *err)
 {
+    return qn_cava_new_object_of(run, qn_cava__class_type(run->program, id), handle,
+                                 err);
+}
+
+qn_cava_object *qn_cava_new_mchar(qn_cava_run *run, qn_slice bytes, qn_error *err)
+{
+    qn_cava_object *o = qn_cava_new_string(run, bytes, err);
+    if (o != NULL) o->type = qn_cava__class_type(run->program, QN_CAVA_MChar);
+    return o;
+}
+
+qn_cava_object *qn_cava_new_object_of(qn_cava_run *run, uint32_t type, int64_t handle,
+                                      qn_error *err)
+{
     qn_cava_instance *o =
         qn_cava__allocate(run, sizeof *o + 2 * sizeof(qn_cava_slot), err);
     if (o == NULL) return NULL;
-    o->head = (qn_cava_object){qn_cava__class_type(run->program, id), 0};
+    o->head = (qn_cava_object){type, 0};
     o->slots[0].i = handle;
     return &o->head;
 }
