@@ -267,6 +267,8 @@ static void fill_input(qn_search *s)
         .watched_count = s->watches ? 1 : 0,
         .neural = qn_neural_score,
         .neural_ctx = &s->neural,
+        .length = qn_search__length,
+        .length_ctx = s,
         .deadline = &s->deadline,
         .code = s->q->code,
     };

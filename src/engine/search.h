@@ -140,6 +140,10 @@ QN_MUST_CHECK qn_status qn_search__distinct(qn_search *s, qn_error *err);
 /* The total depends on what distinct leaves out, whether documents are shown or not. */
 bool qn_search__counts_thinned(const qn_search *s);
 
+/* A qn_rank_length_fn; ctx is the search. */
+qn_status qn_search__length(void *ctx, uint32_t segment, uint32_t doc,
+                            const qn_field *field, uint32_t *length, qn_error *err);
+
 /* The words that a model reads beside each document: what the caller says, else the
  * words of the query. */
 QN_MUST_CHECK qn_status qn_search__neural_text(qn_search *s, qn_slice *out,

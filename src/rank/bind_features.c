@@ -482,6 +482,18 @@ static double any_field_value(const qn_slot *slot, const qn_match_view *views)
     return best;
 }
 
+/* Lengths whose value is told are exact: the index keeps them so up to 40 tokens. */
+static qn_status exact_length(const qn_binding *b, const qn_slot *slot, uint32_t doc,
+                              qn_match_view *view, qn_error *err)
+{
+    enum { KEPT_EXACTLY = 40 };
+    bool told =
+        slot->kind == QN_SLOT_FIELD_LENGTH || slot->kind == QN_SLOT_FIELD_MATCH_RATIO;
+    if (!told || view->length <= KEPT_EXACTLY || b->in->length == NULL) return QN_OK;
+    return b->in->length(b->in->length_ctx, (uint32_t)b->segment, doc,
+                         slot->fields[0].field, &view->length, err);
+}
+
 static qn_status text_feature(qn_binding *b, qn_slot *slot, const uint32_t *docs,
                               size_t n, double *out, qn_error *err)
 {
@@ -497,6 +509,7 @@ static qn_status text_feature(qn_binding *b, qn_slot *slot, const uint32_t *docs
         QN_TRY(qn_slot_walks(b, slot, docs[i], positions, err));
         for (size_t f = 0; f < slot->field_count; f++)
             QN_TRY(qn_match_walk_to(slot->fields[f].walk, docs[i], &views[f], err));
+        QN_TRY(exact_length(b, slot, docs[i], &views[0], err));
         out[i] = (double)(float)(any ? any_field_value(slot, views)
                                      : text_value(slot, views));
     }

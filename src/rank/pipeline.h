@@ -101,6 +101,11 @@ typedef struct qn_rank_category {
     int32_t relevance; /* 1 or 2 */
 } qn_rank_category;
 
+/* The exact length of a text field of one document, in tokens. */
+typedef qn_status qn_rank_length_fn(void *ctx, uint32_t segment, uint32_t doc,
+                                    const qn_field *field, uint32_t *length,
+                                    qn_error *err);
+
 typedef struct qn_rank_input {
     const qn_snapshot_view *snapshot;
     const qn_rank_path *paths; /* at least one */
@@ -135,6 +140,8 @@ typedef struct qn_rank_input {
     size_t watched_count;
     QN_NULLABLE qn_rank_neural_fn *neural;
     void *neural_ctx;
+    QN_NULLABLE qn_rank_length_fn *length; /* NULL: lengths as the index keeps them */
+    void *length_ctx;
     QN_NULLABLE const qn_deadline *deadline; /* of the request */
     QN_NULLABLE struct qn_code *code;        /* what compiles formulas that run often */
 } qn_rank_input;

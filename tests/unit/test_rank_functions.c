@@ -272,12 +272,51 @@ static void test_clauses(void **state)
     fixture_end(&f);
 }
 
+/* Lengths over 40, which the index keeps roughly, are told exactly. */
+static void test_lengths(void **state)
+{
+    (void)state;
+    static const unsigned lengths[] = {1, 39, 40, 41, 43, 100, 777};
+    fixture f;
+    fixture_begin(&f);
+    fixture_table(&f, "shops", SHOPS);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        char id[24], text[6000];
+        (void)snprintf(id, sizeof id, "%zu", i + 1);
+        size_t n =
+            (size_t)snprintf(text, sizeof text, "{\"id\":%zu,\"body\":\"mill", i + 1);
+        for (unsigned k = 1; k < lengths[i]; k++)
+            n += (size_t)snprintf(text + n, sizeof text - n, " w%u", k % 7);
+        (void)snprintf(text + n, sizeof text - n, "\",\"v\":[0,0]}");
+        put(&f, "shops", id, text);
+    }
+    T_CALL(quern_refresh(f.q, "shops", &f.err), &f.err);
+    static const struct {
+        const char *formula;
+        bool ratio;
+    } rows[] = {{"field_length(body)", false}, {"field_match_ratio(body)", true}};
+    for (size_t i = 0; i < 2; i++) {
+        T_ROW(rows[i].formula);
+        quern_reply *r = NULL;
+        T_CALL(ask(&f, "formula", rows[i].formula, &r), &f.err);
+        for (size_t d = 0; d < sizeof lengths / sizeof *lengths; d++) {
+            char id[24];
+            (void)snprintf(id, sizeof id, "%zu", d + 1);
+            T_NEAR(hit_of(r, id)->stages.fine,
+                   rows[i].ratio ? 1.0 / lengths[d] : lengths[d], 1e-6);
+        }
+        quern_reply_free(r);
+    }
+    fixture_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_clauses),
+        cmocka_unit_test(test_lengths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
