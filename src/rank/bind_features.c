@@ -482,14 +482,14 @@ static double any_field_value(const qn_slot *slot, const qn_match_view *views)
     return best;
 }
 
-/* Lengths whose value is told are exact: the index keeps them so up to 40 tokens. */
+/* Lengths whose value is told are exact: the index keeps them so below 40 tokens. */
 static qn_status exact_length(const qn_binding *b, const qn_slot *slot, uint32_t doc,
                               qn_match_view *view, qn_error *err)
 {
-    enum { KEPT_EXACTLY = 40 };
+    enum { KEPT_ROUGHLY = 40 }; /* 40 stands for 41 too */
     bool told =
         slot->kind == QN_SLOT_FIELD_LENGTH || slot->kind == QN_SLOT_FIELD_MATCH_RATIO;
-    if (!told || view->length <= KEPT_EXACTLY || b->in->length == NULL) return QN_OK;
+    if (!told || view->length < KEPT_ROUGHLY || b->in->length == NULL) return QN_OK;
     return b->in->length(b->in->length_ctx, (uint32_t)b->segment, doc,
                          slot->fields[0].field, &view->length, err);
 }
