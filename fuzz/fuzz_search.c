@@ -43,6 +43,14 @@ static void check_reply(const quern_reply *r)
 {
     qn_assert(r->total <= DOCS && r->hit_count <= DOCS);
     qn_assert(r->hit_count <= r->total || r->total_is_lower_bound || !r->track_total);
+    for (size_t i = 0; i < r->facet_count; i++) {
+        const quern_facet *f = &r->facets[i];
+        qn_assert(f->key != NULL && f->function_count > 0);
+        for (size_t g = 0; g < f->group_count; g++)
+            for (size_t k = 0; k < f->function_count; k++)
+                qn_assert(f->groups[g].value != NULL &&
+                          f->groups[g].results[k] != NULL);
+    }
     for (size_t i = 0; i < r->hit_count; i++) {
         const quern_hit *h = &r->hits[i];
         qn_assert(h->id_size >= 2 && h->id[0] == 'd');
