@@ -603,7 +603,7 @@ enum { QUERN_PLUGINS_MAX = 50 }; /* of one table */
 
 /* Compiles. `json` (may be NULL): {"ok","error","diagnostics":[{"file","line","column",
  * "end_line","end_column","code","message"}],"text"}, also when it does not compile
- * (QN_EPLUGINCODE). `name` may be NULL. */
+ * (QN_EPLUGINCODE). `name` and `q` may be NULL: no data folder is needed. */
 QUERN_API qn_status quern_plugin_check(quern *q, const char *name, const char *body,
                                        size_t body_size, char **json, size_t *json_size,
                                        qn_error *err);

@@ -230,6 +230,7 @@ extern const cli_option cmd_bench_expr_options[];
 extern const cli_option cmd_policy_options[];
 extern const cli_option cmd_policy_test_options[];
 extern const cli_option cmd_plugin_put_options[];
+extern const cli_option cmd_plugin_check_options[];
 extern const cli_option cmd_plugin_options[];
 extern const cli_option cmd_plugin_test_options[];
 extern const cli_option cmd_ingest_options[];

@@ -94,7 +94,7 @@ const cli_command cli_commands[] = {
      "what a formula costs on this table: to compile, and a document", NULL, 1, 1,
      cmd_bench_expr_options, cmd_bench_expr},
     {"plugin check", "FILE...", "does a plug-in in Cava compile, and what is wrong",
-     NULL, 1, 5, cmd_table_options, cmd_plugin_check},
+     NULL, 1, 5, cmd_plugin_check_options, cmd_plugin_check},
     {"plugin put", "TABLE NAME FILE...", "a new version of a table's plug-in",
      "FILE is a Cava source (several make one plug-in) or JSON with files.", 3, 7,
      cmd_plugin_put_options, cmd_plugin_put},

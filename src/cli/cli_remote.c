@@ -14,6 +14,7 @@ static qn_slice reason_in(const qn_json *root, qn_slice body)
 {
     const qn_json *error = qn_json_get(root, "error");
     const qn_json *reason = qn_json_get(error, "reason");
+    if (reason == NULL) reason = qn_json_get(error, "text");
     if (reason == NULL) reason = qn_json_get(root, "message");
     if (reason == NULL && error != NULL && error->kind == QN_JSON_STRING)
         reason = error;
@@ -26,9 +27,16 @@ static int refuse(int status, qn_slice body)
     const qn_json *root = NULL;
     qn_arena_init(&arena, qn_alloc_heap(), 0);
     if (qn_json_parse(&arena, body, &root, NULL) != QN_OK) root = NULL;
+    const qn_json *report = qn_json_get(root, "text");
     qn_slice reason = reason_in(root, body);
-    (void)fprintf(stderr, "quern: the server answered %d: %.*s\n", status,
-                  QN_SLICE_ARG(reason));
+    /* A source that does not compile comes back with its lines and carets. */
+    if (qn_json_get(root, "diagnostics") != NULL && report != NULL &&
+        report->kind == QN_JSON_STRING && report->string.n > 0)
+        (void)fprintf(stderr, "quern: the server answered %d:\n%.*s", status,
+                      QN_SLICE_ARG(report->string));
+    else
+        (void)fprintf(stderr, "quern: the server answered %d: %.*s\n", status,
+                      QN_SLICE_ARG(reason));
     qn_arena_deinit(&arena);
     return status == 404 ? 3 : 1;
 }

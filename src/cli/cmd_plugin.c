@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "io/json.h"
+#include "net/url.h"
 
 #include <string.h>
 
@@ -17,6 +18,10 @@ enum { SOURCE_MAX_BYTES = 1 << 20 };
     {                                                                                  \
         NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0                                         \
     }
+
+const cli_option cmd_plugin_check_options[] = {
+    END_OPTION,
+};
 
 const cli_option cmd_plugin_put_options[] = {
     {"draft", CLI_FLAG, NULL, "", "a new version that is not active yet", 0, 0},
@@ -118,16 +123,19 @@ static int print_reply(cli *c, qn_status st, char *json, size_t n)
 static int remote(cli *c, const char *method, bool named, const char *tail,
                   qn_slice body)
 {
-    char path[1024];
-    qn_buf reply;
+    qn_buf path, reply;
+    qn_buf_init(&path, qn_alloc_heap());
     qn_buf_init(&reply, qn_alloc_heap());
-    (void)snprintf(path, sizeof path, "/_quern/tables/%s/plugins%s%s%s",
-                   c->arguments[0], named ? "/" : "", named ? c->arguments[1] : "",
-                   tail);
-    int code = cli_remote(c, method, path, body.n > 0 ? "application/json" : NULL, body,
-                          &reply);
+    qn_buf_add_str(&path, "/_quern/tables/");
+    qn_url_encode(&path, qn_slice_of(c->arguments[0]));
+    qn_buf_add_str(&path, named ? "/plugins/" : "/plugins");
+    if (named) qn_url_encode(&path, qn_slice_of(c->arguments[1]));
+    qn_buf_add_str(&path, tail);
+    int code = cli_remote(c, method, path.p, body.n > 0 ? "application/json" : NULL,
+                          body, &reply);
     if (code == 0) cli_print_json(stdout, qn_buf_slice(&reply));
     qn_buf_deinit(&reply);
+    qn_buf_deinit(&path);
     return code;
 }
 
@@ -140,11 +148,10 @@ int cmd_plugin_check(cli *c)
     qn_buf body;
     qn_buf_init(&body, qn_alloc_heap());
     int code = read_files(c, 0, &body);
-    if (code == 0 && !cli_open(c)) code = qn_status_describe(c->err.code)->exit_code;
     if (code == 0) {
         qn_slice text = qn_buf_slice(&body);
         qn_status st =
-            quern_plugin_check(c->q, NULL, text.p, text.n, &json, &n, &c->err);
+            quern_plugin_check(NULL, NULL, text.p, text.n, &json, &n, &c->err);
         if (st == QN_OK && !c->quiet) (void)printf("it compiles\n");
         if (st != QN_OK)
             code = show_report(c, st, json, n);
@@ -167,14 +174,13 @@ int cmd_plugin_put(cli *c)
     if (code == 0 && cli_server(c) != NULL) {
         code = remote(c, "PUT", true, draft ? "?draft" : "", text);
     } else if (code == 0) {
-        if (cli_open(c))
-            code =
-                print_reply(c,
-                            quern_plugin_put(c->q, c->arguments[0], c->arguments[1],
-                                             text.p, text.n, draft, &json, &n, &c->err),
-                            json, n);
-        else
+        if (cli_open(c)) {
+            qn_status st = quern_plugin_put(c->q, c->arguments[0], c->arguments[1],
+                                            text.p, text.n, draft, &json, &n, &c->err);
+            code = print_reply(c, st, json, n);
+        } else {
             code = qn_status_describe(c->err.code)->exit_code;
+        }
     }
     qn_buf_deinit(&body);
     return code;

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "io/json.h"
+#include "net/url.h"
 
 #include <string.h>
 
@@ -89,16 +90,22 @@ static int print_reply(cli *c, qn_status st, char *json, size_t n)
 static int remote(cli *c, const char *method, bool named, const char *tail,
                   qn_slice body)
 {
-    char path[1024];
-    qn_buf reply;
+    qn_buf path, reply;
+    qn_buf_init(&path, qn_alloc_heap());
     qn_buf_init(&reply, qn_alloc_heap());
-    (void)snprintf(path, sizeof path, "/_quern/tables/%s/policies%s%s%s%s%s",
-                   c->arguments[0], named ? "/" : "", named ? c->arguments[1] : "",
-                   named ? "/" : "", named ? c->arguments[2] : "", tail);
-    int code = cli_remote(c, method, path, body.n > 0 ? "application/json" : NULL, body,
-                          &reply);
+    qn_buf_add_str(&path, "/_quern/tables/");
+    qn_url_encode(&path, qn_slice_of(c->arguments[0]));
+    qn_buf_add_str(&path, "/policies");
+    for (size_t i = 1; named && i <= 2; i++) {
+        qn_buf_add_char(&path, '/');
+        qn_url_encode(&path, qn_slice_of(c->arguments[i]));
+    }
+    qn_buf_add_str(&path, tail);
+    int code = cli_remote(c, method, path.p, body.n > 0 ? "application/json" : NULL,
+                          body, &reply);
     if (code == 0) cli_print_json(stdout, qn_buf_slice(&reply));
     qn_buf_deinit(&reply);
+    qn_buf_deinit(&path);
     return code;
 }
 

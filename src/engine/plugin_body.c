@@ -7,6 +7,13 @@ static qn_status read_file(qn_slice text, const qn_json *v, qn_arena *arena,
                            qn_cava_file *out, qn_error *err)
 {
     const qn_json *name = qn_json_get(v, "name"), *source = qn_json_get(v, "source");
+    for (const qn_json *it = qn_json_items(v); it != NULL; it = it->next)
+        if (v->kind == QN_JSON_OBJECT && !qn_slice_eq_str(it->key, "name") &&
+            !qn_slice_eq_str(it->key, "source"))
+            return qn_fail_at(err, QN_EINVAL, qn_json_offset(it, text),
+                              "plug-in: a file has \"name\" and \"source\", not "
+                              "\"%.*s\"",
+                              it->key.n > 40 ? 40 : (int)it->key.n, it->key.p);
     if (name == NULL || source == NULL || name->kind != QN_JSON_STRING ||
         source->kind != QN_JSON_STRING || name->string.n == 0 || name->string.n > 100)
         return qn_fail_at(err, QN_EINVAL, qn_json_offset(v, text),
@@ -42,7 +49,13 @@ static qn_status read_json(qn_slice text, qn_arena *arena, qn_plugin_body *out,
             if (out->file_count == QN_CAVA_FILES_MAX)
                 return qn_fail_at(err, QN_ELIMIT, qn_json_offset(f, text),
                                   "plug-in: more than %d files", QN_CAVA_FILES_MAX);
-            QN_TRY(read_file(text, f, arena, &out->files[out->file_count], err));
+            qn_cava_file *file = &out->files[out->file_count];
+            QN_TRY(read_file(text, f, arena, file, err));
+            for (size_t i = 0; i < out->file_count; i++)
+                if (qn_slice_eq(out->files[i].name, file->name))
+                    return qn_fail_at(err, QN_EINVAL, qn_json_offset(f, text),
+                                      "plug-in: two files are named \"%.*s\"",
+                                      QN_SLICE_ARG(file->name));
             out->file_count++;
         }
     }

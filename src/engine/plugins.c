@@ -201,23 +201,52 @@ static bool has(qn_search *s, const char *kind, qn_slice name)
            QN_OK;
 }
 
-/* Which plug-in an HA3 request means; "": none. */
-static qn_slice named(qn_search *s, const qn_request *r)
+static bool is_only_plugin(qn_search *s, qn_slice name)
 {
-    const qn_kvpair *type = qn_request_kvpair(r, "second_rank_type");
-    qn_slice name = r->second_rank_name;
-    if (type != NULL && qn_slice_eq_str(type->value, "cava_script")) return name;
-    if (name.n > 0 && !has(s, QN_CONTROL_FINE, name) && has(s, QN_CONTROL_CAVA, name))
-        return name;
-    if (r->rank.profile.n > 0 && has(s, QN_CONTROL_CAVA, r->rank.profile))
-        return r->rank.profile;
-    return QN_SLICE_LIT("");
+    return name.n > 0 && !has(s, QN_CONTROL_FINE, name) &&
+           has(s, QN_CONTROL_CAVA, name);
+}
+
+/* A profile that is a plug-in's name: with it goes the rough policy of that name, and
+ * what the request says itself goes before both. */
+static qn_slice of_profile(qn_search *s, qn_request *r)
+{
+    qn_slice name = r->rank.profile;
+    if (!is_only_plugin(s, name)) return QN_SLICE_LIT("");
+    if (r->first_formula.n == 0 && r->first_rank_name.n == 0 &&
+        has(s, QN_CONTROL_ROUGH, name))
+        r->first_rank_name = name;
+    r->rank.profile = QN_SLICE_LIT("");
+    bool told = r->formula.n > 0 || r->second_rank_name.n > 0;
+    return told ? QN_SLICE_LIT("") : name;
+}
+
+/* Which plug-in an HA3 request means; "": none. */
+static qn_status find_named(qn_search *s, qn_request *r, qn_slice *name, qn_error *err)
+{
+    const qn_kvpair *pair = qn_request_kvpair(r, "second_rank_type");
+    qn_slice type = pair == NULL ? QN_SLICE_LIT("") : pair->value;
+    bool script = qn_slice_eq_str(type, "cava_script");
+    *name = r->second_rank_name;
+    if (type.n > 0 && !script && !qn_slice_eq_str(type, "expression"))
+        return qn_fail(err, QN_EINVAL,
+                       "second_rank_type is expression or cava_script, not '%.*s'",
+                       type.n > 40 ? 40 : (int)type.n, type.p);
+    if (script && name->n == 0)
+        return qn_fail(err, QN_EINVAL,
+                       "second_rank_type:cava_script needs second_rank_name, the name "
+                       "of a plug-in");
+    if (script) return QN_OK;
+    if (type.n == 0 && is_only_plugin(s, *name)) return QN_OK;
+    *name = of_profile(s, r);
+    return QN_OK;
 }
 
 qn_status qn_search__plugin_ha3(qn_search *s, qn_request *r, qn_error *err)
 {
     qn_rank_plugin *plugin = NULL;
-    qn_slice name = s->options.plugin != NULL ? QN_SLICE_LIT("") : named(s, r);
+    qn_slice name = QN_SLICE_LIT("");
+    if (s->options.plugin == NULL) QN_TRY(find_named(s, r, &name, err));
     const qn_kvpair *class_name = qn_request_kvpair(r, "scorer_class_name");
     if (name.n == 0) return QN_OK;
     if (r->formula.n > 0)
@@ -238,7 +267,6 @@ qn_status qn_search__plugin_ha3(qn_search *s, qn_request *r, qn_error *err)
         return st;
     }
     r->second_rank_name = QN_SLICE_LIT("");
-    if (qn_slice_eq(r->rank.profile, name)) r->rank.profile = QN_SLICE_LIT("");
     r->formula =
         QN_SLICE_LIT("0"); /* the place of the plug-in, and its value without */
     s->ha3_plugin = plugin;

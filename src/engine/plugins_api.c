@@ -42,7 +42,7 @@ static void write_report(qn_json_writer *w, qn_status st, const qn_error *why,
 }
 
 /* Compiles and finds the entry points; the report as JSON. */
-static qn_status check(quern *q, qn_slice name, qn_slice text, qn_buf *out,
+static qn_status check(qn_alloc *a, qn_slice name, qn_slice text, qn_buf *out,
                        qn_error *err)
 {
     qn_arena arena;
@@ -52,14 +52,13 @@ static qn_status check(quern *q, qn_slice name, qn_slice text, qn_buf *out,
     qn_buf printed;
     qn_json_writer w;
     qn_error why = {.at = QN_AT_NONE};
-    qn_cava_report *report = qn_new0(q->alloc, sizeof *report);
+    qn_cava_report *report = qn_new0(a, sizeof *report);
     if (report == NULL) return qn_fail(err, QN_ENOMEM, "plug-in");
-    qn_arena_init(&arena, q->alloc, 0);
-    qn_buf_init(&printed, q->alloc);
+    qn_arena_init(&arena, a, 0);
+    qn_buf_init(&printed, a);
     qn_status st = qn_plugin_body_read(text, name, &arena, &body, &why);
     if (st == QN_OK)
-        st = qn_cava_compile(q->alloc, body.files, body.file_count, report, &program,
-                             &why);
+        st = qn_cava_compile(a, body.files, body.file_count, report, &program, &why);
     if (st == QN_OK)
         st = qn_rank_plugin_describe(program, QN_SLICE_LIT(""), &plugin, &why);
     qn_cava_report_print(report, body.files, &printed);
@@ -69,7 +68,7 @@ static qn_status check(quern *q, qn_slice name, qn_slice text, qn_buf *out,
     qn_cava_program_destroy(program);
     qn_buf_deinit(&printed);
     qn_arena_deinit(&arena);
-    qn_delete(q->alloc, report);
+    qn_delete(a, report);
     return st;
 }
 
@@ -87,10 +86,11 @@ qn_status quern_plugin_check(quern *q, const char *name, const char *body,
                              qn_error *err)
 {
     qn_buf b;
+    qn_alloc *a = q == NULL ? qn_alloc_heap() : q->alloc;
     if (json != NULL) *json = NULL;
-    qn_buf_init(&b, q->alloc);
+    qn_buf_init(&b, a);
     qn_slice called = name == NULL ? QN_SLICE_LIT("plugin") : qn_slice_of(name);
-    qn_status st = check(q, called, (qn_slice){body, body_size}, &b, err);
+    qn_status st = check(a, called, (qn_slice){body, body_size}, &b, err);
     return take_json(&b, st, json, json_size, err);
 }
 
@@ -134,7 +134,7 @@ qn_status quern_plugin_put(quern *q, const char *table, const char *name,
     QN_TRY(need_table(q, table, err));
     QN_TRY(need_room(q, table, name, err));
     qn_buf_init(&b, q->alloc);
-    qn_status st = check(q, qn_slice_of(name), text, &b, err);
+    qn_status st = check(q->alloc, qn_slice_of(name), text, &b, err);
     if (st != QN_OK) return take_json(&b, st, json, json_size, err);
     qn_buf_deinit(&b);
     QN_TRY(qn_control_put(q->control, table, QN_CONTROL_CAVA, qn_slice_of(name), text,

@@ -105,7 +105,7 @@ static qn_status take_profile(qn_control *c, const char *table, qn_arena *arena,
         }
         return qn_fail(err, QN_ENOPROFILE,
                        "rank_profile: table %s has neither a rough nor a fine policy "
-                       "[%.*s]",
+                       "[%.*s], nor a plug-in of that name",
                        table, QN_SLICE_ARG(profile));
     }
     if (rough == QN_OK && request->first_formula.n == 0 &&
