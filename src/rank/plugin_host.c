@@ -16,6 +16,7 @@ static qn_status pair(qn_rank_scorer *s, const qn_cava_call *c, qn_slice *value,
                       bool *there, qn_error *err)
 {
     if (c->args[1].r == NULL) return qn_fail(err, QN_EPLUGIN, "null key");
+    QN_TRY(qn_cava_charge(c->run, s->in->kvpair_count * sizeof *s->in->kvpairs, err));
     *there = qn_binding_kvpair(&s->binding, qn_cava_string(c->args[1].r), value);
     return QN_OK;
 }
@@ -98,6 +99,7 @@ static qn_status kv_array(qn_rank_scorer *s, qn_cava_call *c, qn_error *err)
     if (c->args[2].r == NULL || c->args[2].r->n == 0)
         return qn_fail(err, QN_EPLUGIN, "an empty separator");
     qn_slice separator = qn_cava_string(c->args[2].r), rest = value;
+    QN_TRY(qn_cava_charge(c->run, 2 * (uint64_t)value.n * separator.n, err));
     uint64_t n = 1;
     for (size_t i; (i = next_part(rest, separator)) < rest.n; n++) {
         rest.p += i + separator.n;

@@ -4,6 +4,7 @@ a search, versions, what is refused and how; plug-ins that would never end besid
 requests."""
 import json
 import re
+import threading
 import unittest
 
 from harness import ROOT, Commands, Server, clauses, engine_schema, rank
@@ -284,6 +285,148 @@ class Http(Goods):
         self.assertIn("no entry point", reply["error"])
         reply = self.call("PUT", f"{TABLE}/none", OPS + "// " + "x" * 10240, 400)
         self.assertIn("10240", reply["error"]["text"])
+
+
+ENDLESS = "out of fuel: a run has 10000000 rounds of loops and calls"
+MEMORY = "out of memory: a run has 41943040 bytes"
+DEEP = "nested too deep: at most 512"
+
+
+class Hostile(Goods):
+    """What a plug-in does wrong ends in a warning with its place; the search's other parts, and
+    other searches, go on."""
+
+    # name, what the warning says, statements of score(), members of the class
+    ROWS = [
+        ("endless for", ENDLESS, "for (;;) { }"),
+        ("endless while", ENDLESS, "long n = 0; while (true) n += n * 31 + 7;"),
+        ("loops in loops", ENDLESS, "long n = 0; for (int i = 0; i < 2000000000; i++)"
+                                    " for (int k = 0; k < 2000000000; k++) n += i ^ k; return n;"),
+        ("endless recursion", DEEP, "return deep(1);", "int deep(int n) { return deep(n + 1) + 1; }"),
+        ("two that call each other", DEEP, "return a(1);",
+         "double a(double x) { return b(x) * 2; } double b(double x) { return a(x) * 3; }"),
+        ("a tree of calls", ENDLESS, "return tree(500);",
+         "long tree(int n) { return n < 2 ? 1 : tree(n - 1) + tree(n - 2); }"),
+        ("a giant array", MEMORY, "long[] a = new long[2000000000]; return a[7];"),
+        ("arrays without end", MEMORY, "int n = 0; for (;;) { byte[] a = new byte[100000]; n += a.length; }"),
+        ("objects without end", MEMORY, "Node l = null; for (;;) { Node n = new Node(); n.next = l; l = n; }"),
+        ("a negative length", "an array of -1 items", "int n = -1; int[] a = new int[n]; return a.length;"),
+        ("division by zero", "division by zero", "int z = 0; return 7 / z;"),
+        ("remainder by zero", "division by zero", "long z = 0; return 7 % z;"),
+        ("out of bounds", "index 3 out of an array of 3 items", "int[] a = new int[3]; return a[3];"),
+        ("below the bounds", "index -1 out", "int[] a = new int[3]; int i = -1; a[i] = 5; return 1;"),
+        ("no array", "null array", "int[] a = null; return a[0];"),
+        ("no object", "null object", "Node n = null; return n.next == null ? 1 : 2;"),
+        ("past a string", "byte 99 of a string of 3", 'CString s = "abc"; return s.byteAt(99);'),
+        ("long searches", ENDLESS,
+         'CString s = new CString(new byte[1000000], 0, 1000000); CString t = "no"; int n = 0;'
+         " for (int i = 0; i < 9000000; i++) n += s.indexOf(t); return n;"),
+        ("long values of the request", ENDLESS,
+         "int n = 0; for (int i = 0; i < 9000000; i++) n += kv.getLongArray(\"long\", \"no\").length; return n;"),
+        ("endless traces", "out of", "for (;;) p.getDoc().trace(\"again\", 1);"),
+    ]
+    LONG = "a" * 50000
+
+    def hostile(self, statements, members=""):
+        source = body(statements, members="    OpsKvPairs kv;\n    %s\n" % members)
+        return (source.replace("{ return p.getDoc()", "{ kv = p.getRequest().getKVPairs(); return p.getDoc()")
+                + "class Node { Node next; long a; }\n")
+
+    def warned(self, name, config="hit:10,rank_trace:INFO", **more):
+        """Searches with that plug-in; all documents come back, and one warning."""
+        request = {"table": "goods", "kind": "ha3", "query": clauses(
+            "title:'lamp'", config, kvpairs=f"second_rank_name:{name},long:{self.LONG}", **more)}
+        status, reply = self.server.request("POST", "/_quern/search", request)
+        self.assertEqual(status, 200, reply)
+        self.assertEqual(sorted(h["id"] for h in reply["hits"]), ["d1", "d2", "d3"])
+        self.assertEqual(len(reply["warnings"]), 1, reply)
+        return reply
+
+    def test_each_ends_with_a_warning(self):
+        for name, said, *code in self.ROWS:
+            with self.subTest(name=name):
+                self.put("bad", self.hostile(*code))
+                text = self.warned("bad")["warnings"][0]["text"]
+                self.assertIn("plug-in bad: bad.cava:", text)
+                self.assertIn(said, text)
+                # the same in init(): nothing is scored
+                source = self.hostile("return 1;", "double first(OpsScorerInitParams p) { %s } %s" % (
+                    code[0], code[1] if len(code) > 1 else ""))
+                if "p.getDoc().trace" not in code[0]:
+                    self.put("early", source.replace("return p.getDoc()", "return first(p) < 5 && p.getDoc()"))
+                    self.assertIn(said, self.warned("early")["warnings"][0]["text"])
+
+    def test_the_other_form(self):
+        """What fails scores 0, and all after it."""
+        for name, said, code in (("loop", ENDLESS, "for (;;) { }"), ("zero", "division by zero", "return 7 / n;"),
+                                 ("deep", DEEP, "return process(doc);")):
+            self.put(name, "import ha3.*;\nclass S { int n; double process(MatchDoc doc) { %s } }\n" % code)
+            reply = self.warned(name)
+            self.assertIn(said, reply["warnings"][0]["text"])
+            self.assertEqual({h["score"] for h in reply["hits"]}, {10000})
+
+    def test_odd_numbers(self):
+        """What Java makes of them; a score that is no finite number is 0."""
+        rows = [("long a = -9223372036854775807L - 1, b = -1; return a / b == a && a % b == 0 ? 3 : 4;", rank(3)),
+                ("int a = -2147483647 - 1, b = -1; return a / b == a && a % b == 0 ? 3 : 4;", rank(3)),
+                ("int a = 2147483647; a++; return a < 0 && 1 << 33 == 2 ? 3 : 4;", rank(3)),
+                ("double z = 0; return (int) (1 / z) == 2147483647 && (long) (z / z) == 0 ? 3 : 4;", rank(3))]
+        for code, want in rows:
+            self.put("odd", body(code))
+            self.assertEqual({r for _, r in self.ranks("second_rank_name:odd")}, {want}, code)
+        self.put("odd", body("double z = 0; return z / z;"))
+        self.assertEqual({r for _, r in self.ranks("second_rank_name:odd")}, {rank(0)})
+
+    def test_sources(self):
+        """Sources that would keep a careless compiler busy, or end it."""
+        rows = ["return " + "(" * 4000 + "1" + ")" * 4000 + ";", "return " + "-" * 4900 + "1;",
+                "return " + "!" * 4900 + "true ? 1 : 2;", "{" * 4000 + "}" * 4000, "return 1" + "+1" * 4500 + ";",
+                "return " + "true ? 1 : " * 800 + "2;", "if (true) " * 900 + "return 1; return 2;", "for (;;) " * 1000 + ";",
+                "return " + "p.getDoc()." * 800 + "x;", "int " + ",".join(f"v{n}" for n in range(1500)) + "; return 1;",
+                "int" + "[]" * 4000 + " a; return 1;", "return 9" + "9" * 5000 + ";", 'CString s = "' + "\\" * 5000]
+        for code in rows:
+            with self.subTest(code=code[:30]):
+                reply = self.call("POST", "/_quern/plugins/check", body(code))
+                if not reply["ok"]:
+                    self.assertGreaterEqual(len(reply["diagnostics"]), 1, reply)
+                    self.assertIn("^", reply["text"])
+
+    def test_others_are_answered_meanwhile(self):
+        """Many searches with endless plug-ins at once: every one ends, and every other request
+        beside them succeeds."""
+        self.put("loop", self.hostile(self.ROWS[0][2]))
+        self.put("tree", self.hostile(*self.ROWS[5][2:]))
+        self.put("good", constant(5))
+        failures, over = [], threading.Event()
+
+        def attempt(work):
+            try:
+                work()
+            except Exception as problem:  # also of the connection: said at the end
+                failures.append(problem)
+
+        def attack(name):
+            for _ in range(4):
+                attempt(lambda: self.assertIn(ENDLESS, self.warned(name)["warnings"][0]["text"]))
+
+        def bystand(count):
+            while not over.is_set() or count[0] == 0:
+                attempt(lambda: self.assertEqual(len(self.ranks("second_rank_name:good")), 3))
+                attempt(lambda: self.assertEqual(self.server.request("GET", "/_quern/ready")[0], 200))
+                count[0] += 1
+
+        counts = [[0], [0]]
+        attackers = [threading.Thread(target=attack, args=(n,)) for n in ("loop", "tree") * 4]
+        bystanders = [threading.Thread(target=bystand, args=(c,)) for c in counts]
+        for thread in attackers + bystanders:
+            thread.start()
+        for thread in attackers:
+            thread.join()
+        over.set()
+        for thread in bystanders:
+            thread.join()
+        self.assertEqual(failures, [])
+        self.assertTrue(all(c[0] > 0 for c in counts))
 
 
 class CommandLine(Commands):

@@ -203,6 +203,8 @@ int64_t qn_cava_handle(const qn_cava_object *o);
 double *qn_cava_payload(qn_cava_object *o); /* a second number beside the handle */
 uint64_t qn_cava_random(qn_cava_run *run);
 int64_t qn_cava_now_ms(const qn_cava_run *run);
+/* Fuel for work of n bytes or items: what a native method does beyond a few steps. */
+QN_MUST_CHECK qn_status qn_cava_charge(qn_cava_run *run, uint64_t n, qn_error *err);
 /* Where the code that called the native method stands: "scorer.cava:12". */
 qn_slice qn_cava_where(qn_cava_run *run, char *room, size_t size);
 

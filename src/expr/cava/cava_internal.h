@@ -350,8 +350,6 @@ void *qn_cava__allocate(qn_cava_run *run, uint64_t bytes, qn_error *err);
 /* Bytes of an item of an array of this type. */
 size_t qn_cava__item_size(const qn_cava_program *p, qn_cava_type array);
 qn_cava_type qn_cava__class_type(const qn_cava_program *p, qn_cava_class_id id);
-/* Fuel for work of n bytes or items. */
-QN_MUST_CHECK qn_status qn_cava__charge(qn_cava_run *run, uint64_t n, qn_error *err);
 
 /* A CString: its bytes are elsewhere. */
 typedef struct qn_cava_text {

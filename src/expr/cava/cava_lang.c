@@ -176,7 +176,7 @@ static qn_status multi_create(qn_cava_call *c, qn_error *err)
 {
     uint64_t n = (uint64_t)c->args[0].i;
     if (n == 0) return qn_fail(err, QN_EPLUGIN, "a multi-value of length 0");
-    QN_TRY(qn_cava__charge(c->run, n * sizeof(qn_cava_slot), err));
+    QN_TRY(qn_cava_charge(c->run, n * sizeof(qn_cava_slot), err));
     c->result.r = qn_cava_new_multi(c->run, (qn_cava_class_id)c->arg, n, true, err);
     return c->result.r == NULL ? no_memory(err) : QN_OK;
 }
@@ -235,7 +235,7 @@ static qn_status mstring_create(qn_cava_call *c, qn_error *err)
 {
     const qn_cava_object *array = c->args[0].r;
     if (array == NULL) return qn_fail(err, QN_EPLUGIN, "null array");
-    QN_TRY(qn_cava__charge(c->run, array->n * sizeof(qn_cava_slot), err));
+    QN_TRY(qn_cava_charge(c->run, array->n * sizeof(qn_cava_slot), err));
     c->result.r = qn_cava_new_multi(c->run, QN_CAVA_MString, array->n, true, err);
     if (c->result.r == NULL) return no_memory(err);
     qn_cava_object *const *items = qn_cava_items(array);

@@ -231,7 +231,7 @@ static qn_status look(qn_cava_run *run, uint64_t cost, qn_error *err)
     return QN_OK;
 }
 
-qn_status qn_cava__charge(qn_cava_run *run, uint64_t n, qn_error *err)
+qn_status qn_cava_charge(qn_cava_run *run, uint64_t n, qn_error *err)
 {
     return look(run, n / BYTES_PER_FUEL, err);
 }
@@ -305,7 +305,7 @@ static qn_status new_array(qn_cava_run *run, qn_cava_type type, int64_t n,
 {
     if (n < 0) return qn_fail(err, QN_EPLUGIN, "an array of %lld items", (long long)n);
     uint64_t bytes = (uint64_t)n * qn_cava__item_size(run->program, type);
-    if (bytes <= run->limits.heap_bytes) QN_TRY(qn_cava__charge(run, bytes, err));
+    if (bytes <= run->limits.heap_bytes) QN_TRY(qn_cava_charge(run, bytes, err));
     out->r = qn_cava_new_array(run, type, (uint64_t)n, err);
     return out->r == NULL ? QN_EPLUGIN : QN_OK;
 }

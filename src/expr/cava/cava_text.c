@@ -58,7 +58,7 @@ static int64_t find_last(qn_slice s, qn_slice part, int64_t from)
 static qn_status charge_search(qn_cava_call *c, qn_slice s, qn_slice part,
                                qn_error *err)
 {
-    return qn_cava__charge(c->run, (uint64_t)s.n * (part.n + 1), err);
+    return qn_cava_charge(c->run, (uint64_t)s.n * (part.n + 1), err);
 }
 
 static qn_status substring(qn_cava_call *c, qn_slice s, qn_error *err)
@@ -98,7 +98,7 @@ static qn_status split(qn_cava_call *c, qn_slice s, qn_slice separator, qn_error
 
 static qn_status trim(qn_cava_call *c, qn_slice s, qn_error *err)
 {
-    QN_TRY(qn_cava__charge(c->run, s.n, err));
+    QN_TRY(qn_cava_charge(c->run, s.n, err));
     while (s.n > 0 && (unsigned char)s.p[0] <= ' ') s.p++, s.n--;
     while (s.n > 0 && (unsigned char)s.p[s.n - 1] <= ' ') s.n--;
     return result_string(c, s, err);
@@ -119,7 +119,7 @@ static qn_status get_chars(qn_cava_call *c, qn_slice s, qn_error *err)
                        "bytes %lld to %lld of a string of %zu, into an array of %u at "
                        "%lld",
                        (long long)begin, (long long)end, s.n, target->n, (long long)to);
-    QN_TRY(qn_cava__charge(c->run, (uint64_t)(end - begin), err));
+    QN_TRY(qn_cava_charge(c->run, (uint64_t)(end - begin), err));
     if (end > begin)
         memcpy((char *)qn_cava_items(target) + to, s.p + begin, (size_t)(end - begin));
     return QN_OK;
@@ -133,7 +133,7 @@ static qn_status from_bytes(qn_cava_call *c, qn_error *err)
     if (offset < 0 || n < 0 || n > (int64_t)array->n - offset)
         return qn_fail(err, QN_EPLUGIN, "%lld bytes from %lld of an array of %u",
                        (long long)n, (long long)offset, array->n);
-    QN_TRY(qn_cava__charge(c->run, (uint64_t)n, err));
+    QN_TRY(qn_cava_charge(c->run, (uint64_t)n, err));
     const char *bytes = qn_cava_items(array);
     c->result.r =
         qn_cava_new_string(c->run, (qn_slice){bytes + offset, (size_t)n}, err);
@@ -157,20 +157,20 @@ static qn_status with_other(qn_cava_call *c, qn_slice s, qn_error *err)
     switch (c->id) {
     case QN_CAVA_N_LANG_STRING_EQUALS:
     case QN_CAVA_N_LANG_STRING_EQUALS_IGNORE_CASE:
-        QN_TRY(qn_cava__charge(c->run, s.n, err));
+        QN_TRY(qn_cava_charge(c->run, s.n, err));
         c->result.i = s.n == other.n && compare(s, other, nocase) == 0;
         return QN_OK;
     case QN_CAVA_N_LANG_STRING_COMPARE_TO:
     case QN_CAVA_N_LANG_STRING_COMPARE_TO_IGNORE_CASE:
-        QN_TRY(qn_cava__charge(c->run, s.n, err));
+        QN_TRY(qn_cava_charge(c->run, s.n, err));
         c->result.i = compare(s, other, nocase);
         return QN_OK;
     case QN_CAVA_N_LANG_STRING_STARTS_WITH:
-        QN_TRY(qn_cava__charge(c->run, other.n, err));
+        QN_TRY(qn_cava_charge(c->run, other.n, err));
         c->result.i = at(s, third, other);
         return QN_OK;
     case QN_CAVA_N_LANG_STRING_ENDS_WITH:
-        QN_TRY(qn_cava__charge(c->run, other.n, err));
+        QN_TRY(qn_cava_charge(c->run, other.n, err));
         c->result.i = at(s, (int64_t)s.n - (int64_t)other.n, other);
         return QN_OK;
     case QN_CAVA_N_LANG_STRING_INDEX_OF:
