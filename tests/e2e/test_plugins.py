@@ -214,6 +214,24 @@ class Http(Goods):
                             ([7], '"source"')):
             self.refused(400, said, "PUT", f"{TABLE}/two", {"files": wrong})
 
+    def test_categories(self):
+        """CategoryScore is category_score() of a formula: what query analysis predicts."""
+        analysis = "/_quern/tables/goods/analysis"
+        self.call("PUT", f"{analysis}/dictionaries/kinds", {"type": "category_prediction", "entries": [
+            {"word": "lamp", "relevance": {"2": "2", "3": "1"}}]})
+        self.call("PUT", f"{analysis}/rules/kind", {"processors": [
+            {"name": "category_prediction", "intervention_dictionary": "kinds"}]})
+        self.put("kind", body("return kind.evaluate(p) * 10 + 1;", members="    CategoryScore kind;\n")
+                 .replace("class ", "import com.aliyun.opensearch.cava.features.algo.CategoryScore;\nclass ", 1)
+                 .replace("return p.getDoc()", 'kind = CategoryScore.create(p, "n"); return p.getDoc()'))
+        want = [("d2", rank(21)), ("d3", rank(11)), ("d1", rank(1))]
+        more = "raw_query:lamp,qp:kind"
+        self.assertEqual(self.ranks(f"second_rank_name:kind,{more}"), want)
+        self.assertEqual(self.ranks(more, formula="category_score(n)*10+1"), want)
+        self.assertEqual({r for _, r in self.ranks("second_rank_name:kind,raw_query:carpet,qp:kind")}, {rank(1)})
+        self.call("DELETE", f"{analysis}/rules/kind")
+        self.call("DELETE", f"{analysis}/dictionaries/kinds")
+
     def test_profiles_beside_policies(self):
         """A profile is the rough policy and the plug-in of its name; what the request says
         itself goes before both, and a fine policy before a plug-in."""
