@@ -5,8 +5,6 @@
 #include "base/nearest.h"
 #include "io/json.h"
 
-#include <math.h>
-
 enum { K_MAX = 10000 };
 
 /* What a key may hold; the reader below walks these tables. */
