@@ -54,7 +54,8 @@ qn_status qn_rank__final_order(qn_ranking *r)
 {
     const qn_rank_input *in = r->in;
     int64_t started = qn_clock_mono_ns();
-    const qn_distinct *early = qn_rank__distinct_of(r, 0), *late = qn_rank__distinct_of(r, 1);
+    const qn_distinct *early = qn_rank__distinct_of(r, 0),
+                      *late = qn_rank__distinct_of(r, 1);
     if (in->sort_count > 0) {
         QN_TRY(qn_rank__keys_fill(in, r->arena, r->rows, r->row_count, r->err));
         if (!qn_rank__by_score(in)) {

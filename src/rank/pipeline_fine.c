@@ -33,7 +33,8 @@ static void drop_deleted(qn_ranking *r)
     r->row_count = kept;
 }
 
-static void take_plugin(qn_ranking *r, const qn_grouped *g, const qn_rank_scorer *scorer)
+static void take_plugin(qn_ranking *r, const qn_grouped *g,
+                        const qn_rank_scorer *scorer)
 {
     const qn_error *failure = qn_rank_scorer_failure(scorer);
     for (size_t i = 0; i < g->n; i++) {

@@ -56,7 +56,8 @@ typedef struct qn_grouped {
 
 /* pipeline.c */
 const qn_stage *qn_rank__find_stage(const qn_rank_input *in, qn_stage_kind kind);
-void qn_rank__report(qn_ranking *r, const char *name, size_t in, size_t out, int64_t started_ns);
+void qn_rank__report(qn_ranking *r, const char *name, size_t in, size_t out,
+                     int64_t started_ns);
 void qn_rank__take_warnings(qn_ranking *r, const qn_rank_formula *f);
 
 /* pipeline_rows.c */
