@@ -27,9 +27,22 @@ static bool contains(qn_slice text, const char *word)
     return false;
 }
 
+/* bm25(index), bm25_score(): the text score of recall where they ask for all of it. */
+static bool calls_bm25(qn_slice formula)
+{
+    static const char before[] = "static_";
+    size_t skip = sizeof before - 1;
+    for (size_t i = 0; i + 4 <= formula.n; i++) {
+        if (memcmp(formula.p + i, "bm25", 4) != 0) continue;
+        if (i < skip || memcmp(formula.p + i - skip, before, skip) != 0) return true;
+    }
+    return false;
+}
+
 /* Formulas that look at the text score of recall need the real one. */
 static bool looks_at_recall(qn_slice formula)
 {
+    if (calls_bm25(formula)) return true;
     static const char *const words[] = {"text_score", "text_z", "recall_score", "rrf",
                                         "linear("};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -62,8 +75,8 @@ static bool stages_allow(const qn_search *s, size_t *needed, double *factor)
     *needed = s->wanted;
     if (s->stage_count == 1) return true;
     const qn_stage *fine = &s->stages[1];
-    if (fine->kind != QN_STAGE_FINE || fine->keep == 0 ||
-        looks_at_recall(fine->formula))
+    if (fine->kind != QN_STAGE_FINE || fine->keep == 0 || fine->plugin != NULL ||
+        fine->plugin_name.n > 0 || looks_at_recall(fine->formula))
         return false;
     if (fine->keep > *needed) *needed = fine->keep;
     return true;

@@ -16,7 +16,8 @@ COMMANDS = [
     "table check", "table set", "table backup", "table restore", "table optimize", "ingest", "query", "search", "explain", "analyze", "embed",
     "rerank", "model list", "model show", "model import", "model verify", "model rm", "eval", "bench expr",
     "policy create", "policy list", "policy show", "policy test", "policy activate", "policy rollback", "policy drop",
-    "version",
+    "plugin check", "plugin put", "plugin list", "plugin show", "plugin test", "plugin activate", "plugin rollback",
+    "plugin drop", "version",
 ]
 MAPPING = {"mappings": {"properties": {
     "title": {"type": "text", "analyzer": "english"}, "text": {"type": "text"},

@@ -102,7 +102,11 @@ static void test_pruned_and_not(void **state)
         "&&kvpairs=formula:n",
         "&&kvpairs=formula:text_relevance(title)+first_phase_score()",
         "&&filter=n>3&&kvpairs=formula:n*2",
-        "&&kvpairs=formula:text_score()", /* asks for the score of recall */
+        /* These ask for the score of recall. */
+        "&&kvpairs=formula:text_score()",
+        "&&kvpairs=formula:bm25(title)",
+        "&&kvpairs=formula:n+bm25()",
+        "&&kvpairs=formula:bm25_score()",
     };
     fixture f;
     qn_rng rng = {20240607};
