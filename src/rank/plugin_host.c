@@ -40,7 +40,10 @@ static qn_status kv_number(qn_rank_scorer *s, qn_cava_call *c, qn_error *err)
     double real = 0;
     int64_t integer = 0;
     QN_TRY(pair(s, c, &value, &there, err));
-    if (there) value = qn_slice_trim(value);
+    if (there) {
+        QN_TRY(qn_cava_charge(c->run, value.n, err));
+        value = qn_slice_trim(value);
+    }
     if (c->arg != 0) {
         if (there && !qn_slice_to_i64(value, &integer) &&
             qn_slice_to_f64(value, &real) && real > -9e18 && real < 9e18)

@@ -341,9 +341,11 @@ class Hostile(Goods):
          " for (int i = 0; i < 9000000; i++) n += s.indexOf(t); return n;"),
         ("long values of the request", ENDLESS,
          "int n = 0; for (int i = 0; i < 9000000; i++) n += kv.getLongArray(\"long\", \"no\").length; return n;"),
+        ("long numbers of the request", ENDLESS,
+         "double n = 0; for (int i = 0; i < 9000000; i++) n += kv.getDouble(\"digits\"); return n;"),
         ("endless traces", "out of", "for (;;) p.getDoc().trace(\"again\", 1);"),
     ]
-    LONG = "a" * 50000
+    LONG = f"long:{'a' * 50000},digits:{'1' * 50000}"
 
     def hostile(self, statements, members=""):
         source = body(statements, members="    OpsKvPairs kv;\n    %s\n" % members)
@@ -353,7 +355,7 @@ class Hostile(Goods):
     def warned(self, name, config="hit:10,rank_trace:INFO", **more):
         """Searches with that plug-in; all documents come back, and one warning."""
         request = {"table": "goods", "kind": "ha3", "query": clauses(
-            "title:'lamp'", config, kvpairs=f"second_rank_name:{name},long:{self.LONG}", **more)}
+            "title:'lamp'", config, kvpairs=f"second_rank_name:{name},{self.LONG}", **more)}
         status, reply = self.server.request("POST", "/_quern/search", request)
         self.assertEqual(status, 200, reply)
         self.assertEqual(sorted(h["id"] for h in reply["hits"]), ["d1", "d2", "d3"])
