@@ -79,7 +79,8 @@ QN_MUST_CHECK qn_status qn_piece_trie_create(qn_alloc *a, const qn_slice *pieces
                                              qn_error *err);
 void qn_piece_trie_destroy(QN_OWNED QN_NULLABLE qn_piece_trie *t);
 
-enum { QN_TRIE_ROOT = 0, QN_TRIE_DEAD = UINT32_MAX };
+#define QN_TRIE_ROOT UINT32_C(0)
+#define QN_TRIE_DEAD UINT32_MAX
 
 /* One byte further from node *at (QN_TRIE_ROOT first); false when no piece goes on so.
  * *id is the piece that ends here, or QN_TRIE_DEAD. */
