@@ -189,7 +189,7 @@ static qn_status read_unigram(qn_tokenizer *t, const qn_json *model,
     t->unk = t->has_unk ? (uint32_t)unk->integer : QN_TRIE_DEAD;
     QN_TRY(
         qn_piece_trie_create(t->alloc, t->pieces, NULL, vocab->count, &t->trie, err));
-    double least = INFINITY;
+    double least = HUGE_VAL;
     for (size_t i = 0; i < vocab->count; i++) least = fmin(least, t->scores[i]);
     t->unigram = (qn_unigram){.trie = t->trie,
                               .scores = t->scores,
