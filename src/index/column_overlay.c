@@ -255,8 +255,10 @@ static qn_status want_column(qn_overlay *o, const qn_overlay_target *t,
                              overlay_column **out, qn_error *err)
 {
     size_t place = column_place(o, t->field);
-    *out = &o->columns.p[place];
-    if (place < o->columns.n && (*out)->field == t->field) return QN_OK;
+    if (place < o->columns.n && o->columns.p[place].field == t->field) {
+        *out = &o->columns.p[place];
+        return QN_OK;
+    }
     overlay_block **blocks = qn_new_array(o->alloc, o->block_count, sizeof *blocks);
     if (blocks == NULL || !qn_vec_grow(o->alloc, &o->columns)) {
         qn_delete(o->alloc, blocks);
