@@ -441,6 +441,12 @@ static void change_in_place(overlay_column *c, overlay_block *b, uint32_t i,
     c->value_count = c->value_count + n - before;
 }
 
+/* The change's numbers; of a change to no value there may be no list at all. */
+static const int64_t *numbers_of(const qn_overlay *o, const staged_change *g)
+{
+    return o->staged_numbers.p == NULL ? NULL : o->staged_numbers.p + g->first;
+}
+
 /* Everything that can fail; nothing is seen of it yet. */
 static qn_status stage_block(qn_overlay *o, staged_change *g, uint32_t doc,
                              qn_error *err)
@@ -455,7 +461,7 @@ static qn_status stage_block(qn_overlay *o, staged_change *g, uint32_t doc,
                  .first = first,
                  .count = left < OVERLAY_BLOCK ? left : OVERLAY_BLOCK,
                  .doc = doc,
-                 .numbers = o->staged_numbers.p + g->first,
+                 .numbers = numbers_of(o, g),
                  .n = g->n};
     g->block = rewrite_block(o->alloc, &r);
     return g->block == NULL ? no_memory(err) : QN_OK;
@@ -466,8 +472,7 @@ static void publish_block(qn_overlay *o, staged_change *g, uint32_t doc)
     overlay_column *c = &o->columns.p[g->column];
     overlay_block **slot = &c->blocks[doc / OVERLAY_BLOCK], *old = *slot;
     if (g->block == NULL) {
-        change_in_place(c, old, doc % OVERLAY_BLOCK, o->staged_numbers.p + g->first,
-                        g->n);
+        change_in_place(c, old, doc % OVERLAY_BLOCK, numbers_of(o, g), g->n);
         return;
     }
     uint32_t first = doc - doc % OVERLAY_BLOCK, left = o->doc_count - first;
