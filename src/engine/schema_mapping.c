@@ -347,7 +347,8 @@ static qn_status check_name(qn_table_schema *s, const property *parent,
         bad = bad || (name.p[i] == '.' && name.p[i + 1] == '.');
     for (size_t i = 0; i < name.n; i++)
         bad = bad || (unsigned char)name.p[i] < 0x20 || name.p[i] == ' ';
-    if (bad || (parent->name.n == 0 && qn_slice_eq_str(name, "_id")))
+    bool is_id = qn_slice_eq_str(name, "_id") || qn_slice_starts_with(name, "_id.");
+    if (bad || (parent->name.n == 0 && is_id))
         return qn_fail_at(err, QN_ESCHEMA, place(s, node),
                           "[%.*s] cannot be the name of a field", QN_SLICE_ARG(name));
     return QN_OK;

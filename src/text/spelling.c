@@ -408,6 +408,18 @@ static unsigned edits_for(size_t letters, unsigned asked)
     return asked;
 }
 
+/* With a blank between them; a dictionary's words may hold any character, zero included. */
+static qn_slice two_words(qn_arena *arena, qn_slice a, qn_slice b)
+{
+    char *p = qn_arena_raw(arena, a.n + b.n + 2, 1);
+    if (p == NULL) return (qn_slice){NULL, 0};
+    memcpy(p, a.p, a.n);
+    p[a.n] = ' ';
+    memcpy(p + a.n + 1, b.p, b.n);
+    p[a.n + 1 + b.n] = '\0';
+    return (qn_slice){p, a.n + 1 + b.n};
+}
+
 static qn_status tell(const finder *f, qn_slice word, qn_arena *arena, size_t most,
                       const qn_suggestion **out, size_t *count, qn_error *err)
 {
@@ -424,13 +436,11 @@ static qn_status tell(const finder *f, qn_slice word, qn_arena *arena, size_t mo
         const found_word *w = &f->found[i];
         const known_word *a = &f->s->words.p[w->words[0]], *b = NULL;
         if (w->words[1] != UINT32_MAX) b = &f->s->words.p[w->words[1]];
-        char *text = b == NULL
-                         ? qn_arena_strndup(arena, a->text.p, a->text.n)
-                         : qn_arena_printf(arena, "%.*s %.*s", QN_SLICE_ARG(a->text),
-                                           QN_SLICE_ARG(b->text));
-        if (text == NULL) return no_memory(err);
+        qn_slice text = b == NULL ? qn_arena_slice(arena, a->text)
+                                  : two_words(arena, a->text, b->text);
+        if (text.p == NULL) return no_memory(err);
         list[i] = (qn_suggestion){
-            .word = qn_slice_of(text),
+            .word = text,
             .count = b != NULL && b->count < a->count ? b->count : a->count,
             .edits = w->edits,
             .confidence = exp(w->score - top) / sum,
