@@ -87,6 +87,10 @@ const char *cli_server(const cli *c);
  * prints its body as the error and gives its exit code; 0 when all is well. */
 int cli_remote(cli *c, const char *method, const char *path, const char *content_type,
                qn_slice body, qn_buf *out);
+/* A request about what is kept with the table of the first argument, and its reply printed:
+ * /_quern/tables/TABLE/part/part... and `tail` as it stands. `parts` ends with NULL. */
+int cli_remote_table(cli *c, const char *method, const char *const *parts,
+                     const char *tail, qn_slice body);
 
 /* ---- output: cli_output.c ---------------------------------------------------- */
 
@@ -133,6 +137,8 @@ void cli_progress_end(cli_progress *p);
 
 /* Writes `json` (what `size` bytes say) indented. */
 void cli_print_json(FILE *to, qn_slice json);
+/* Prints what a call of the library gave, and frees it; or its error. The exit code. */
+int cli_print_reply(cli *c, qn_status st, QN_NULLABLE char *json, size_t n);
 
 /* ---- input: cli_input.c ------------------------------------------------------ */
 

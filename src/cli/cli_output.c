@@ -247,3 +247,11 @@ void cli_print_json(FILE *to, qn_slice json)
     qn_buf_deinit(&out);
     qn_arena_deinit(&arena);
 }
+
+int cli_print_reply(cli *c, qn_status st, char *json, size_t n)
+{
+    if (st != QN_OK) return cli_fail(c, &c->err);
+    cli_print_json(stdout, (qn_slice){json, n});
+    quern_free(json);
+    return 0;
+}

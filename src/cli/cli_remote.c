@@ -4,6 +4,7 @@
 
 #include "io/json.h"
 #include "net/http_client.h"
+#include "net/url.h"
 
 #include <string.h>
 
@@ -74,5 +75,26 @@ int cli_remote(cli *c, const char *method, const char *path, const char *content
     qn_http_client_destroy(client);
     qn_buf_deinit(&reply.body);
     qn_buf_deinit(&url);
+    return code;
+}
+
+int cli_remote_table(cli *c, const char *method, const char *const *parts,
+                     const char *tail, qn_slice body)
+{
+    qn_buf path, reply;
+    qn_buf_init(&path, qn_alloc_heap());
+    qn_buf_init(&reply, qn_alloc_heap());
+    qn_buf_add_str(&path, "/_quern/tables/");
+    qn_url_encode(&path, qn_slice_of(c->arguments[0]));
+    for (size_t i = 0; parts[i] != NULL; i++) {
+        qn_buf_add_char(&path, '/');
+        qn_url_encode(&path, qn_slice_of(parts[i]));
+    }
+    qn_buf_add_str(&path, tail);
+    int code = cli_remote(c, method, path.p, body.n > 0 ? "application/json" : NULL,
+                          body, &reply);
+    if (code == 0) cli_print_json(stdout, qn_buf_slice(&reply));
+    qn_buf_deinit(&reply);
+    qn_buf_deinit(&path);
     return code;
 }

@@ -57,33 +57,17 @@ static int open_folder(cli *c)
     return cli_open(c) ? 0 : qn_status_describe(c->err.code)->exit_code;
 }
 
-static int print_json(char *json, size_t n)
-{
-    cli_print_json(stdout, (qn_slice){json, n});
-    quern_free(json);
-    return 0;
-}
-
 /* One request to /_quern/tables/TABLE/analysis[/KIND/NAME]SUFFIX. */
-static int remote(cli *c, const char *method, bool named, const char *suffix,
+static int remote(cli *c, const char *method, bool named, const char *tail,
                   qn_slice body)
 {
-    qn_buf path, reply;
-    qn_buf_init(&path, qn_alloc_heap());
-    qn_buf_init(&reply, qn_alloc_heap());
-    qn_buf_printf(&path, "/_quern/tables/%s/analysis", c->arguments[0]);
-    if (named)
-        qn_buf_printf(&path, "/%s/%s",
-                      kind_of(c) == QUERN_ANALYSIS_RULE ? "rules" : "dictionaries",
-                      c->arguments[1]);
-    qn_buf_add_str(&path, suffix);
-    int code = path.failed
-                   ? 1
-                   : cli_remote(c, method, path.p, "application/json", body, &reply);
-    if (code == 0) cli_print_json(stdout, qn_buf_slice(&reply));
-    qn_buf_deinit(&reply);
-    qn_buf_deinit(&path);
-    return code;
+    bool rule = kind_of(c) == QUERN_ANALYSIS_RULE;
+    const char *const parts[] = {"analysis",
+                                 !named ? NULL
+                                 : rule ? "rules"
+                                        : "dictionaries",
+                                 named ? c->arguments[1] : NULL, NULL};
+    return cli_remote_table(c, method, parts, tail, body);
 }
 
 /* ---- put ------------------------------------------------------------------------------ */
@@ -121,7 +105,7 @@ static int put_body(cli *c, qn_slice body)
     if (quern_analysis_put(c->q, c->arguments[0], kind_of(c), c->arguments[1], body.p,
                            body.n, draft, &json, &n, &c->err) != QN_OK)
         return cli_fail_at(c, &c->err, body);
-    return print_json(json, n);
+    return cli_print_reply(c, QN_OK, json, n);
 }
 
 int cmd_analysis_put(cli *c)
@@ -138,18 +122,9 @@ int cmd_analysis_put(cli *c)
 
 static int entries_remote(cli *c, qn_slice body)
 {
-    qn_buf path, reply;
-    qn_buf_init(&path, qn_alloc_heap());
-    qn_buf_init(&reply, qn_alloc_heap());
-    qn_buf_printf(&path, "/_quern/tables/%s/analysis/dictionaries/%s/entries",
-                  c->arguments[0], c->arguments[1]);
-    int code = path.failed
-                   ? 1
-                   : cli_remote(c, "POST", path.p, "application/json", body, &reply);
-    if (code == 0) cli_print_json(stdout, qn_buf_slice(&reply));
-    qn_buf_deinit(&reply);
-    qn_buf_deinit(&path);
-    return code;
+    const char *const parts[] = {"analysis", "dictionaries", c->arguments[1], "entries",
+                                 NULL};
+    return cli_remote_table(c, "POST", parts, "", body);
 }
 
 static int entries_here(cli *c, qn_slice body)
@@ -161,7 +136,7 @@ static int entries_here(cli *c, qn_slice body)
     if (quern_analysis_change(c->q, c->arguments[0], c->arguments[1], body.p, body.n,
                               &json, &n, &c->err) != QN_OK)
         return cli_fail_at(c, &c->err, body);
-    return print_json(json, n);
+    return cli_print_reply(c, QN_OK, json, n);
 }
 
 int cmd_analysis_entries(cli *c)
@@ -190,7 +165,7 @@ int cmd_analysis_list(cli *c)
     if (code != 0) return code;
     if (quern_analysis_list(c->q, c->arguments[0], &json, &n, &c->err) != QN_OK)
         return cli_fail(c, &c->err);
-    return print_json(json, n);
+    return cli_print_reply(c, QN_OK, json, n);
 }
 
 int cmd_analysis_show(cli *c)
@@ -206,7 +181,7 @@ int cmd_analysis_show(cli *c)
     if (quern_analysis_show(c->q, c->arguments[0], kind_of(c), c->arguments[1], version,
                             &json, &n, &c->err) != QN_OK)
         return cli_fail(c, &c->err);
-    return print_json(json, n);
+    return cli_print_reply(c, QN_OK, json, n);
 }
 
 int cmd_analysis_activate(cli *c)
@@ -278,7 +253,7 @@ static int test_here(cli *c, const quern_analysis_test_options *o)
     if (code != 0) return code;
     if (quern_analysis_test(c->q, c->arguments[0], o, &json, &n, &c->err) != QN_OK)
         return cli_fail(c, &c->err);
-    return print_json(json, n);
+    return cli_print_reply(c, QN_OK, json, n);
 }
 
 int cmd_analysis_test(cli *c)

@@ -112,10 +112,7 @@ static int show_report(cli *c, qn_status st, char *json, size_t n)
 static int print_reply(cli *c, qn_status st, char *json, size_t n)
 {
     if (st == QN_EPLUGINCODE) return show_report(c, st, json, n);
-    if (st != QN_OK) return cli_fail(c, &c->err);
-    cli_print_json(stdout, (qn_slice){json, n});
-    quern_free(json);
-    return 0;
+    return cli_print_reply(c, st, json, n);
 }
 
 /* ---- through a server ------------------------------------------------------------------- */
@@ -123,20 +120,8 @@ static int print_reply(cli *c, qn_status st, char *json, size_t n)
 static int remote(cli *c, const char *method, bool named, const char *tail,
                   qn_slice body)
 {
-    qn_buf path, reply;
-    qn_buf_init(&path, qn_alloc_heap());
-    qn_buf_init(&reply, qn_alloc_heap());
-    qn_buf_add_str(&path, "/_quern/tables/");
-    qn_url_encode(&path, qn_slice_of(c->arguments[0]));
-    qn_buf_add_str(&path, named ? "/plugins/" : "/plugins");
-    if (named) qn_url_encode(&path, qn_slice_of(c->arguments[1]));
-    qn_buf_add_str(&path, tail);
-    int code = cli_remote(c, method, path.p, body.n > 0 ? "application/json" : NULL,
-                          body, &reply);
-    if (code == 0) cli_print_json(stdout, qn_buf_slice(&reply));
-    qn_buf_deinit(&reply);
-    qn_buf_deinit(&path);
-    return code;
+    const char *const parts[] = {"plugins", named ? c->arguments[1] : NULL, NULL};
+    return cli_remote_table(c, method, parts, tail, body);
 }
 
 /* ---- commands --------------------------------------------------------------------------- */

@@ -76,37 +76,14 @@ static uint32_t version_of(const cli *c)
     return (uint32_t)cli_int(c, "version", 0);
 }
 
-static int print_reply(cli *c, qn_status st, char *json, size_t n)
-{
-    if (st != QN_OK) return cli_fail(c, &c->err);
-    cli_print_json(stdout, (qn_slice){json, n});
-    quern_free(json);
-    return 0;
-}
-
 /* ---- through a server ------------------------------------------------------------------- */
 
-/* /_quern/tables/TABLE/policies, then /STAGE/NAME when they are given, then `tail`. */
 static int remote(cli *c, const char *method, bool named, const char *tail,
                   qn_slice body)
 {
-    qn_buf path, reply;
-    qn_buf_init(&path, qn_alloc_heap());
-    qn_buf_init(&reply, qn_alloc_heap());
-    qn_buf_add_str(&path, "/_quern/tables/");
-    qn_url_encode(&path, qn_slice_of(c->arguments[0]));
-    qn_buf_add_str(&path, "/policies");
-    for (size_t i = 1; named && i <= 2; i++) {
-        qn_buf_add_char(&path, '/');
-        qn_url_encode(&path, qn_slice_of(c->arguments[i]));
-    }
-    qn_buf_add_str(&path, tail);
-    int code = cli_remote(c, method, path.p, body.n > 0 ? "application/json" : NULL,
-                          body, &reply);
-    if (code == 0) cli_print_json(stdout, qn_buf_slice(&reply));
-    qn_buf_deinit(&reply);
-    qn_buf_deinit(&path);
-    return code;
+    const char *const parts[] = {"policies", named ? c->arguments[1] : NULL,
+                                 named ? c->arguments[2] : NULL, NULL};
+    return cli_remote_table(c, method, parts, tail, body);
 }
 
 /* ---- commands ------------------------------------------------------------------------------ */
@@ -124,7 +101,7 @@ static int create(cli *c, quern_policy_stage stage, const qn_buf *policy)
                                     text.p, text.n, draft, &json, &n, &c->err);
     if (st != QN_OK && c->err.at != QN_AT_NONE && text.p[0] != '{')
         return cli_fail_at(c, &c->err, text);
-    return print_reply(c, st, json, n);
+    return cli_print_reply(c, st, json, n);
 }
 
 int cmd_policy_create(cli *c)
@@ -149,7 +126,7 @@ int cmd_policy_list(cli *c)
     if (cli_server(c) != NULL) return remote(c, "GET", false, "", (qn_slice){"", 0});
     if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
     qn_status st = quern_policy_list(c->q, c->arguments[0], &json, &n, &c->err);
-    return print_reply(c, st, json, n);
+    return cli_print_reply(c, st, json, n);
 }
 
 int cmd_policy_show(cli *c)
@@ -164,7 +141,7 @@ int cmd_policy_show(cli *c)
     if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
     qn_status st = quern_policy_show(c->q, c->arguments[0], stage, c->arguments[2],
                                      version_of(c), &json, &n, &c->err);
-    return print_reply(c, st, json, n);
+    return cli_print_reply(c, st, json, n);
 }
 
 /* With a version that one, else the one before the active one. */
@@ -193,7 +170,7 @@ static int activate_either(cli *c, uint32_t version)
     if (st == QN_OK)
         st = quern_policy_show(c->q, c->arguments[0], stage, c->arguments[2], 0, &json,
                                &n, &c->err);
-    return print_reply(c, st, json, n);
+    return cli_print_reply(c, st, json, n);
 }
 
 int cmd_policy_activate(cli *c)
@@ -272,7 +249,7 @@ static int run_test(cli *c, quern_policy_test_options *o)
     if (cli_server(c) != NULL) return test_remote(c, o);
     if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
     qn_status st = quern_policy_test(c->q, c->arguments[0], o, &json, &n, &c->err);
-    return print_reply(c, st, json, n);
+    return cli_print_reply(c, st, json, n);
 }
 
 int cmd_policy_test(cli *c)

@@ -2,16 +2,9 @@
 /* Query analysis of a table: rules and dictionaries put, listed, shown, activated, rolled
  * back, dropped; entries changed; words tried. */
 #include "server/handlers.h"
+#include "server/records.h"
 
 #include "server/server_internal.h"
-
-static qn_status answer(qn_call *c, char *json, size_t n)
-{
-    qn_call_json(c, 200);
-    qn_json_raw(&c->w, (qn_slice){json, n});
-    quern_free(json);
-    return QN_OK;
-}
 
 /* {index}, {kind} and {name} of the address. */
 static qn_status read_names(qn_call *c, const char **table, quern_analysis_kind *kind,
@@ -35,7 +28,7 @@ qn_status qn_analysis_list(qn_call *c, qn_error *err)
     size_t n = 0;
     QN_TRY(qn_call_table(c, &table, err));
     QN_TRY(quern_analysis_list(c->q, table, &json, &n, err));
-    return answer(c, json, n);
+    return qn_records_answer(c, 200, json, n);
 }
 
 static qn_slice body_of(const qn_call *c)
@@ -56,7 +49,7 @@ qn_status qn_analysis_put(qn_call *c, qn_error *err)
     QN_TRY(qn_call_flag(c, "draft", &draft, err));
     QN_TRY(quern_analysis_put(c->q, table, kind, name, body.p, body.n, draft, &json, &n,
                               err));
-    return answer(c, json, n);
+    return qn_records_answer(c, 200, json, n);
 }
 
 qn_status qn_analysis_change(qn_call *c, qn_error *err)
@@ -68,7 +61,7 @@ qn_status qn_analysis_change(qn_call *c, qn_error *err)
     QN_TRY(qn_call_table(c, &table, err));
     QN_TRY(quern_analysis_change(c->q, table, qn_call_arg(c, "name"), body.p, body.n,
                                  &json, &n, err));
-    return answer(c, json, n);
+    return qn_records_answer(c, 200, json, n);
 }
 
 qn_status qn_analysis_show(qn_call *c, qn_error *err)
@@ -77,16 +70,11 @@ qn_status qn_analysis_show(qn_call *c, qn_error *err)
     quern_analysis_kind kind;
     char *json = NULL;
     size_t n = 0;
-    int64_t version = 0;
-    const qn_slice *text = qn_call_param(c, "version");
+    uint32_t version = 0;
     QN_TRY(read_names(c, &table, &kind, &name, err));
-    if (text != NULL &&
-        (!qn_slice_to_i64(*text, &version) || version < 1 || version > UINT32_MAX))
-        return qn_fail(err, QN_EINVAL, "[version] is a whole number from 1, not '%.*s'",
-                       text->n > 40 ? 40 : (int)text->n, text->p);
-    QN_TRY(quern_analysis_show(c->q, table, kind, name, (uint32_t)version, &json, &n,
-                               err));
-    return answer(c, json, n);
+    QN_TRY(qn_records_version(c, &version, err));
+    QN_TRY(quern_analysis_show(c->q, table, kind, name, version, &json, &n, err));
+    return qn_records_answer(c, 200, json, n);
 }
 
 qn_status qn_analysis_drop(qn_call *c, qn_error *err)
@@ -95,33 +83,21 @@ qn_status qn_analysis_drop(qn_call *c, qn_error *err)
     quern_analysis_kind kind;
     QN_TRY(read_names(c, &table, &kind, &name, err));
     QN_TRY(quern_analysis_drop(c->q, table, kind, name, err));
-    qn_call_json(c, 200);
-    qn_json_begin_object(&c->w);
-    qn_json_member_bool(&c->w, "dropped", true);
-    qn_json_end_object(&c->w);
-    return QN_OK;
+    return qn_records_dropped(c);
 }
 
 qn_status qn_analysis_activate(qn_call *c, qn_error *err)
 {
     const char *table = NULL, *name = NULL;
     quern_analysis_kind kind;
-    const qn_json *body = NULL;
-    int64_t version = 0;
+    uint32_t version = 0;
     char *json = NULL;
     size_t n = 0;
-    const qn_member members[] = {
-        {"version", QN_MEMBER_INT, &version, 1, UINT32_MAX},
-        {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
-    };
     QN_TRY(read_names(c, &table, &kind, &name, err));
-    QN_TRY(qn_call_object(c, &body, err));
-    QN_TRY(qn_call_members(body, members, c->request->body, err));
-    if (version == 0) return qn_fail(err, QN_EINVAL, "[version] is required");
-    QN_TRY(quern_analysis_activate(c->q, table, kind, name, (uint32_t)version, err));
-    QN_TRY(quern_analysis_show(c->q, table, kind, name, (uint32_t)version, &json, &n,
-                               err));
-    return answer(c, json, n);
+    QN_TRY(qn_records_body_version(c, &version, err));
+    QN_TRY(quern_analysis_activate(c->q, table, kind, name, version, err));
+    QN_TRY(quern_analysis_show(c->q, table, kind, name, version, &json, &n, err));
+    return qn_records_answer(c, 200, json, n);
 }
 
 qn_status qn_analysis_roll_back(qn_call *c, qn_error *err)
@@ -134,7 +110,7 @@ qn_status qn_analysis_roll_back(qn_call *c, qn_error *err)
     QN_TRY(read_names(c, &table, &kind, &name, err));
     QN_TRY(quern_analysis_roll_back(c->q, table, kind, name, &version, err));
     QN_TRY(quern_analysis_show(c->q, table, kind, name, version, &json, &n, err));
-    return answer(c, json, n);
+    return qn_records_answer(c, 200, json, n);
 }
 
 qn_status qn_analysis_test(qn_call *c, qn_error *err)
@@ -170,5 +146,5 @@ qn_status qn_analysis_test(qn_call *c, qn_error *err)
     if ((rules.p != NULL && o.rules == NULL) || (off.p != NULL && o.off == NULL))
         return qn_fail(err, QN_ENOMEM, "no memory");
     QN_TRY(quern_analysis_test(c->q, table, &o, &json, &n, err));
-    return answer(c, json, n);
+    return qn_records_answer(c, 200, json, n);
 }

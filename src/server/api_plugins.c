@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Plug-ins in Cava: check, put, list, show, test, activate, roll back, drop. */
 #include "server/handlers.h"
+#include "server/records.h"
 
 #include "server/server_internal.h"
 
@@ -11,19 +12,11 @@ static qn_status read_names(qn_call *c, const char **table, const char **name,
     return qn_call_table(c, table, err);
 }
 
-static qn_status answer(qn_call *c, int status, char *json, size_t n)
-{
-    qn_call_json(c, status);
-    qn_json_raw(&c->w, (qn_slice){json, n});
-    quern_free(json);
-    return QN_OK;
-}
-
 /* What does not compile is answered with the whole report. */
 static qn_status answer_report(qn_call *c, qn_status st, char *json, size_t n)
 {
     if (st == QN_OK || (st == QN_EPLUGINCODE && json != NULL))
-        return answer(c, st == QN_OK ? 200 : 400, json, n);
+        return qn_records_answer(c, st == QN_OK ? 200 : 400, json, n);
     quern_free(json);
     return st;
 }
@@ -43,7 +36,7 @@ qn_status qn_plugin_check(qn_call *c, qn_error *err)
     qn_status st = quern_plugin_check(c->q, called, body_of(c), c->request->body.n,
                                       &json, &n, err);
     /* The question was answered, whatever the answer is. */
-    if (st == QN_EPLUGINCODE && json != NULL) return answer(c, 200, json, n);
+    if (st == QN_EPLUGINCODE && json != NULL) return qn_records_answer(c, 200, json, n);
     return answer_report(c, st, json, n);
 }
 
@@ -54,7 +47,7 @@ qn_status qn_plugin_list(qn_call *c, qn_error *err)
     size_t n = 0;
     QN_TRY(qn_call_table(c, &table, err));
     QN_TRY(quern_plugin_list(c->q, table, &json, &n, err));
-    return answer(c, 200, json, n);
+    return qn_records_answer(c, 200, json, n);
 }
 
 qn_status qn_plugin_put(qn_call *c, qn_error *err)
@@ -73,17 +66,13 @@ qn_status qn_plugin_put(qn_call *c, qn_error *err)
 qn_status qn_plugin_show(qn_call *c, qn_error *err)
 {
     const char *table = NULL, *name = NULL;
-    const qn_slice *text = qn_call_param(c, "version");
     char *json = NULL;
     size_t n = 0;
-    int64_t version = 0;
+    uint32_t version = 0;
     QN_TRY(read_names(c, &table, &name, err));
-    if (text != NULL &&
-        (!qn_slice_to_i64(*text, &version) || version < 1 || version > UINT32_MAX))
-        return qn_fail(err, QN_EINVAL, "[version] is a whole number from 1, not '%.*s'",
-                       text->n > 40 ? 40 : (int)text->n, text->p);
-    QN_TRY(quern_plugin_show(c->q, table, name, (uint32_t)version, &json, &n, err));
-    return answer(c, 200, json, n);
+    QN_TRY(qn_records_version(c, &version, err));
+    QN_TRY(quern_plugin_show(c->q, table, name, version, &json, &n, err));
+    return qn_records_answer(c, 200, json, n);
 }
 
 qn_status qn_plugin_drop(qn_call *c, qn_error *err)
@@ -91,11 +80,7 @@ qn_status qn_plugin_drop(qn_call *c, qn_error *err)
     const char *table = NULL, *name = NULL;
     QN_TRY(read_names(c, &table, &name, err));
     QN_TRY(quern_plugin_drop(c->q, table, name, err));
-    qn_call_json(c, 200);
-    qn_json_begin_object(&c->w);
-    qn_json_member_bool(&c->w, "dropped", true);
-    qn_json_end_object(&c->w);
-    return QN_OK;
+    return qn_records_dropped(c);
 }
 
 static qn_status set_kind(qn_slice kind, quern_search_options *o, qn_error *err)
@@ -147,27 +132,20 @@ qn_status qn_plugin_test(qn_call *c, qn_error *err)
     o.plugin_body_size = source.n;
     o.cancel = c->request->cancelled;
     QN_TRY(quern_plugin_test(c->q, table, id.p, id.n, &o, &json, &n, err));
-    return answer(c, 200, json, n);
+    return qn_records_answer(c, 200, json, n);
 }
 
 qn_status qn_plugin_activate(qn_call *c, qn_error *err)
 {
     const char *table = NULL, *name = NULL;
-    const qn_json *body = NULL;
-    int64_t version = 0;
+    uint32_t version = 0;
     char *json = NULL;
     size_t n = 0;
-    const qn_member members[] = {
-        {"version", QN_MEMBER_INT, &version, 1, UINT32_MAX},
-        {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
-    };
     QN_TRY(read_names(c, &table, &name, err));
-    QN_TRY(qn_call_object(c, &body, err));
-    QN_TRY(qn_call_members(body, members, c->request->body, err));
-    if (version == 0) return qn_fail(err, QN_EINVAL, "[version] is required");
-    QN_TRY(quern_plugin_activate(c->q, table, name, (uint32_t)version, err));
-    QN_TRY(quern_plugin_show(c->q, table, name, (uint32_t)version, &json, &n, err));
-    return answer(c, 200, json, n);
+    QN_TRY(qn_records_body_version(c, &version, err));
+    QN_TRY(quern_plugin_activate(c->q, table, name, version, err));
+    QN_TRY(quern_plugin_show(c->q, table, name, version, &json, &n, err));
+    return qn_records_answer(c, 200, json, n);
 }
 
 qn_status qn_plugin_roll_back(qn_call *c, qn_error *err)
@@ -179,5 +157,5 @@ qn_status qn_plugin_roll_back(qn_call *c, qn_error *err)
     QN_TRY(read_names(c, &table, &name, err));
     QN_TRY(quern_plugin_roll_back(c->q, table, name, &version, err));
     QN_TRY(quern_plugin_show(c->q, table, name, version, &json, &n, err));
-    return answer(c, 200, json, n);
+    return qn_records_answer(c, 200, json, n);
 }

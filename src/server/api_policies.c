@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Named rank policies: put, list, show, activate, roll back, drop, test. */
 #include "server/handlers.h"
+#include "server/records.h"
 
 #include "server/server_internal.h"
 
@@ -23,14 +24,6 @@ static qn_status read_names(qn_call *c, const char **table, quern_policy_stage *
     return read_stage(qn_slice_of(qn_call_arg(c, "stage")), stage, err);
 }
 
-static qn_status answer(qn_call *c, char *json, size_t n)
-{
-    qn_call_json(c, 200);
-    qn_json_raw(&c->w, (qn_slice){json, n});
-    quern_free(json);
-    return QN_OK;
-}
-
 qn_status qn_policy_list(qn_call *c, qn_error *err)
 {
     const char *table = NULL;
@@ -38,7 +31,7 @@ qn_status qn_policy_list(qn_call *c, qn_error *err)
     size_t n = 0;
     QN_TRY(qn_call_table(c, &table, err));
     QN_TRY(quern_policy_list(c->q, table, &json, &n, err));
-    return answer(c, json, n);
+    return qn_records_answer(c, 200, json, n);
 }
 
 qn_status qn_policy_put(qn_call *c, qn_error *err)
@@ -53,21 +46,7 @@ qn_status qn_policy_put(qn_call *c, qn_error *err)
     QN_TRY(qn_call_flag(c, "draft", &draft, err));
     QN_TRY(quern_policy_put(c->q, table, stage, name, body.p == NULL ? "" : body.p,
                             body.n, draft, &json, &n, err));
-    return answer(c, json, n);
-}
-
-/* ?version=N or 0. */
-static qn_status read_version(const qn_call *c, uint32_t *out, qn_error *err)
-{
-    const qn_slice *text = qn_call_param(c, "version");
-    int64_t version = 0;
-    *out = 0;
-    if (text == NULL) return QN_OK;
-    if (!qn_slice_to_i64(*text, &version) || version < 1 || version > UINT32_MAX)
-        return qn_fail(err, QN_EINVAL, "[version] is a whole number from 1, not '%.*s'",
-                       text->n > 40 ? 40 : (int)text->n, text->p);
-    *out = (uint32_t)version;
-    return QN_OK;
+    return qn_records_answer(c, 200, json, n);
 }
 
 qn_status qn_policy_show(qn_call *c, qn_error *err)
@@ -78,9 +57,9 @@ qn_status qn_policy_show(qn_call *c, qn_error *err)
     size_t n = 0;
     uint32_t version = 0;
     QN_TRY(read_names(c, &table, &stage, &name, err));
-    QN_TRY(read_version(c, &version, err));
+    QN_TRY(qn_records_version(c, &version, err));
     QN_TRY(quern_policy_show(c->q, table, stage, name, version, &json, &n, err));
-    return answer(c, json, n);
+    return qn_records_answer(c, 200, json, n);
 }
 
 qn_status qn_policy_drop(qn_call *c, qn_error *err)
@@ -89,33 +68,21 @@ qn_status qn_policy_drop(qn_call *c, qn_error *err)
     quern_policy_stage stage = QUERN_POLICY_ROUGH;
     QN_TRY(read_names(c, &table, &stage, &name, err));
     QN_TRY(quern_policy_drop(c->q, table, stage, name, err));
-    qn_call_json(c, 200);
-    qn_json_begin_object(&c->w);
-    qn_json_member_bool(&c->w, "dropped", true);
-    qn_json_end_object(&c->w);
-    return QN_OK;
+    return qn_records_dropped(c);
 }
 
 qn_status qn_policy_activate(qn_call *c, qn_error *err)
 {
     const char *table = NULL, *name = NULL;
     quern_policy_stage stage = QUERN_POLICY_ROUGH;
-    const qn_json *body = NULL;
-    int64_t version = 0;
+    uint32_t version = 0;
     char *json = NULL;
     size_t n = 0;
-    const qn_member members[] = {
-        {"version", QN_MEMBER_INT, &version, 1, UINT32_MAX},
-        {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
-    };
     QN_TRY(read_names(c, &table, &stage, &name, err));
-    QN_TRY(qn_call_object(c, &body, err));
-    QN_TRY(qn_call_members(body, members, c->request->body, err));
-    if (version == 0) return qn_fail(err, QN_EINVAL, "[version] is required");
-    QN_TRY(quern_policy_activate(c->q, table, stage, name, (uint32_t)version, err));
-    QN_TRY(
-        quern_policy_show(c->q, table, stage, name, (uint32_t)version, &json, &n, err));
-    return answer(c, json, n);
+    QN_TRY(qn_records_body_version(c, &version, err));
+    QN_TRY(quern_policy_activate(c->q, table, stage, name, version, err));
+    QN_TRY(quern_policy_show(c->q, table, stage, name, version, &json, &n, err));
+    return qn_records_answer(c, 200, json, n);
 }
 
 qn_status qn_policy_roll_back(qn_call *c, qn_error *err)
@@ -128,7 +95,7 @@ qn_status qn_policy_roll_back(qn_call *c, qn_error *err)
     QN_TRY(read_names(c, &table, &stage, &name, err));
     QN_TRY(quern_policy_roll_back(c->q, table, stage, name, &version, err));
     QN_TRY(quern_policy_show(c->q, table, stage, name, version, &json, &n, err));
-    return answer(c, json, n);
+    return qn_records_answer(c, 200, json, n);
 }
 
 /* {"stage", "policy" or "name" (and "version"), "query", "ids"} */
@@ -182,5 +149,5 @@ qn_status qn_policy_test(qn_call *c, qn_error *err)
     QN_TRY(qn_call_table(c, &table, err));
     QN_TRY(read_test(c, &o, err));
     QN_TRY(quern_policy_test(c->q, table, &o, &json, &n, err));
-    return answer(c, json, n);
+    return qn_records_answer(c, 200, json, n);
 }
