@@ -43,7 +43,9 @@ static void unreserve(qn_alloc *a, size_t size)
 void *qn_new0(qn_alloc *a, size_t size)
 {
     if (size > SIZE_MAX / 2 || !reserve(a, size)) return NULL;
-    header *h = calloc(1, sizeof *h + size);
+    /* One byte more than nothing: a pointer past the end of a block is a pointer into
+     * no block, and leak checkers then call it lost while it is held. */
+    header *h = calloc(1, sizeof *h + (size == 0 ? 1 : size));
     if (h == NULL) {
         unreserve(a, size);
         return NULL;

@@ -56,7 +56,16 @@ qn_status qn_schema__add_field(qn_table_schema *s, qn_slice name, qn_field_type 
                           "a field's name has %zu bytes, at most %d are allowed",
                           name.n, QN_SCHEMA_NAME_MAX);
     size_t depth = 1;
-    for (size_t i = 0; i < name.n; i++) depth += name.p[i] == '.';
+    bool empty_part = name.p[0] == '.' || name.p[name.n - 1] == '.';
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] != '.') continue;
+        depth++;
+        empty_part |= i + 1 < name.n && name.p[i + 1] == '.';
+    }
+    if (empty_part) /* printed, it would be another name or none */
+        return qn_fail_at(err, QN_ESCHEMA, at,
+                          "[%.*s] cannot be the name of a field: a part is empty",
+                          QN_SLICE_ARG(name));
     if (depth > QN_SCHEMA_DEPTH_MAX)
         return qn_fail_at(err, QN_ELIMIT, at,
                           "Limit of mapping depth [%d] has been exceeded",

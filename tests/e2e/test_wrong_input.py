@@ -207,7 +207,8 @@ class Documents(Case):
         for _ in range(30):
             deep = {"a": deep}
         rows = [({"n": [1] * 1000001}, "1000000"), ({"new": "x", "n": "soon"}, "[n]"), ({"k": "x" * 32767}, "32766"),
-                ({f"f{i}": 1 for i in range(1001)}, "1000"), (deep, "20")]
+                ({f"f{i}": 1 for i in range(1001)}, "1000"), (deep, "20"),
+                ({".a": 1}, "[.a]"), ({"b.": 1}, "[b.]"), ({"c..d": 1}, "[c..d]"), ({"": 1}, "empty")]
         for document, said in rows:
             status, reply = self.server.request("PUT", "/loose/_doc/1", document)
             self.assertEqual(status, 400, str(reply)[:300])
