@@ -28,8 +28,8 @@ static qn_status scratch_create(qn_model *m, qn_nn_scratch **out, qn_error *err)
             qn_new_aligned(m->alloc, 64, qn_gemm_scratch_bytes(m->pooler, 1));
         whole = whole && s->head != NULL && s->head_gemm != NULL;
     }
-    qn_status st = whole ? qn_bert_scratch_create(m->alloc, m->encoder, s->capacity,
-                                                  &s->encoder, err)
+    qn_status st = whole ? qn_encoder_scratch_create(m->alloc, m->encoder, s->capacity,
+                                                     &s->encoder, err)
                          : qn_fail(err, QN_ENOMEM, "model scratch");
     if (st != QN_OK) {
         qn_nn__scratch_destroy(m, s);
@@ -40,7 +40,7 @@ static qn_status scratch_create(qn_model *m, qn_nn_scratch **out, qn_error *err)
 
 void qn_nn__scratch_destroy(qn_model *m, qn_nn_scratch *s)
 {
-    qn_bert_scratch_destroy(s->encoder);
+    qn_encoder_scratch_destroy(s->encoder);
     qn_delete_aligned(m->alloc, s->head);
     qn_delete_aligned(m->alloc, s->head_gemm);
     qn_delete(m->alloc, s->ids);
@@ -127,11 +127,11 @@ static void learn_speed(qn_model *m, int64_t ns, size_t tokens)
 qn_status qn_nn__batch_run(qn_model *m, qn_nn_scratch *s, const qn_deadline *deadline,
                            const float **rows, qn_error *err)
 {
-    qn_bert_batch batch = {s->ids, s->types, s->starts, s->sequences};
+    qn_encoder_batch batch = {s->ids, s->types, s->starts, s->sequences};
     size_t tokens = s->tokens;
     int64_t begin = qn_clock_mono_ns();
     qn_status st =
-        qn_bert_run(m->encoder, s->encoder, &batch, deadline, NULL, rows, err);
+        qn_encoder_run(m->encoder, s->encoder, &batch, deadline, NULL, rows, err);
     /* A run cut short counts as well: the tokens took at least that long. */
     learn_speed(m, qn_clock_mono_ns() - begin, tokens);
     s->sequences = s->tokens = 0;

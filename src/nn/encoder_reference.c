@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* encoder_reference.c -- plain on purpose; do not optimise it. Letters: encoder_bert.h.
+/* encoder_reference.c -- plain on purpose; do not optimise it. Letters: encoder.h.
  */
 #include "nn/encoder_reference.h"
 
@@ -9,7 +9,7 @@
 typedef struct reference {
     qn_alloc *alloc;
     const qn_qnm *file;
-    const qn_bert_config *config;
+    const qn_encoder_config *config;
     qn_error *err;
     qn_status st;
 } reference;
@@ -90,7 +90,7 @@ static void add_norm(reference *r, const char *prefix, const char *which,
 }
 
 /* context = softmax(Q K^T / sqrt(d)) V, head by head; score: n values. */
-static void attention(const qn_bert_config *c, const double *Q, const double *K,
+static void attention(const qn_encoder_config *c, const double *Q, const double *K,
                       const double *V, size_t n, double *score, double *context)
 {
     size_t H = c->hidden, d = H / c->heads;
@@ -157,9 +157,10 @@ static void run_layer(reference *r, uint32_t number, const double *x, size_t n,
     add_norm(r, prefix, "output.LayerNorm", middle, n, y);
 }
 
-qn_status qn_bert_reference(qn_alloc *a, const qn_qnm *file,
-                            const qn_bert_config *config, const uint32_t *ids,
-                            const uint8_t *types, size_t n, double *out, qn_error *err)
+qn_status qn_encoder_reference(qn_alloc *a, const qn_qnm *file,
+                               const qn_encoder_config *config, const uint32_t *ids,
+                               const uint8_t *types, size_t n, double *out,
+                               qn_error *err)
 {
     reference r = {.alloc = a, .file = file, .config = config, .err = err};
     size_t H = config->hidden, F = config->intermediate;

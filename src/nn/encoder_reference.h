@@ -7,12 +7,12 @@
 #ifndef QN_NN_ENCODER_REFERENCE_H
 #define QN_NN_ENCODER_REFERENCE_H
 
-#include "nn/encoder_bert.h"
+#include "nn/encoder.h"
 
 /* out: (layers + 1) x n x H: the rows after the embeddings and after each layer. */
-QN_MUST_CHECK qn_status qn_bert_reference(qn_alloc *a, const qn_qnm *file,
-                                          const qn_bert_config *config,
-                                          const uint32_t *ids, const uint8_t *types,
-                                          size_t n, double *out, qn_error *err);
+QN_MUST_CHECK qn_status qn_encoder_reference(qn_alloc *a, const qn_qnm *file,
+                                             const qn_encoder_config *config,
+                                             const uint32_t *ids, const uint8_t *types,
+                                             size_t n, double *out, qn_error *err);
 
 #endif

@@ -50,7 +50,7 @@ static qn_status check_plain_bert(qn_import *im, const qn_json *config, qn_error
 
 static qn_status read_encoder(qn_import *im, const qn_json *config, qn_error *err)
 {
-    qn_bert_config *c = &im->meta.encoder;
+    qn_encoder_config *c = &im->meta.encoder;
     QN_TRY(need_u32(im, config, "vocab_size", &c->vocab, err));
     QN_TRY(need_u32(im, config, "hidden_size", &c->hidden, err));
     QN_TRY(need_u32(im, config, "num_hidden_layers", &c->layers, err));
@@ -62,7 +62,7 @@ static qn_status read_encoder(qn_import *im, const qn_json *config, qn_error *er
     c->eps = 1e-12f; /* the libraries' default when the key is absent */
     if (eps != NULL) c->eps = eps->kind == QN_JSON_DOUBLE ? (float)eps->number : 0.0f;
     qn_error inner = {0};
-    qn_status st = qn_bert_config_check(c, &inner);
+    qn_status st = qn_encoder_config_check(c, &inner);
     if (st != QN_OK)
         return qn_fail_file(err, st, qn_import__shown(im, "config.json"), QN_AT_NONE,
                             "%s", inner.text);

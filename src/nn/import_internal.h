@@ -15,7 +15,7 @@ typedef struct qn_import {
     qn_model_meta meta;
     qn_buf vocab; /* the tokenizer's bytes, in the form that meta names */
     qn_safetensors *weights;
-    /* Of an int8 model: layers x QN_BERT_INPUTS rows of multipliers; else NULL. */
+    /* Of an int8 model: layers x QN_ENCODER_INPUTS rows of multipliers; else NULL. */
     float *scales;
     size_t scale_stride;
 } qn_import;
@@ -62,7 +62,7 @@ QN_MUST_CHECK qn_status qn_import__smooth(qn_import *im, qn_model *exact,
                                           qn_error *err);
 /* K multipliers, or NULL when nothing is scaled. */
 QN_NULLABLE const float *qn_import__scale(const qn_import *im, uint32_t layer,
-                                          qn_bert_input which);
+                                          qn_encoder_input which);
 /* How far `other` is from `exact`. */
 QN_MUST_CHECK qn_status qn_import__compare(qn_import *im, qn_model *exact,
                                            qn_model *other, qn_import_report *report,

@@ -24,17 +24,18 @@ enum {
 };
 
 /* The multipliers of one input of one layer; before they are computed, the ranges. */
-static float *slot(const qn_import *im, uint32_t layer, qn_bert_input which)
+static float *slot(const qn_import *im, uint32_t layer, qn_encoder_input which)
 {
-    return im->scales + ((size_t)layer * QN_BERT_INPUTS + which) * im->scale_stride;
+    return im->scales + ((size_t)layer * QN_ENCODER_INPUTS + which) * im->scale_stride;
 }
 
-const float *qn_import__scale(const qn_import *im, uint32_t layer, qn_bert_input which)
+const float *qn_import__scale(const qn_import *im, uint32_t layer,
+                              qn_encoder_input which)
 {
     return im->scales == NULL ? NULL : slot(im, layer, which);
 }
 
-static void measure(void *ctx, uint32_t layer, qn_bert_input which, const float *x,
+static void measure(void *ctx, uint32_t layer, qn_encoder_input which, const float *x,
                     size_t n, size_t K)
 {
     float *range = slot(ctx, layer, which);
@@ -47,10 +48,11 @@ static void measure(void *ctx, uint32_t layer, qn_bert_input which, const float 
 static qn_status run_sequence(qn_import *im, qn_model *exact, qn_nn_scratch *s,
                               qn_error *err)
 {
-    qn_bert_trace trace = {.input = measure, .ctx = im};
-    qn_bert_batch batch = {s->ids, s->types, s->starts, s->sequences};
+    qn_encoder_trace trace = {.input = measure, .ctx = im};
+    qn_encoder_batch batch = {s->ids, s->types, s->starts, s->sequences};
     const float *rows = NULL;
-    QN_TRY(qn_bert_run(exact->encoder, s->encoder, &batch, NULL, &trace, &rows, err));
+    QN_TRY(
+        qn_encoder_run(exact->encoder, s->encoder, &batch, NULL, &trace, &rows, err));
     s->sequences = s->tokens = 0;
     return QN_OK;
 }
@@ -121,15 +123,15 @@ static qn_status measure_all(qn_import *im, qn_model *exact, const qn_slice *tex
 /* ---- weights ---------------------------------------------------------------- */
 
 /* widest[c] = the largest |value| of column c in the named weights. */
-static void column_ranges(const qn_model *exact, uint32_t layer, qn_bert_input which,
+static void column_ranges(const qn_model *exact, uint32_t layer, qn_encoder_input which,
                           float *widest, size_t K)
 {
-    static const char *const names[QN_BERT_INPUTS][3] = {
-        [QN_BERT_INTO_QKV] = {"attention.self.query", "attention.self.key",
-                              "attention.self.value"},
-        [QN_BERT_INTO_OUT] = {"attention.output.dense"},
-        [QN_BERT_INTO_UP] = {"intermediate.dense"},
-        [QN_BERT_INTO_DOWN] = {"output.dense"},
+    static const char *const names[QN_ENCODER_INPUTS][3] = {
+        [QN_INTO_QKV] = {"attention.self.query", "attention.self.key",
+                         "attention.self.value"},
+        [QN_INTO_OUT] = {"attention.output.dense"},
+        [QN_INTO_UP] = {"intermediate.dense"},
+        [QN_INTO_DOWN] = {"output.dense"},
     };
     memset(widest, 0, K * sizeof *widest);
     for (size_t i = 0; i < 3 && names[which][i] != NULL; i++) {
@@ -165,18 +167,18 @@ static void balance(float *range, const float *widest, size_t K)
 qn_status qn_import__smooth(qn_import *im, qn_model *exact, const qn_slice *texts,
                             size_t n, qn_error *err)
 {
-    const qn_bert_config *c = &im->meta.encoder;
+    const qn_encoder_config *c = &im->meta.encoder;
     im->scale_stride = c->hidden > c->intermediate ? c->hidden : c->intermediate;
-    im->scales = qn_arena_array(&im->arena, (size_t)c->layers * QN_BERT_INPUTS,
+    im->scales = qn_arena_array(&im->arena, (size_t)c->layers * QN_ENCODER_INPUTS,
                                 im->scale_stride * sizeof *im->scales);
     float *widest = qn_arena_array(&im->arena, im->scale_stride, sizeof *widest);
     if (im->scales == NULL || widest == NULL) return qn_fail(err, QN_ENOMEM, "import");
     QN_TRY(measure_all(im, exact, texts, n, err));
     for (uint32_t layer = 0; layer < c->layers; layer++)
-        for (int which = 0; which < QN_BERT_INPUTS; which++) {
-            size_t K = which == QN_BERT_INTO_DOWN ? c->intermediate : c->hidden;
-            column_ranges(exact, layer, (qn_bert_input)which, widest, K);
-            balance(slot(im, layer, (qn_bert_input)which), widest, K);
+        for (int which = 0; which < QN_ENCODER_INPUTS; which++) {
+            size_t K = which == QN_INTO_DOWN ? c->intermediate : c->hidden;
+            column_ranges(exact, layer, (qn_encoder_input)which, widest, K);
+            balance(slot(im, layer, (qn_encoder_input)which), widest, K);
         }
     return QN_OK;
 }

@@ -29,7 +29,7 @@ static const qn_safetensor *find_source(const qn_import *im, const char *name)
     return NULL;
 }
 
-static qn_status check_shape(const qn_bert_spec *spec, const qn_safetensor *t,
+static qn_status check_shape(const qn_encoder_spec *spec, const qn_safetensor *t,
                              qn_error *err)
 {
     if (t == NULL)
@@ -50,14 +50,14 @@ static qn_status check_shape(const qn_bert_spec *spec, const qn_safetensor *t,
                    t->name, t->rank, spec->rank);
 }
 
-static void divide_columns(float *values, const qn_bert_spec *spec, const float *m)
+static void divide_columns(float *values, const qn_encoder_spec *spec, const float *m)
 {
     for (size_t i = 0; i < (size_t)spec->rows * spec->columns; i++)
         values[i] /= m[i % spec->columns];
 }
 
 /* Row r (of a vector: value r) times m[r]. */
-static void multiply_rows(float *values, const qn_bert_spec *spec, const float *m)
+static void multiply_rows(float *values, const qn_encoder_spec *spec, const float *m)
 {
     size_t width = spec->rank == 1 ? 1 : spec->columns;
     for (size_t i = 0; i < (size_t)spec->rows * spec->columns; i++)
@@ -65,18 +65,18 @@ static void multiply_rows(float *values, const qn_bert_spec *spec, const float *
 }
 
 /* Takes the scales of what goes into a product out of its weights (import_smooth.c). */
-static void unscale(const qn_import *im, const qn_bert_spec *spec, float *values)
+static void unscale(const qn_import *im, const qn_encoder_spec *spec, float *values)
 {
     static const struct {
         const char *suffix;
-        qn_bert_input which;
+        qn_encoder_input which;
     } products[] = {
-        {".attention.self.query.weight", QN_BERT_INTO_QKV},
-        {".attention.self.key.weight", QN_BERT_INTO_QKV},
-        {".attention.self.value.weight", QN_BERT_INTO_QKV},
-        {".attention.output.dense.weight", QN_BERT_INTO_OUT},
-        {".intermediate.dense.weight", QN_BERT_INTO_UP},
-        {".output.dense.weight", QN_BERT_INTO_DOWN},
+        {".attention.self.query.weight", QN_INTO_QKV},
+        {".attention.self.key.weight", QN_INTO_QKV},
+        {".attention.self.value.weight", QN_INTO_QKV},
+        {".attention.output.dense.weight", QN_INTO_OUT},
+        {".intermediate.dense.weight", QN_INTO_UP},
+        {".output.dense.weight", QN_INTO_DOWN},
     };
     unsigned layer = 0;
     int end = 0;
@@ -89,10 +89,10 @@ static void unscale(const qn_import *im, const qn_bert_spec *spec, float *values
             divide_columns(values, spec,
                            qn_import__scale(im, layer, products[i].which));
     if (strncmp(suffix, ".attention.self.value.", 22) == 0)
-        multiply_rows(values, spec, qn_import__scale(im, layer, QN_BERT_INTO_OUT));
+        multiply_rows(values, spec, qn_import__scale(im, layer, QN_INTO_OUT));
 }
 
-static qn_status write_tensor(qn_import *im, const qn_bert_spec *spec,
+static qn_status write_tensor(qn_import *im, const qn_encoder_spec *spec,
                               qn_model_dtype dtype, qn_qnm_writer *w, qn_error *err)
 {
     const qn_safetensor *t = find_source(im, spec->name);
@@ -108,8 +108,7 @@ static qn_status write_tensor(qn_import *im, const qn_bert_spec *spec,
     return st;
 }
 
-static const qn_bert_input scaled[] = {QN_BERT_INTO_QKV, QN_BERT_INTO_UP,
-                                       QN_BERT_INTO_DOWN};
+static const qn_encoder_input scaled[] = {QN_INTO_QKV, QN_INTO_UP, QN_INTO_DOWN};
 enum { SCALED = sizeof scaled / sizeof *scaled };
 
 static qn_status write_scales(qn_import *im, qn_qnm_writer *w, qn_error *err)
@@ -117,8 +116,8 @@ static qn_status write_scales(qn_import *im, qn_qnm_writer *w, qn_error *err)
     if (im->scales == NULL) return QN_OK;
     for (uint32_t layer = 0; layer < im->meta.encoder.layers; layer++)
         for (size_t i = 0; i < SCALED; i++) {
-            qn_bert_spec spec;
-            qn_bert_scale_spec(&im->meta.encoder, layer, scaled[i], &spec);
+            qn_encoder_spec spec;
+            qn_encoder_scale_spec(&im->meta.encoder, layer, scaled[i], &spec);
             QN_TRY(qn_qnm_writer_tensor(w, spec.name, QN_MODEL_F32, 1, 1, spec.columns,
                                         qn_import__scale(im, layer, scaled[i]), err));
         }
@@ -129,13 +128,13 @@ static qn_status write_all(qn_import *im, qn_model_dtype dtype, qn_qnm_writer *w
                            qn_error *err)
 {
     qn_model_meta meta = im->meta;
-    const qn_bert_config *c = &meta.encoder;
-    size_t count = qn_bert_spec_count(c, meta.info.task == QN_MODEL_RERANK);
+    const qn_encoder_config *c = &meta.encoder;
+    size_t count = qn_encoder_spec_count(c, meta.info.task == QN_MODEL_RERANK);
     meta.info.dtype = dtype;
     meta.info.parameters = 0;
     for (size_t i = 0; i < count; i++) {
-        qn_bert_spec spec;
-        qn_bert_spec_at(c, i, &spec);
+        qn_encoder_spec spec;
+        qn_encoder_spec_at(c, i, &spec);
         QN_TRY(write_tensor(im, &spec, dtype, w, err));
         meta.info.parameters += (uint64_t)spec.rows * spec.columns;
     }
@@ -170,12 +169,12 @@ size_t qn_import__ignored(const qn_import *im)
 {
     bool head = im->meta.info.task == QN_MODEL_RERANK;
     return qn_safetensors_count(im->weights) -
-           qn_bert_spec_count(&im->meta.encoder, head);
+           qn_encoder_spec_count(&im->meta.encoder, head);
 }
 
 size_t qn_import__written(const qn_import *im)
 {
-    const qn_bert_config *c = &im->meta.encoder;
+    const qn_encoder_config *c = &im->meta.encoder;
     size_t scales = im->scales == NULL ? 0 : (size_t)c->layers * SCALED;
-    return qn_bert_spec_count(c, im->meta.info.task == QN_MODEL_RERANK) + scales;
+    return qn_encoder_spec_count(c, im->meta.info.task == QN_MODEL_RERANK) + scales;
 }

@@ -17,10 +17,11 @@ static qn_status name_file(const qn_model *m, qn_status st, qn_error *err)
 static qn_status head_tensor(const qn_model *m, size_t from_end, const float **out,
                              qn_error *err)
 {
-    qn_bert_spec spec;
-    qn_bert_spec_at(&m->config, qn_bert_spec_count(&m->config, true) - from_end, &spec);
+    qn_encoder_spec spec;
+    qn_encoder_spec_at(&m->config, qn_encoder_spec_count(&m->config, true) - from_end,
+                       &spec);
     const qn_tensor *t = NULL;
-    QN_TRY(qn_bert_tensor(m->file, &spec, &t, err));
+    QN_TRY(qn_encoder_tensor(m->file, &spec, &t, err));
     *out = t->data;
     return QN_OK;
 }
@@ -57,13 +58,13 @@ static qn_status open_parts(qn_model *m, qn_error *err)
     bool rerank = m->info.task == QN_MODEL_RERANK;
     bool first_only = rerank || m->info.pooling == QN_POOL_CLS;
     QN_TRY(open_tokenizer(m, meta.tokenizer, err));
-    QN_TRY(qn_bert_open(m->alloc, m->kernels, m->file, &m->config, first_only,
-                        &m->encoder, err));
+    QN_TRY(qn_encoder_open(m->alloc, m->kernels, m->file, &m->config, first_only,
+                           &m->encoder, err));
     if (rerank) QN_TRY(open_head(m, err));
     m->info.file_bytes = qn_qnm_size(m->file);
-    m->info.memory_bytes =
-        qn_bert_memory(m->encoder) + (m->pooler == NULL ? 0 : qn_gemm_bytes(m->pooler));
-    m->info.backend = qn_bert_backend(m->encoder);
+    m->info.memory_bytes = qn_encoder_memory(m->encoder) +
+                           (m->pooler == NULL ? 0 : qn_gemm_bytes(m->pooler));
+    m->info.backend = qn_encoder_backend(m->encoder);
     return QN_OK;
 }
 
@@ -120,7 +121,7 @@ void qn_model_close(qn_model *m)
     }
     (void)pthread_mutex_destroy(&m->lock);
     qn_gemm_destroy(m->pooler);
-    qn_bert_close(m->encoder);
+    qn_encoder_close(m->encoder);
     qn_tokenizer_destroy(m->tokenizer);
     qn_qnm_close(m->file);
     qn_arena_deinit(&m->arena);

@@ -50,7 +50,7 @@ bool qn_model_name_ok(qn_slice name)
 
 /* ---- writing ---------------------------------------------------------------- */
 
-static void write_encoder(const qn_bert_config *c, qn_json_writer *w)
+static void write_encoder(const qn_encoder_config *c, qn_json_writer *w)
 {
     qn_json_key(w, "encoder");
     qn_json_begin_object(w);
@@ -161,7 +161,7 @@ static qn_tokenizer_form read_tokenizer(reader *r)
     return form;
 }
 
-static void read_encoder(reader *r, qn_bert_config *c)
+static void read_encoder(reader *r, qn_encoder_config *c)
 {
     const qn_json *outer = r->object;
     r->object = need(r, "encoder", QN_JSON_OBJECT);
@@ -179,10 +179,10 @@ static void read_encoder(reader *r, qn_bert_config *c)
         eps != NULL && (eps->kind == QN_JSON_DOUBLE || eps->kind == QN_JSON_INT);
     c->eps = number ? (float)eps->number : 0.0f;
     r->object = outer;
-    if (r->st == QN_OK) r->st = qn_bert_config_check(c, r->err);
+    if (r->st == QN_OK) r->st = qn_encoder_config_check(c, r->err);
 }
 
-static void read_rerank(reader *r, qn_model_info *info, const qn_bert_config *c)
+static void read_rerank(reader *r, qn_model_info *info, const qn_encoder_config *c)
 {
     need_exactly(r, "head", "pooler-tanh");
     info->activation = (qn_activation)need_name(r, "activation", activation_names, 2);

@@ -8,13 +8,13 @@
 #define QN_NN_MODEL_META_H
 
 #include "io/json.h"
-#include "nn/encoder_bert.h"
+#include "nn/encoder.h"
 
 enum { QN_MODEL_NAME_MAX = 128 };
 
 typedef struct qn_model_meta {
     qn_model_info info; /* what is measured at open (bytes, backend) is not here */
-    qn_bert_config encoder;
+    qn_encoder_config encoder;
     qn_tokenizer_form tokenizer;
 } qn_model_meta;
 

@@ -3,7 +3,7 @@
 #ifndef QN_NN_INTERNAL_H
 #define QN_NN_INTERNAL_H
 
-#include "nn/encoder_bert.h"
+#include "nn/encoder.h"
 #include "nn/model_meta.h"
 #include "num/gemm.h"
 
@@ -20,9 +20,9 @@ struct qn_model {
     qn_qnm *file;
     qn_arena arena; /* strings of info */
     qn_model_info info;
-    qn_bert_config config;
+    qn_encoder_config config;
     qn_tokenizer *tokenizer;
-    qn_bert *encoder;
+    qn_encoder *encoder;
     qn_gemm *pooler; /* of rerankers */
     const float *pooler_bias, *classifier, *classifier_bias;
 
@@ -35,7 +35,7 @@ struct qn_model {
 /* What one thread needs to tokenize and run batches. */
 typedef struct qn_nn_scratch {
     struct qn_nn_scratch *next;
-    qn_bert_scratch *encoder;
+    qn_encoder_scratch *encoder;
     float *head; /* capacity x hidden, and the scratch of the pooler */
     void *head_gemm;
     uint32_t *ids, *starts, *item; /* item: which text a sequence is */

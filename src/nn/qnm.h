@@ -3,7 +3,7 @@
  * vocabulary and a JSON description, each a checksummed block of one block file.
  *
  * This layer knows the file, not the architecture: which tensors there must be is said
- * by who runs them (encoder_bert.h). Bytes: docs/formats/qnm.md.
+ * by who runs them (encoder.h). Bytes: docs/formats/qnm.md.
  *
  * Lifetime   all views live until close().
  * Threads    a reader is immutable; a writer belongs to one thread.

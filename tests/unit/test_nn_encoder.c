@@ -29,8 +29,8 @@ typedef struct opened {
     qn_qnm *file;
     qn_arena arena;
     qn_model_meta meta;
-    qn_bert *bert;
-    qn_bert_scratch *scratch;
+    qn_encoder *bert;
+    qn_encoder_scratch *scratch;
 } opened;
 
 static opened open_tiny(const char *which, qn_model_dtype dtype, bool first_only,
@@ -42,16 +42,17 @@ static opened open_tiny(const char *which, qn_model_dtype dtype, bool first_only
     T_CALL(qn_qnm_open(a, nn_tiny(which, dtype), &o.file, &err), &err);
     qn_arena_init(&o.arena, a, 0);
     T_CALL(qn_model_meta_read(qn_qnm_meta(o.file), &o.arena, &o.meta, &err), &err);
-    T_CALL(qn_bert_open(a, kernels, o.file, &o.meta.encoder, first_only, &o.bert, &err),
-           &err);
-    T_CALL(qn_bert_scratch_create(a, o.bert, TOKENS_MAX, &o.scratch, &err), &err);
+    T_CALL(
+        qn_encoder_open(a, kernels, o.file, &o.meta.encoder, first_only, &o.bert, &err),
+        &err);
+    T_CALL(qn_encoder_scratch_create(a, o.bert, TOKENS_MAX, &o.scratch, &err), &err);
     return o;
 }
 
 static void close_tiny(opened *o)
 {
-    qn_bert_scratch_destroy(o->scratch);
-    qn_bert_close(o->bert);
+    qn_encoder_scratch_destroy(o->scratch);
+    qn_encoder_close(o->bert);
     qn_arena_deinit(&o->arena);
     qn_qnm_close(o->file);
 }
@@ -94,11 +95,11 @@ static void test_hidden_states(void **state)
             uint32_t ids[64], starts[2] = {0};
             uint8_t types[64] = {0};
             starts[1] = (uint32_t)read_ids(qn_json_get(c, "ids"), ids);
-            qn_bert_batch batch = {ids, types, starts, 1};
-            qn_bert_trace trace = {.rows = keep_rows, .ctx = &s};
+            qn_encoder_batch batch = {ids, types, starts, 1};
+            qn_encoder_trace trace = {.rows = keep_rows, .ctx = &s};
             const float *rows = NULL;
             qn_error err = {0};
-            T_CALL(qn_bert_run(o.bert, o.scratch, &batch, NULL, &trace, &rows, &err),
+            T_CALL(qn_encoder_run(o.bert, o.scratch, &batch, NULL, &trace, &rows, &err),
                    &err);
             check_layers(&s, qn_json_get(c, "layers"), 1e-5);
         }
@@ -124,11 +125,12 @@ static void test_first_rows(void **state)
         starts[1] = (uint32_t)read_ids(qn_json_get(c, "ids"), ids);
         (void)read_ids(qn_json_get(c, "types"), type_ids);
         for (size_t i = 0; i < starts[1]; i++) types[i] = (uint8_t)type_ids[i];
-        qn_bert_batch batch = {ids, types, starts, 1};
-        qn_bert_trace trace = {.rows = keep_rows, .ctx = &s};
+        qn_encoder_batch batch = {ids, types, starts, 1};
+        qn_encoder_trace trace = {.rows = keep_rows, .ctx = &s};
         const float *rows = NULL;
         qn_error err = {0};
-        T_CALL(qn_bert_run(o.bert, o.scratch, &batch, NULL, &trace, &rows, &err), &err);
+        T_CALL(qn_encoder_run(o.bert, o.scratch, &batch, NULL, &trace, &rows, &err),
+               &err);
         size_t layer = 0;
         for (const qn_json *l = qn_json_get(c, "first")->first; l != NULL;
              l = l->next) {
@@ -172,15 +174,15 @@ static void test_reference(void **state)
             ids[t] = (uint32_t)(qn_rng_next(&rng) % o.meta.encoder.vocab);
             types[t] = (uint8_t)(qn_rng_next(&rng) % 2);
         }
-        qn_bert_batch batch = {ids, types, starts, sequences};
+        qn_encoder_batch batch = {ids, types, starts, sequences};
         const float *got = NULL;
         qn_error err = {0};
-        T_CALL(qn_bert_run(o.bert, o.scratch, &batch, NULL, NULL, &got, &err), &err);
+        T_CALL(qn_encoder_run(o.bert, o.scratch, &batch, NULL, NULL, &got, &err), &err);
         double worst = 0.0;
         for (size_t i = 0; i < sequences; i++) {
-            T_CALL(qn_bert_reference(qn_alloc_heap(), o.file, &o.meta.encoder,
-                                     ids + starts[i], types + starts[i], lengths[i],
-                                     want, &err),
+            T_CALL(qn_encoder_reference(qn_alloc_heap(), o.file, &o.meta.encoder,
+                                        ids + starts[i], types + starts[i], lengths[i],
+                                        want, &err),
                    &err);
             const double *last = want + LAYERS * lengths[i] * HIDDEN;
             for (size_t v = 0; v < lengths[i] * HIDDEN; v++)
@@ -199,21 +201,21 @@ static void test_deadline(void **state)
     opened o = open_tiny("tiny-embed", QN_MODEL_F32, false, qn_kernels_best());
     uint32_t ids[4] = {2, 7, 8, 3}, starts[2] = {0, 4};
     uint8_t types[4] = {0};
-    qn_bert_batch batch = {ids, types, starts, 1};
+    qn_encoder_batch batch = {ids, types, starts, 1};
     const float *rows = NULL;
     qn_error err = {0};
     T_ROW("passed");
     qn_deadline passed = {.at_ns = 1};
-    T_EQ_I(qn_bert_run(o.bert, o.scratch, &batch, &passed, NULL, &rows, &err),
+    T_EQ_I(qn_encoder_run(o.bert, o.scratch, &batch, &passed, NULL, &rows, &err),
            QN_ETIMEOUT);
     T_ROW("cancelled");
     atomic_bool cancelled = true;
     qn_deadline given_up = {.cancelled = &cancelled};
-    T_EQ_I(qn_bert_run(o.bert, o.scratch, &batch, &given_up, NULL, &rows, &err),
+    T_EQ_I(qn_encoder_run(o.bert, o.scratch, &batch, &given_up, NULL, &rows, &err),
            QN_ECANCELLED);
     T_ROW("ample");
     qn_deadline ample = qn_deadline_in_ms(100000, NULL);
-    T_CALL(qn_bert_run(o.bert, o.scratch, &batch, &ample, NULL, &rows, &err), &err);
+    T_CALL(qn_encoder_run(o.bert, o.scratch, &batch, &ample, NULL, &rows, &err), &err);
     close_tiny(&o);
 }
 

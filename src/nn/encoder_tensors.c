@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bert_tensors.c -- which tensors a BERT model has, and of what shape: the one list
+/* encoder_tensors.c -- which tensors a BERT model has, and of what shape: the one list
  * that importer, reader and reference share. */
-#include "nn/encoder_bert.h"
+#include "nn/encoder.h"
 
 #include <stdio.h>
 
 /* Shapes in letters: V H F P T of the configuration, 1 for one; one letter is a vector.
- * '%u' is the layer. ORDER BERT TENSORS: encoder_bert.c asks by position. */
+ * '%u' is the layer. ORDER ENCODER TENSORS: encoder.c asks by position. */
 typedef struct row {
     const char *name, *shape;
     bool quantize;
@@ -53,7 +53,7 @@ enum {
     HEAD_ROWS = sizeof head_rows / sizeof *head_rows,
 };
 
-static uint32_t letter(const qn_bert_config *c, char shape)
+static uint32_t letter(const qn_encoder_config *c, char shape)
 {
     switch (shape) {
     case 'V':
@@ -71,12 +71,12 @@ static uint32_t letter(const qn_bert_config *c, char shape)
     }
 }
 
-size_t qn_bert_spec_count(const qn_bert_config *c, bool head)
+size_t qn_encoder_spec_count(const qn_encoder_config *c, bool head)
 {
     return EMBEDDING_ROWS + (size_t)c->layers * LAYER_ROWS + (head ? HEAD_ROWS : 0);
 }
 
-void qn_bert_spec_at(const qn_bert_config *c, size_t i, qn_bert_spec *out)
+void qn_encoder_spec_at(const qn_encoder_config *c, size_t i, qn_encoder_spec *out)
 {
     const row *r = NULL;
     size_t layers_end = EMBEDDING_ROWS + (size_t)c->layers * LAYER_ROWS;
@@ -98,25 +98,25 @@ void qn_bert_spec_at(const qn_bert_config *c, size_t i, qn_bert_spec *out)
     out->quantize = r->quantize;
 }
 
-void qn_bert_scale_spec(const qn_bert_config *c, uint32_t layer, qn_bert_input which,
-                        qn_bert_spec *out)
+void qn_encoder_scale_spec(const qn_encoder_config *c, uint32_t layer,
+                           qn_encoder_input which, qn_encoder_spec *out)
 {
-    static const char *const names[QN_BERT_INPUTS] = {
-        [QN_BERT_INTO_QKV] = "attention.self",
-        [QN_BERT_INTO_UP] = "intermediate",
-        [QN_BERT_INTO_DOWN] = "output",
+    static const char *const names[QN_ENCODER_INPUTS] = {
+        [QN_INTO_QKV] = "attention.self",
+        [QN_INTO_UP] = "intermediate",
+        [QN_INTO_DOWN] = "output",
     };
     qn_assert(names[which] != NULL);
     (void)snprintf(out->name, sizeof out->name, "encoder.layer.%u.%s.input_scale",
                    layer, names[which]);
     out->rank = 1;
     out->rows = 1;
-    out->columns = which == QN_BERT_INTO_DOWN ? c->intermediate : c->hidden;
+    out->columns = which == QN_INTO_DOWN ? c->intermediate : c->hidden;
     out->quantize = false;
 }
 
-qn_status qn_bert_tensor(const qn_qnm *file, const qn_bert_spec *spec,
-                         const qn_tensor **out, qn_error *err)
+qn_status qn_encoder_tensor(const qn_qnm *file, const qn_encoder_spec *spec,
+                            const qn_tensor **out, qn_error *err)
 {
     const qn_tensor *t = qn_qnm_find(file, spec->name);
     *out = t;
@@ -133,7 +133,7 @@ qn_status qn_bert_tensor(const qn_qnm *file, const qn_bert_spec *spec,
     return QN_OK;
 }
 
-qn_status qn_bert_config_check(const qn_bert_config *c, qn_error *err)
+qn_status qn_encoder_config_check(const qn_encoder_config *c, qn_error *err)
 {
     const struct {
         const char *key;

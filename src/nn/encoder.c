@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "nn/encoder_bert.h"
+#include "nn/encoder.h"
 
 #include "nn/attention.h"
 #include "nn/gelu_product.h"
@@ -10,7 +10,7 @@ enum {
     /* Rows that go through a layer's products together: the F-wide rows in between stay
      * in the second-level cache, and the deadline is looked at after each chunk. */
     CHUNK = 128,
-    /* ORDER BERT TENSORS: positions in the lists of bert_tensors.c. */
+    /* ORDER ENCODER TENSORS: positions in the lists of encoder_tensors.c. */
     WORD = 0,
     POSITION = 1,
     TYPE = 2,
@@ -40,20 +40,20 @@ typedef struct layer {
     float *qkv_bias; /* 3H, owned */
     const float *out_bias, *up_bias, *down_bias;
     const float *gamma_1, *beta_1, *gamma_2, *beta_2;
-    const float *scale[QN_BERT_INPUTS]; /* of columns going in; NULL: none */
+    const float *scale[QN_ENCODER_INPUTS]; /* of columns going in; NULL: none */
 } layer;
 
-struct qn_bert {
+struct qn_encoder {
     qn_alloc *alloc;
     const qn_kernels *kernels;
-    qn_bert_config config;
+    qn_encoder_config config;
     bool first_only;
     const qn_tensor *word, *position, *type;
     const float *gamma, *beta;
     layer *layers;
 };
 
-struct qn_bert_scratch {
+struct qn_encoder_scratch {
     qn_alloc *alloc;
     size_t tokens;
     float *block;             /* one allocation; the rest point into it */
@@ -65,15 +65,15 @@ struct qn_bert_scratch {
 
 /* ---- opening ---------------------------------------------------------------- */
 
-static qn_status tensor_at(const qn_bert *b, const qn_qnm *file, size_t i,
+static qn_status tensor_at(const qn_encoder *b, const qn_qnm *file, size_t i,
                            const qn_tensor **out, qn_error *err)
 {
-    qn_bert_spec spec;
-    qn_bert_spec_at(&b->config, i, &spec);
-    return qn_bert_tensor(file, &spec, out, err);
+    qn_encoder_spec spec;
+    qn_encoder_spec_at(&b->config, i, &spec);
+    return qn_encoder_tensor(file, &spec, out, err);
 }
 
-static qn_status vector_at(const qn_bert *b, const qn_qnm *file, size_t i,
+static qn_status vector_at(const qn_encoder *b, const qn_qnm *file, size_t i,
                            const float **out, qn_error *err)
 {
     const qn_tensor *t = NULL;
@@ -83,8 +83,8 @@ static qn_status vector_at(const qn_bert *b, const qn_qnm *file, size_t i,
 }
 
 /* One packed weight of `count` tensors, from number `first` on, one below the other. */
-static qn_status pack(const qn_bert *b, const qn_qnm *file, size_t first, size_t count,
-                      qn_gemm **out, qn_error *err)
+static qn_status pack(const qn_encoder *b, const qn_qnm *file, size_t first,
+                      size_t count, qn_gemm **out, qn_error *err)
 {
     const qn_tensor *t[3] = {0};
     size_t N = 0;
@@ -122,23 +122,22 @@ done:
 }
 
 /* Input scales are there or not, each by itself. */
-static qn_status open_scales(const qn_bert *b, const qn_qnm *file, uint32_t number,
+static qn_status open_scales(const qn_encoder *b, const qn_qnm *file, uint32_t number,
                              layer *l, qn_error *err)
 {
-    static const qn_bert_input scaled[] = {QN_BERT_INTO_QKV, QN_BERT_INTO_UP,
-                                           QN_BERT_INTO_DOWN};
+    static const qn_encoder_input scaled[] = {QN_INTO_QKV, QN_INTO_UP, QN_INTO_DOWN};
     for (size_t i = 0; i < sizeof scaled / sizeof *scaled; i++) {
-        qn_bert_spec spec;
+        qn_encoder_spec spec;
         const qn_tensor *t = NULL;
-        qn_bert_scale_spec(&b->config, number, scaled[i], &spec);
+        qn_encoder_scale_spec(&b->config, number, scaled[i], &spec);
         if (qn_qnm_find(file, spec.name) == NULL) continue;
-        QN_TRY(qn_bert_tensor(file, &spec, &t, err));
+        QN_TRY(qn_encoder_tensor(file, &spec, &t, err));
         l->scale[scaled[i]] = t->data;
     }
     return QN_OK;
 }
 
-static qn_status open_layer(const qn_bert *b, const qn_qnm *file, size_t number,
+static qn_status open_layer(const qn_encoder *b, const qn_qnm *file, size_t number,
                             layer *l, qn_error *err)
 {
     size_t base = FIRST_LAYER + number * LAYER_TENSORS;
@@ -171,9 +170,9 @@ static qn_status open_layer(const qn_bert *b, const qn_qnm *file, size_t number,
     return open_scales(b, file, (uint32_t)number, l, err);
 }
 
-static qn_status open_all(qn_bert *b, const qn_qnm *file, qn_error *err)
+static qn_status open_all(qn_encoder *b, const qn_qnm *file, qn_error *err)
 {
-    QN_TRY(qn_bert_config_check(&b->config, err));
+    QN_TRY(qn_encoder_config_check(&b->config, err));
     QN_TRY(tensor_at(b, file, WORD, &b->word, err));
     QN_TRY(tensor_at(b, file, POSITION, &b->position, err));
     QN_TRY(tensor_at(b, file, TYPE, &b->type, err));
@@ -186,12 +185,12 @@ static qn_status open_all(qn_bert *b, const qn_qnm *file, qn_error *err)
     return QN_OK;
 }
 
-qn_status qn_bert_open(qn_alloc *a, const qn_kernels *kernels, const qn_qnm *file,
-                       const qn_bert_config *config, bool first_only, qn_bert **out,
-                       qn_error *err)
+qn_status qn_encoder_open(qn_alloc *a, const qn_kernels *kernels, const qn_qnm *file,
+                          const qn_encoder_config *config, bool first_only,
+                          qn_encoder **out, qn_error *err)
 {
     *out = NULL;
-    qn_bert *b = qn_new0(a, sizeof *b);
+    qn_encoder *b = qn_new0(a, sizeof *b);
     if (b == NULL) return qn_fail(err, QN_ENOMEM, "model weights");
     b->alloc = a;
     b->kernels = kernels;
@@ -199,14 +198,14 @@ qn_status qn_bert_open(qn_alloc *a, const qn_kernels *kernels, const qn_qnm *fil
     b->first_only = first_only;
     qn_status st = open_all(b, file, err);
     if (st != QN_OK) {
-        qn_bert_close(b);
+        qn_encoder_close(b);
         return st;
     }
     *out = b;
     return QN_OK;
 }
 
-void qn_bert_close(qn_bert *b)
+void qn_encoder_close(qn_encoder *b)
 {
     if (b == NULL) return;
     for (size_t i = 0; b->layers != NULL && i < b->config.layers; i++) {
@@ -222,7 +221,7 @@ void qn_bert_close(qn_bert *b)
 }
 
 /* Calls `each` with every packed weight. */
-static void walk_weights(const qn_bert *b, void (*each)(void *ctx, const qn_gemm *g),
+static void walk_weights(const qn_encoder *b, void (*each)(void *ctx, const qn_gemm *g),
                          void *ctx)
 {
     for (size_t i = 0; i < b->config.layers; i++) {
@@ -245,14 +244,14 @@ static void most_scratch(void *ctx, const qn_gemm *g)
     if (bytes > *most) *most = bytes;
 }
 
-size_t qn_bert_memory(const qn_bert *b)
+size_t qn_encoder_memory(const qn_encoder *b)
 {
     size_t bytes = 0;
     walk_weights(b, add_bytes, &bytes);
     return bytes;
 }
 
-const char *qn_bert_backend(const qn_bert *b)
+const char *qn_encoder_backend(const qn_encoder *b)
 {
     return qn_gemm_backend(b->layers[0].out);
 }
@@ -267,7 +266,7 @@ static float *carve(float *base, size_t *at, size_t count)
     return p;
 }
 
-static size_t lay_out(qn_bert_scratch *s, const qn_bert *b, float *base)
+static size_t lay_out(qn_encoder_scratch *s, const qn_encoder *b, float *base)
 {
     size_t H = b->config.hidden, F = b->config.intermediate, at = 0, gemm_bytes = 0;
     walk_weights(b, most_scratch, &gemm_bytes);
@@ -285,17 +284,17 @@ static size_t lay_out(qn_bert_scratch *s, const qn_bert *b, float *base)
     return at;
 }
 
-qn_status qn_bert_scratch_create(qn_alloc *a, const qn_bert *b, size_t tokens,
-                                 qn_bert_scratch **out, qn_error *err)
+qn_status qn_encoder_scratch_create(qn_alloc *a, const qn_encoder *b, size_t tokens,
+                                    qn_encoder_scratch **out, qn_error *err)
 {
     *out = NULL;
-    qn_bert_scratch *s = qn_new0(a, sizeof *s);
+    qn_encoder_scratch *s = qn_new0(a, sizeof *s);
     if (s == NULL) return qn_fail(err, QN_ENOMEM, "encoder scratch");
     s->alloc = a;
     s->tokens = tokens;
     s->block = qn_new_aligned(a, 64, lay_out(s, b, NULL) * sizeof(float));
     if (s->block == NULL) {
-        qn_bert_scratch_destroy(s);
+        qn_encoder_scratch_destroy(s);
         return qn_fail(err, QN_ENOMEM, "encoder scratch");
     }
     (void)lay_out(s, b, s->block);
@@ -303,7 +302,7 @@ qn_status qn_bert_scratch_create(qn_alloc *a, const qn_bert *b, size_t tokens,
     return QN_OK;
 }
 
-void qn_bert_scratch_destroy(qn_bert_scratch *s)
+void qn_encoder_scratch_destroy(qn_encoder_scratch *s)
 {
     if (s == NULL) return;
     qn_delete_aligned(s->alloc, s->block);
@@ -321,7 +320,8 @@ static qn_status in_time(const qn_deadline *deadline, qn_error *err)
 }
 
 /* x[t] = LN(word[id] + position + type). */
-static void embed(const qn_bert *b, qn_bert_scratch *s, const qn_bert_batch *batch)
+static void embed(const qn_encoder *b, qn_encoder_scratch *s,
+                  const qn_encoder_batch *batch)
 {
     size_t H = b->config.hidden;
     for (size_t i = 0; i < batch->sequences; i++) {
@@ -343,16 +343,16 @@ static void embed(const qn_bert *b, qn_bert_scratch *s, const qn_bert_batch *bat
 
 /* What a run needs at hand. */
 typedef struct pass {
-    const qn_bert *b;
-    qn_bert_scratch *s;
-    const qn_bert_batch *batch;
+    const qn_encoder *b;
+    qn_encoder_scratch *s;
+    const qn_encoder_batch *batch;
     const qn_deadline *deadline;
-    const qn_bert_trace *trace;
+    const qn_encoder_trace *trace;
     uint32_t layer; /* its number */
     const layer *l;
 } pass;
 
-static void show_input(const pass *p, qn_bert_input which, const float *x, size_t n,
+static void show_input(const pass *p, qn_encoder_input which, const float *x, size_t n,
                        size_t K)
 {
     if (p->trace != NULL && p->trace->input != NULL)
@@ -371,10 +371,10 @@ static void scale_rows(const qn_kernels *k, const float *x, const float *scale,
 static qn_status project(const pass *p, const qn_gemm *g, size_t n, const float *bias,
                          float *Y, qn_error *err)
 {
-    qn_bert_scratch *s = p->s;
+    qn_encoder_scratch *s = p->s;
     size_t H = p->b->config.hidden;
-    const float *scale = p->l->scale[QN_BERT_INTO_QKV];
-    show_input(p, QN_BERT_INTO_QKV, s->x, n, H);
+    const float *scale = p->l->scale[QN_INTO_QKV];
+    show_input(p, QN_INTO_QKV, s->x, n, H);
     for (size_t at = 0; at < n; at += CHUNK) {
         size_t m = n - at < CHUNK ? n - at : CHUNK;
         const float *X = s->x + at * H;
@@ -402,20 +402,20 @@ static void add_norm(const pass *p, const float *gamma, const float *beta, size_
 /* rows = W2 gelu(W1 x), n rows of at most CHUNK. */
 static void feed_forward(const pass *p, const float *x, size_t n)
 {
-    qn_bert_scratch *s = p->s;
+    qn_encoder_scratch *s = p->s;
     const layer *l = p->l;
     size_t H = p->b->config.hidden, F = p->b->config.intermediate;
-    show_input(p, QN_BERT_INTO_UP, x, n, H);
-    if (l->scale[QN_BERT_INTO_UP] != NULL) {
-        scale_rows(p->b->kernels, x, l->scale[QN_BERT_INTO_UP], n, H, s->rows);
+    show_input(p, QN_INTO_UP, x, n, H);
+    if (l->scale[QN_INTO_UP] != NULL) {
+        scale_rows(p->b->kernels, x, l->scale[QN_INTO_UP], n, H, s->rows);
         x = s->rows;
     }
     qn_gemm_run(l->up, n, x, H, l->up_bias, s->wide, F, s->gemm);
     /* A row at a time: where a row ends must not depend on its neighbours. */
     for (size_t r = 0; r < n; r++) p->b->kernels->gelu(s->wide + r * F, F);
-    show_input(p, QN_BERT_INTO_DOWN, s->wide, n, F);
-    if (l->scale[QN_BERT_INTO_DOWN] != NULL)
-        scale_rows(p->b->kernels, s->wide, l->scale[QN_BERT_INTO_DOWN], n, F, s->wide);
+    show_input(p, QN_INTO_DOWN, s->wide, n, F);
+    if (l->scale[QN_INTO_DOWN] != NULL)
+        scale_rows(p->b->kernels, s->wide, l->scale[QN_INTO_DOWN], n, F, s->wide);
     qn_gelu_product_run(&l->down, p->b->kernels, n, s->wide, l->down_bias, s->rows,
                         s->gemm);
 }
@@ -425,7 +425,7 @@ static qn_status finish_layer(const pass *p, size_t n, qn_error *err)
 {
     size_t H = p->b->config.hidden;
     const layer *l = p->l;
-    show_input(p, QN_BERT_INTO_OUT, p->s->context, n, H);
+    show_input(p, QN_INTO_OUT, p->s->context, n, H);
     for (size_t at = 0; at < n; at += CHUNK) {
         size_t m = n - at < CHUNK ? n - at : CHUNK;
         float *x = p->s->x + at * H;
@@ -443,7 +443,7 @@ static qn_status finish_layer(const pass *p, size_t n, qn_error *err)
  * of qkv for sequence i, and context row i. */
 static qn_status attend(const pass *p, bool first_only, qn_error *err)
 {
-    const qn_bert_config *c = &p->b->config;
+    const qn_encoder_config *c = &p->b->config;
     size_t H = c->hidden, d = H / c->heads;
     float alpha = 1.0f / sqrtf((float)d);
     for (size_t i = 0; i < p->batch->sequences; i++) {
@@ -463,8 +463,8 @@ static qn_status attend(const pass *p, bool first_only, qn_error *err)
 static qn_status run_layer(const pass *p, qn_error *err)
 {
     const layer *l = p->l;
-    qn_bert_scratch *s = p->s;
-    const qn_bert_batch *batch = p->batch;
+    qn_encoder_scratch *s = p->s;
+    const qn_encoder_batch *batch = p->batch;
     size_t H = p->b->config.hidden, T = batch->starts[batch->sequences];
     if (l->qkv != NULL) {
         QN_TRY(project(p, l->qkv, T, l->qkv_bias, s->qkv, err));
@@ -486,9 +486,10 @@ static void show_rows(const pass *p, uint32_t layer_count, size_t n)
         p->trace->rows(p->trace->ctx, layer_count, p->s->x, n);
 }
 
-qn_status qn_bert_run(const qn_bert *b, qn_bert_scratch *s, const qn_bert_batch *batch,
-                      const qn_deadline *deadline, const qn_bert_trace *trace,
-                      const float **rows, qn_error *err)
+qn_status qn_encoder_run(const qn_encoder *b, qn_encoder_scratch *s,
+                         const qn_encoder_batch *batch, const qn_deadline *deadline,
+                         const qn_encoder_trace *trace, const float **rows,
+                         qn_error *err)
 {
     size_t T = batch->starts[batch->sequences];
     qn_assert(T <= s->tokens);
