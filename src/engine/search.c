@@ -214,6 +214,7 @@ static qn_status recall(qn_search *s, qn_error *err)
                                     &s->found[i], err));
         s->timed_out = s->timed_out || s->found[i].timed_out;
     }
+    s->input.recall_is_rough = s->pruned;
     s->input.pruned = s->pruned && s->found[0].count == top_n;
     if (s->input.pruned) s->input.rough_bound = qn_search__prune_bound(s);
     /* Of several paths the text path's total is what matched; vectors add their few. */
@@ -304,7 +305,7 @@ qn_status qn_search__run(qn_search *s, qn_error *err)
     bool hidden = s->wanted == 0 || s->options.count_only;
     if (hidden && !qn_search__counts_thinned(s)) return QN_OK;
     QN_TRY(qn_rank_run(&s->input, s->arena, &s->ranked, err));
-    if (s->ranked.unsure) { /* too many of nearly one score */
+    if (s->ranked.unsure) { /* too many of nearly one score; or text scores are asked */
         s->unpruned = true;
         QN_TRY(recall(s, err));
         QN_TRY(qn_rank_run(&s->input, s->arena, &s->ranked, err));

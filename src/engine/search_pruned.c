@@ -5,7 +5,8 @@
  * it alone is the rough formula and any word may match, recall itself looks for the best by
  * it: documents that cannot get among them are counted and not scored. The few that come out
  * are scored by the formula as always; what was left out scores at most `rough_bound`, and
- * should that not be below the last that goes on, everything is scored after all. */
+ * should that not be below the last that goes on, everything is scored after all. So it is
+ * when the fine formula, once bound, turns out to ask for the text scores of recall. */
 #include "engine/search.h"
 
 #include "index/bm25.h"
@@ -18,37 +19,6 @@
 enum { SPARE = 56, WORDS_MAX = 64 };
 
 /* ---- may it be? -------------------------------------------------------------------------- */
-
-static bool contains(qn_slice text, const char *word)
-{
-    size_t n = strlen(word);
-    for (size_t i = 0; i + n <= text.n; i++)
-        if (memcmp(text.p + i, word, n) == 0) return true;
-    return false;
-}
-
-/* bm25(index), bm25_score(): the text score of recall where they ask for all of it. */
-static bool calls_bm25(qn_slice formula)
-{
-    static const char before[] = "static_";
-    size_t skip = sizeof before - 1;
-    for (size_t i = 0; i + 4 <= formula.n; i++) {
-        if (memcmp(formula.p + i, "bm25", 4) != 0) continue;
-        if (i < skip || memcmp(formula.p + i - skip, before, skip) != 0) return true;
-    }
-    return false;
-}
-
-/* Formulas that look at the text score of recall need the real one. */
-static bool looks_at_recall(qn_slice formula)
-{
-    if (calls_bm25(formula)) return true;
-    static const char *const words[] = {"text_score", "text_z", "recall_score", "rrf",
-                                        "linear("};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (contains(formula, words[i])) return true;
-    return false;
-}
 
 /* "static_bm25()" or "static_bm25()*10": the factor. */
 static bool is_static_bm25(qn_slice formula, double *factor)
@@ -76,7 +46,7 @@ static bool stages_allow(const qn_search *s, size_t *needed, double *factor)
     if (s->stage_count == 1) return true;
     const qn_stage *fine = &s->stages[1];
     if (fine->kind != QN_STAGE_FINE || fine->keep == 0 || fine->plugin != NULL ||
-        fine->plugin_name.n > 0 || looks_at_recall(fine->formula))
+        fine->plugin_name.n > 0)
         return false;
     if (fine->keep > *needed) *needed = fine->keep;
     return true;

@@ -147,6 +147,11 @@ bool qn_rank_formula_asks_stage(const qn_rank_formula *f)
     return f->b.binding.asks_stage_model;
 }
 
+bool qn_rank_formula_asks_recall(const qn_rank_formula *f)
+{
+    return f->b.binding.asks_recall;
+}
+
 qn_binding *qn_rank__formula_binding(qn_rank_formula *f)
 {
     return &f->b.binding;
@@ -204,6 +209,11 @@ void qn_rank_key_close(qn_rank_key *key)
 qn_expr_type qn_rank_key_type(const qn_rank_key *key)
 {
     return qn_expr_result_type(key->b.expr);
+}
+
+bool qn_rank_key_asks_recall(const qn_rank_key *key)
+{
+    return key->b.binding.asks_recall;
 }
 
 qn_status qn_rank_key_run(qn_rank_key *key, size_t segment, const uint32_t *docs,

@@ -46,6 +46,8 @@ typedef struct qn_rank_model_ask {
 const qn_rank_model_ask *qn_rank_formula_models(const qn_rank_formula *f, size_t *n);
 /* It has neural_score() and the like without a name: the neural stage's own. */
 bool qn_rank_formula_asks_stage(const qn_rank_formula *f);
+/* It looks at what recall made of documents: text scores, fused scores, places. */
+bool qn_rank_formula_asks_recall(const qn_rank_formula *f);
 
 struct qn_rank_pool;
 
@@ -97,6 +99,7 @@ QN_MUST_CHECK qn_status qn_rank_key_open(const qn_rank_input *in, qn_arena *aren
 void qn_rank_key_close(QN_OWNED QN_NULLABLE qn_rank_key *key);
 /* A number's type (qn_expr_type) or QN_EXPR_STRING. */
 qn_expr_type qn_rank_key_type(const qn_rank_key *key);
+bool qn_rank_key_asks_recall(const qn_rank_key *key);
 QN_MUST_CHECK qn_status qn_rank_key_run(qn_rank_key *key, size_t segment,
                                         const uint32_t *docs, size_t n,
                                         qn_sort_value *out, qn_error *err);

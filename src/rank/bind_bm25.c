@@ -161,6 +161,11 @@ static qn_status make_stats(qn_binding *b, qn_slot *slot, qn_error *err)
     return QN_OK;
 }
 
+bool qn_slot_bm25_is_text_score(const qn_slot *slot)
+{
+    return slot->bm25->is_text_score;
+}
+
 qn_status qn_slot_bm25_make(qn_binding *b, qn_slot *slot, qn_error *err)
 {
     slot->bm25 = qn_arena_new(b->arena, sizeof *slot->bm25);

@@ -110,6 +110,7 @@ typedef struct qn_binding {
     qn_rank_model_ask models[QN_RANK_MODELS_MAX];
     size_t model_count;
     bool asks_stage_model; /* neural_score() and the like, without a name */
+    bool asks_recall;      /* a slot is one of recall's scores */
     unsigned nesting;      /* of virtual attributes */
     bool no_memory;        /* why a name was not found */
     qn_error failure;      /* the same: what is wrong with a virtual attribute */
@@ -131,6 +132,8 @@ qn_expr_env qn_binding_env(qn_binding *b, unsigned where);
 /* load() of qn_expr_batch; ctx is the binding. */
 qn_status qn_binding_load(void *ctx, uint32_t slot, const uint32_t *docs, size_t n,
                           qn_expr_values *out, qn_error *err);
+/* Its values are recall's own: scores, or places by them. */
+bool qn_slot_is_recall(const qn_slot *slot);
 /* Adds a slot and describes it as a symbol. */
 QN_MUST_CHECK qn_status qn_binding_add(qn_binding *b, const qn_slot *slot,
                                        qn_expr_symbol *out, qn_error *err);
@@ -179,6 +182,8 @@ QN_MUST_CHECK qn_status qn_slot_walks(qn_binding *b, qn_slot *slot, uint32_t doc
 /* ---- bind_bm25.c ----------------------------------------------------------------------- */
 
 QN_MUST_CHECK qn_status qn_slot_bm25_make(qn_binding *b, qn_slot *slot, qn_error *err);
+/* It is the text score of recall. */
+bool qn_slot_bm25_is_text_score(const qn_slot *slot);
 QN_MUST_CHECK qn_status qn_slot_bm25_value(qn_binding *b, qn_slot *slot, uint32_t doc,
                                            double *out, qn_error *err);
 

@@ -24,6 +24,25 @@ void qn_binding_deinit(qn_binding *b)
     qn_vec_deinit(qn_alloc_heap(), &b->slots);
 }
 
+bool qn_slot_is_recall(const qn_slot *slot)
+{
+    switch (slot->kind) {
+    case QN_SLOT_NESTED:
+        return qn_rank_key_asks_recall(slot->nested);
+    case QN_SLOT_BM25:
+    case QN_SLOT_BM25_PLAIN:
+        return qn_slot_bm25_is_text_score(slot);
+    case QN_SLOT_RRF:
+    case QN_SLOT_LINEAR:
+    case QN_SLOT_TEXT_SCORE:
+    case QN_SLOT_TEXT_Z:
+    case QN_SLOT_RECALL_SCORE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 qn_status qn_binding_add(qn_binding *b, const qn_slot *slot, qn_expr_symbol *out,
                          qn_error *err)
 {
@@ -33,6 +52,7 @@ qn_status qn_binding_add(qn_binding *b, const qn_slot *slot, qn_expr_symbol *out
         b->no_memory = true;
         return qn_fail(err, QN_ENOMEM, "inputs of a formula");
     }
+    b->asks_recall = b->asks_recall || qn_slot_is_recall(slot);
     b->slots.p[b->slots.n - 1].walk_segment = SIZE_MAX;
     b->slots.p[b->slots.n - 1].column_segment = SIZE_MAX;
     return QN_OK;

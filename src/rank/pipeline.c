@@ -85,11 +85,12 @@ static qn_status run_all(qn_ranking *r)
     r->rough_stage = rough;
     if (rough != NULL) QN_TRY(run_rough(r, rough));
     QN_TRY(qn_rank__make_rows(r));
-    if (is_unsure(r)) {
+    r->out->unsure = is_unsure(r);
+    if (fine != NULL && !r->out->unsure) QN_TRY(qn_rank__run_fine(r, fine));
+    if (r->out->unsure) {
         *r->out = (qn_rank_result){.unsure = true};
         return QN_OK;
     }
-    if (fine != NULL) QN_TRY(qn_rank__run_fine(r, fine));
     QN_TRY(qn_rank__order_rows(r, SIZE_MAX));
     qn_rank__set_fine_ranks(r);
     if (neural != NULL) QN_TRY(qn_rank__run_neural(r, neural));

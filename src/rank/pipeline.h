@@ -118,8 +118,10 @@ typedef struct qn_rank_input {
     qn_rank_scale scale;
     const qn_sort_key *sort; /* none: by score */
     size_t sort_count;
-    bool pruned; /* recall left documents out, which score at most `rough_bound` in the
-                  * rough sort */
+    bool
+        recall_is_rough; /* recall looked for the best of the rough sort: its scores are
+                           * no text scores. A formula that asks for those: `unsure` */
+    bool pruned;         /* and left documents out, which score at most `rough_bound` */
     double rough_bound;
     size_t rank_size; /* candidates that are looked at, in document order; 0: all */
     size_t wanted;    /* from + size: the order is exact up to here */
@@ -199,7 +201,8 @@ typedef struct qn_rank_result {
     double max_score; /* NaN when nothing was scored */
     const qn_stage_run *stages;
     size_t stage_count;
-    bool unsure; /* what recall left out might belong here: nothing else is filled */
+    bool unsure; /* with `recall_is_rough`: what recall left out might belong here, or a
+                  * formula asks for its scores. Nothing else is filled */
     bool neural_ran, neural_timed_out;
     const char *neural_model;
     uint64_t neural_scored, neural_of;

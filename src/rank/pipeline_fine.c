@@ -92,6 +92,10 @@ qn_status qn_rank__run_fine(qn_ranking *r, const qn_stage *stage)
     if (stage->plugin != NULL) return run_fine_plugin(r, stage);
     QN_TRY(qn_rank_formula_open(r->in, r->arena, "fine formula", stage->formula,
                                 QN_EXPR_IN_FINE, &r->fine_formula, r->err));
+    if (r->in->recall_is_rough && qn_rank_formula_asks_recall(r->fine_formula)) {
+        r->out->unsure = true;
+        return QN_OK;
+    }
     if (qn_rank_formula_asks_stage(r->fine_formula))
         return qn_fail(
             r->err, QN_EFUNCARGS,

@@ -107,6 +107,10 @@ static void test_pruned_and_not(void **state)
         "&&kvpairs=formula:bm25(title)",
         "&&kvpairs=formula:n+bm25()",
         "&&kvpairs=formula:bm25_score()",
+        "&&kvpairs=formula:n*0+recall_score()",
+        "&&kvpairs=formula:text_z()",
+        /* Of one index: summed apart where the query asks several, else recall's. */
+        "&&kvpairs=formula:if(n>4\\,bm25(default)\\,1)",
     };
     fixture f;
     qn_rng rng = {20240607};
