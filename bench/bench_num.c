@@ -97,7 +97,7 @@ static void bench_gemm(const qn_gemm_maker *maker, const qn_kernels *k, bool int
         product p = {.g = g, .M = M, .N = N, .K = K, .X = noise(M * K), .bias = scale};
         p.Y = memory(M * N * sizeof(float));
         p.scratch = memory(qn_gemm_scratch_bytes(g, M));
-        p.after.gelu = gelu;
+        p.after.pointwise = gelu ? QN_POINTWISE_GELU : QN_POINTWISE_NONE;
         double t = best_time(run_product, &p);
         printf("{\"bench\":\"gemm\",\"backend\":\"%s\",\"gelu\":%s,\"M\":%zu,\"N\":%zu,"
                "\"K\":%zu,\"us\":%.1f,\"gops\":%.1f}\n",

@@ -1,23 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/attention.h -- softmax(alpha Q K^T) V for one sequence and one head.
+/* nn/attention.h -- softmax(scores) V for one sequence and one head, where
  *
- * Query rows go through in blocks, so the scores of a block stay in the cache.
+ *     score[i][j] = alpha * (Q[i].K[j] + Q[i].PK[ix(i - j)] + K[j].PQ[ix(i - j)])
  *
+ * over all j, or those with |i - j| <= window. The two terms with positions are those of
+ * disentangled attention (DeBERTa, arXiv 2006.03654) and optional, each by itself.
+ *
+ * Query rows go through in blocks, so that the scores of a block stay in the cache: the
+ * matrix of all scores is never written.
+ *
+ * Output row i has the same bits whether all queries are asked for or only the first
+ * ones.
+ *
+ * Letters   d: size of a head; keys: tokens of the sequence.
  * Threads   pure; scratch belongs to the caller. */
 #ifndef QN_NN_ATTENTION_H
 #define QN_NN_ATTENTION_H
 
+#include "base/clock.h"
 #include "num/kernels.h"
 
-#include <stddef.h>
+/* Relative positions: rows of `d` values with leading dimension ld. Zero is none. */
+typedef struct qn_attention_relative {
+    QN_NULLABLE const float *PK, *PQ; /* what queries and what keys are multiplied by */
+    size_t ld;
+    /* Points at ix(0), the middle of a table from ix(-(keys - 1)) to ix(keys - 1): the
+     * row of PK and PQ; it never falls as i - j grows. */
+    const int32_t *index;
+} qn_attention_relative;
 
-/* Floats of scratch for sequences of up to `keys` tokens. */
-size_t qn_attention_scratch(size_t keys);
+typedef struct qn_attention {
+    const qn_kernels *kernels;
+    size_t d, keys;
+    size_t queries; /* the first so many tokens ask: keys, or 1 for the first alone */
+    size_t window;  /* 0: every token sees every other */
+    float alpha;
+    const float *Q, *K, *V; /* rows of this head */
+    size_t ldq, ldkv;
+    qn_attention_relative relative;
+    float *out; /* queries x d */
+    size_t ldo;
+} qn_attention;
 
-/* Q: queries x d, K and V: keys x d, all with leading dimension ld;
- * out: queries x d with leading dimension ldo. */
-void qn_attention_head(const qn_kernels *kernels, size_t d, float alpha, const float *Q,
-                       size_t queries, const float *K, const float *V, size_t keys,
-                       size_t ld, float *out, size_t ldo, float *scratch);
+/* Floats of scratch for sequences of up to `keys` tokens and position tables of up to
+ * `positions` rows (0: none). */
+size_t qn_attention_scratch(const qn_kernels *kernels, size_t d, size_t keys,
+                            size_t positions);
+
+/* False when the deadline passed before the end: `out` is then worthless. It is looked
+ * at every millisecond or so of work. scratch: aligned to 64. */
+QN_MUST_CHECK bool qn_attention_run(const qn_attention *a,
+                                    QN_NULLABLE const qn_deadline *deadline,
+                                    float *scratch);
 
 #endif

@@ -279,7 +279,8 @@ static size_t lay_out(qn_encoder_scratch *s, const qn_encoder *b, float *base)
     s->rows = carve(base, &at, CHUNK * H);
     s->wide = carve(base, &at, CHUNK * F);
     size_t longest = s->tokens < b->config.positions ? s->tokens : b->config.positions;
-    s->scores = carve(base, &at, qn_attention_scratch(longest));
+    size_t d = H / b->config.heads;
+    s->scores = carve(base, &at, qn_attention_scratch(b->kernels, d, longest, 0));
     s->gemm = carve(base, &at, gemm_floats);
     return at;
 }
@@ -311,12 +312,17 @@ void qn_encoder_scratch_destroy(qn_encoder_scratch *s)
 
 /* ---- running ---------------------------------------------------------------- */
 
-static qn_status in_time(const qn_deadline *deadline, qn_error *err)
+static qn_status out_of_time(const qn_deadline *deadline, qn_error *err)
 {
-    if (deadline == NULL || !qn_deadline_passed(deadline)) return QN_OK;
     if (qn_deadline_cancelled(deadline))
         return qn_fail(err, QN_ECANCELLED, "cancelled inside the encoder");
     return qn_fail(err, QN_ETIMEOUT, "the deadline passed inside the encoder");
+}
+
+static qn_status in_time(const qn_deadline *deadline, qn_error *err)
+{
+    if (deadline == NULL || !qn_deadline_passed(deadline)) return QN_OK;
+    return out_of_time(deadline, err);
 }
 
 /* x[t] = LN(word[id] + position + type). */
@@ -451,10 +457,22 @@ static qn_status attend(const pass *p, bool first_only, qn_error *err)
         size_t row = first_only ? i : begin;
         for (size_t h = 0; h < c->heads; h++) {
             const float *key = p->s->qkv + begin * 3 * H + H + h * d;
-            qn_attention_head(p->b->kernels, d, alpha, p->s->qkv + row * 3 * H + h * d,
-                              first_only ? 1 : count, key, key + H, count, 3 * H,
-                              p->s->context + row * H + h * d, H, p->s->scores);
-            QN_TRY(in_time(p->deadline, err));
+            const qn_attention a = {
+                .kernels = p->b->kernels,
+                .d = d,
+                .keys = count,
+                .queries = first_only ? 1 : count,
+                .alpha = alpha,
+                .Q = p->s->qkv + row * 3 * H + h * d,
+                .K = key,
+                .V = key + H,
+                .ldq = 3 * H,
+                .ldkv = 3 * H,
+                .out = p->s->context + row * H + h * d,
+                .ldo = H,
+            };
+            if (!qn_attention_run(&a, p->deadline, p->s->scores))
+                return out_of_time(p->deadline, err);
         }
     }
     return QN_OK;

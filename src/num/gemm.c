@@ -129,7 +129,7 @@ void qn_num__gemm_finish(const qn_kernels *kernels, const qn_gemm_after *after,
                          size_t ldy)
 {
     for (size_t i = 0; i < rows; i++) {
-        if (after->gelu) kernels->gelu(y + i * ldy, cols);
+        qn_pointwise_apply(kernels, after->pointwise, y + i * ldy, cols);
         if (after->residual != NULL)
             kernels->add(y + i * ldy, after->residual + (m + i) * after->ldr + n, cols);
     }

@@ -56,7 +56,7 @@ void qn_gemm_run(const qn_gemm *g, size_t M, const float *X, size_t ldx,
 
 /* What follows a product, done while its tile is still in the cache. */
 typedef struct qn_gemm_after {
-    bool gelu;                         /* Y = gelu(Y) */
+    qn_pointwise pointwise;            /* Y = f(Y) */
     QN_NULLABLE const float *residual; /* then Y += residual: M x N, apart from Y */
     size_t ldr;
 } qn_gemm_after;

@@ -47,7 +47,7 @@ QN_MUST_CHECK qn_status qn_num__gemm_pack_i8(qn_alloc *a, const qn_gemm_maker *m
                                              const float *scale, size_t N, size_t K,
                                              qn_gemm **out, qn_error *err);
 
-/* Y = gelu(Y), Y += residual over a part of Y that starts at row m, column n. */
+/* Y = f(Y), Y += residual over a part of Y that starts at row m, column n. */
 void qn_num__gemm_finish(const qn_kernels *kernels, const qn_gemm_after *after,
                          size_t m, size_t n, size_t rows, size_t cols, float *y,
                          size_t ldy);

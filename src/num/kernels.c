@@ -62,6 +62,10 @@ static bool has_avx2(void)
      .softmax = qn_num__softmax_##set,              \
      .layer_norm = qn_num__layer_norm_##set,        \
      .gelu = qn_num__gelu_##set,                    \
+     .gelu_tanh = qn_num__gelu_tanh_##set,          \
+     .silu = qn_num__silu_##set,                    \
+     .relu = qn_num__relu_##set,                    \
+     .rotate = qn_num__rotate_##set,                \
      .add = qn_num__add_##set,                      \
      .axpy = qn_num__axpy_##set,                    \
      .mul = qn_num__mul_##set,                      \
@@ -94,6 +98,29 @@ const qn_kernels qn_kernel_sets[] = {
     ROW("scalar", any_cpu, scalar),
 };
 const size_t qn_kernel_set_count = sizeof qn_kernel_sets / sizeof *qn_kernel_sets;
+
+void qn_pointwise_apply(const qn_kernels *kernels, qn_pointwise f, float *x, size_t n)
+{
+    switch (f) {
+    case QN_POINTWISE_NONE:
+        break;
+    case QN_POINTWISE_GELU:
+        kernels->gelu(x, n);
+        break;
+    case QN_POINTWISE_GELU_TANH:
+        kernels->gelu_tanh(x, n);
+        break;
+    case QN_POINTWISE_RELU:
+        kernels->relu(x, n);
+        break;
+    case QN_POINTWISE_SILU:
+        kernels->silu(x, n);
+        break;
+    case QN_POINTWISE_TANH:
+        kernels->tanh(x, n);
+        break;
+    }
+}
 
 const qn_kernels *qn_kernels_find(const char *name)
 {

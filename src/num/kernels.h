@@ -47,11 +47,22 @@ typedef struct qn_kernels {
 
     /* x = exp(x - max) / sum, in place; -inf gives 0 beside a finite value. */
     void (*softmax)(float *x, size_t n);
-    /* out = (x - mean) / sqrt(var + eps) * gamma + beta; out may be x. */
-    void (*layer_norm)(const float *x, const float *gamma, const float *beta, float eps,
-                       size_t n, float *out);
+    /* out = (x - mean) / sqrt(var + eps) * gamma + beta; out may be x. beta NULL: the
+     * same bits as a beta of zeros. */
+    void (*layer_norm)(const float *x, const float *gamma,
+                       QN_NULLABLE const float *beta, float eps, size_t n, float *out);
     /* x * Phi(x), the exact (erf) form; in place. |error| <= 1e-6 of max(1, |x|). */
     void (*gelu)(float *x, size_t n);
+    /* x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), in place; the same bound. */
+    void (*gelu_tanh)(float *x, size_t n);
+    /* x / (1 + e^-x), in place; the same bound. */
+    void (*silu)(float *x, size_t n);
+    /* max(x, 0), in place; NaN stays NaN. */
+    void (*relu)(float *x, size_t n);
+    /* Rotary positions: `count` vectors of 2 * half values, one after another, each pair
+     * (x[i], x[i + half]) turned by the angle whose cosine is c[i] and sine s[i]; each
+     * step rounded: the same bits in every set. */
+    void (*rotate)(float *x, const float *c, const float *s, size_t half, size_t count);
     /* y += x; y += a * x */
     void (*add)(float *y, const float *x, size_t n);
     void (*axpy)(float a, const float *x, float *y, size_t n);
@@ -82,6 +93,18 @@ typedef struct qn_kernels {
 } qn_kernels;
 
 #define QN_QUANTIZE_TINY 1e-30f
+
+typedef enum qn_pointwise {
+    QN_POINTWISE_NONE,
+    QN_POINTWISE_GELU,
+    QN_POINTWISE_GELU_TANH,
+    QN_POINTWISE_RELU,
+    QN_POINTWISE_SILU,
+    QN_POINTWISE_TANH,
+} qn_pointwise;
+
+/* x = f(x), in place. */
+void qn_pointwise_apply(const qn_kernels *kernels, qn_pointwise f, float *x, size_t n);
 
 /* Fastest first; `scalar` is last and always usable. */
 extern const qn_kernels qn_kernel_sets[];

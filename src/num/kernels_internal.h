@@ -24,6 +24,10 @@
     void qn_num__layer_norm_##set(const float *x, const float *gamma, const float *beta,    \
                                   float eps, size_t n, float *out);                         \
     void qn_num__gelu_##set(float *x, size_t n);                                            \
+    void qn_num__gelu_tanh_##set(float *x, size_t n);                                       \
+    void qn_num__silu_##set(float *x, size_t n);                                            \
+    void qn_num__relu_##set(float *x, size_t n);                                            \
+    void qn_num__rotate_##set(float *x, const float *c, const float *s, size_t half, size_t count); \
     void qn_num__add_##set(float *y, const float *x, size_t n);                             \
     void qn_num__axpy_##set(float a, const float *x, float *y, size_t n);                   \
     void qn_num__mul_##set(const float *x, const float *y, float *out, size_t n);           \

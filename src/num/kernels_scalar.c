@@ -105,7 +105,8 @@ void qn_num__layer_norm_scalar(const float *x, const float *gamma, const float *
     double inverse = 1 / sqrt(squares / (double)n + (double)eps);
     for (size_t i = 0; i < n; i++) {
         double y = ((double)x[i] - mean) * inverse;
-        out[i] = (float)(y * (double)gamma[i] + (double)beta[i]);
+        y = y * (double)gamma[i] + (beta == NULL ? 0 : (double)beta[i]);
+        out[i] = (float)y;
     }
 }
 
@@ -115,6 +116,39 @@ void qn_num__gelu_scalar(float *x, size_t n)
     for (size_t i = 0; i < n; i++) {
         double v = (double)x[i];
         x[i] = (float)(0.5 * v * erfc(-v * half_sqrt));
+    }
+}
+
+void qn_num__gelu_tanh_scalar(float *x, size_t n)
+{
+    const double two_over_pi_root = 0.79788456080286535588;
+    for (size_t i = 0; i < n; i++) {
+        double v = (double)x[i];
+        double u = two_over_pi_root * (v + 0.044715 * v * v * v);
+        x[i] = (float)(0.5 * v * (1 + tanh(u)));
+    }
+}
+
+void qn_num__silu_scalar(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)((double)x[i] / (1 + exp(-(double)x[i])));
+}
+
+void qn_num__relu_scalar(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) x[i] = x[i] <= 0 ? 0 : x[i];
+}
+
+void qn_num__rotate_scalar(float *x, const float *c, const float *s, size_t half,
+                           size_t count)
+{
+    for (size_t v = 0; v < count; v++, x += 2 * half) {
+        for (size_t i = 0; i < half; i++) {
+            float a = x[i], b = x[i + half];
+            x[i] = a * c[i] - b * s[i];
+            x[i + half] = b * c[i] + a * s[i];
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* math_avx2.c -- softmax, layer norm, GELU and tanh eight at a time. Compiled with
+/* math_avx2.c -- softmax, layer norm and activations eight at a time. Compiled with
  * -mavx2 -mfma. The polynomials are explained in README.md; the last 1..7 elements go
  * through the same code under a mask, so an element's bits do not depend on its place.
  */
@@ -85,6 +85,35 @@ INLINE __m256 gelu_ps(__m256 x)
     return _mm256_fnmadd_ps(a, tail, _mm256_max_ps(_mm256_setzero_ps(), x));
 }
 
+/* x / (1 + e^-z), where e^-|z| is what is computed: it cannot overflow. */
+INLINE __m256 gated(__m256 x, __m256 z)
+{
+    const __m256 one = set(1.0f);
+    __m256 e = exp_ps(_mm256_or_ps(z, set(-0.0f)));
+    __m256 below = _mm256_cmp_ps(z, _mm256_setzero_ps(), _CMP_LT_OQ);
+    __m256 top = _mm256_blendv_ps(one, e, below);
+    return _mm256_mul_ps(x, _mm256_div_ps(top, _mm256_add_ps(one, e)));
+}
+
+INLINE __m256 silu_ps(__m256 x)
+{
+    return gated(x, x);
+}
+
+/* (1 + tanh u) / 2 = 1 / (1 + e^-2u) */
+INLINE __m256 gelu_tanh_ps(__m256 x)
+{
+    const float twice = 1.59576912160573071f; /* 2 sqrt(2 / pi) */
+    __m256 cube =
+        _mm256_fmadd_ps(_mm256_mul_ps(x, x), set(0.044715f * twice), set(twice));
+    return gated(x, _mm256_mul_ps(x, cube));
+}
+
+INLINE __m256 relu_ps(__m256 x)
+{
+    return _mm256_max_ps(_mm256_setzero_ps(), x); /* the second one, if one is NaN */
+}
+
 /* An odd polynomial near zero, 1 - 2 / (e^2|x| + 1) with the sign of x elsewhere. */
 INLINE __m256 tanh_ps(__m256 x)
 {
@@ -113,6 +142,27 @@ INLINE __m256 tanh_ps(__m256 x)
     }
 EACH(qn_num__gelu_avx2, gelu_ps)
 EACH(qn_num__tanh_avx2, tanh_ps)
+EACH(qn_num__gelu_tanh_avx2, gelu_tanh_ps)
+EACH(qn_num__silu_avx2, silu_ps)
+EACH(qn_num__relu_avx2, relu_ps)
+
+void qn_num__rotate_avx2(float *x, const float *c, const float *s, size_t half,
+                         size_t count)
+{
+    for (size_t v = 0; v < count; v++, x += 2 * half) {
+        for (size_t i = 0; i < half; i += 8) {
+            __m256i m = first_lanes(half - i);
+            __m256 a = _mm256_maskload_ps(x + i, m);
+            __m256 b = _mm256_maskload_ps(x + half + i, m);
+            __m256 cs = _mm256_maskload_ps(c + i, m), sn = _mm256_maskload_ps(s + i, m);
+            _mm256_maskstore_ps(
+                x + i, m, _mm256_sub_ps(_mm256_mul_ps(a, cs), _mm256_mul_ps(b, sn)));
+            _mm256_maskstore_ps(
+                x + half + i, m,
+                _mm256_add_ps(_mm256_mul_ps(b, cs), _mm256_mul_ps(a, sn)));
+        }
+    }
+}
 
 void qn_num__softmax_avx2(float *x, size_t n)
 {
@@ -171,12 +221,14 @@ void qn_num__layer_norm_avx2(const float *x, const float *gamma, const float *be
     __m128 variance = _mm_set_ss(sum_lanes(squares) / (float)n + eps);
     const __m256 inverse = set(1.0f / _mm_cvtss_f32(_mm_sqrt_ss(variance)));
     for (i = 0; i < whole; i += 8)
-        _mm256_storeu_ps(out + i, normalised(_mm256_loadu_ps(x + i), mean, inverse,
-                                             _mm256_loadu_ps(gamma + i),
-                                             _mm256_loadu_ps(beta + i)));
+        _mm256_storeu_ps(out + i,
+                         normalised(_mm256_loadu_ps(x + i), mean, inverse,
+                                    _mm256_loadu_ps(gamma + i),
+                                    beta == NULL ? set(0) : _mm256_loadu_ps(beta + i)));
     if (i < n)
-        _mm256_maskstore_ps(out + i, mask,
-                            normalised(_mm256_maskload_ps(x + i, mask), mean, inverse,
-                                       _mm256_maskload_ps(gamma + i, mask),
-                                       _mm256_maskload_ps(beta + i, mask)));
+        _mm256_maskstore_ps(
+            out + i, mask,
+            normalised(_mm256_maskload_ps(x + i, mask), mean, inverse,
+                       _mm256_maskload_ps(gamma + i, mask),
+                       beta == NULL ? set(0) : _mm256_maskload_ps(beta + i, mask)));
 }

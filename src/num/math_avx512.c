@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* math_avx512.c -- softmax, layer norm, GELU and tanh sixteen at a time. Compiled with
+/* math_avx512.c -- softmax, layer norm and activations sixteen at a time. Compiled with
  * -mavx512f/bw/vl/dq/vnni. The polynomials are explained in README.md; the last 1..15
  * elements go through the same code under a mask, so an element's bits do not depend on
  * its place. */
@@ -66,6 +66,35 @@ INLINE __m512 gelu_ps(__m512 x)
     return _mm512_fnmadd_ps(a, tail, _mm512_max_ps(_mm512_setzero_ps(), x));
 }
 
+/* x / (1 + e^-z), where e^-|z| is what is computed: it cannot overflow. */
+INLINE __m512 gated(__m512 x, __m512 z)
+{
+    const __m512 one = set(1.0f);
+    __m512 e = exp_ps(_mm512_or_ps(z, set(-0.0f)));
+    __mmask16 below = _mm512_cmp_ps_mask(z, _mm512_setzero_ps(), _CMP_LT_OQ);
+    __m512 top = _mm512_mask_blend_ps(below, one, e);
+    return _mm512_mul_ps(x, _mm512_div_ps(top, _mm512_add_ps(one, e)));
+}
+
+INLINE __m512 silu_ps(__m512 x)
+{
+    return gated(x, x);
+}
+
+/* (1 + tanh u) / 2 = 1 / (1 + e^-2u) */
+INLINE __m512 gelu_tanh_ps(__m512 x)
+{
+    const float twice = 1.59576912160573071f; /* 2 sqrt(2 / pi) */
+    __m512 cube =
+        _mm512_fmadd_ps(_mm512_mul_ps(x, x), set(0.044715f * twice), set(twice));
+    return gated(x, _mm512_mul_ps(x, cube));
+}
+
+INLINE __m512 relu_ps(__m512 x)
+{
+    return _mm512_max_ps(_mm512_setzero_ps(), x); /* the second one, if one is NaN */
+}
+
 /* An odd polynomial near zero, 1 - 2 / (e^2|x| + 1) with the sign of x elsewhere. */
 INLINE __m512 tanh_ps(__m512 x)
 {
@@ -96,6 +125,28 @@ INLINE __m512 tanh_ps(__m512 x)
     }
 EACH(qn_num__gelu_avx512, gelu_ps)
 EACH(qn_num__tanh_avx512, tanh_ps)
+EACH(qn_num__gelu_tanh_avx512, gelu_tanh_ps)
+EACH(qn_num__silu_avx512, silu_ps)
+EACH(qn_num__relu_avx512, relu_ps)
+
+void qn_num__rotate_avx512(float *x, const float *c, const float *s, size_t half,
+                           size_t count)
+{
+    for (size_t v = 0; v < count; v++, x += 2 * half) {
+        for (size_t i = 0; i < half; i += 16) {
+            __mmask16 m = lanes(i, half);
+            __m512 a = _mm512_maskz_loadu_ps(m, x + i);
+            __m512 b = _mm512_maskz_loadu_ps(m, x + half + i);
+            __m512 cs = _mm512_maskz_loadu_ps(m, c + i);
+            __m512 sn = _mm512_maskz_loadu_ps(m, s + i);
+            _mm512_mask_storeu_ps(
+                x + i, m, _mm512_sub_ps(_mm512_mul_ps(a, cs), _mm512_mul_ps(b, sn)));
+            _mm512_mask_storeu_ps(
+                x + half + i, m,
+                _mm512_add_ps(_mm512_mul_ps(b, cs), _mm512_mul_ps(a, sn)));
+        }
+    }
+}
 
 void qn_num__softmax_avx512(float *x, size_t n)
 {
@@ -136,9 +187,10 @@ void qn_num__layer_norm_avx512(const float *x, const float *gamma, const float *
     for (size_t i = 0; i < n; i += 16) {
         __mmask16 m = lanes(i, n);
         __m512 y = _mm512_sub_ps(_mm512_maskz_loadu_ps(m, x + i), mean);
+        __m512 b = _mm512_setzero_ps();
+        if (beta != NULL) b = _mm512_maskz_loadu_ps(m, beta + i);
         y = _mm512_fmadd_ps(_mm512_mul_ps(y, inverse),
-                            _mm512_maskz_loadu_ps(m, gamma + i),
-                            _mm512_maskz_loadu_ps(m, beta + i));
+                            _mm512_maskz_loadu_ps(m, gamma + i), b);
         _mm512_mask_storeu_ps(out + i, m, y);
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* math_neon.c -- softmax, layer norm, GELU and tanh four at a time, for 64-bit Arm. The
+/* math_neon.c -- softmax, layer norm and activations four at a time, for 64-bit Arm. The
  * formulas are those of math_avx512.c, explained in README.md; the last 1..3 elements go
  * through the same code, so an element's bits do not depend on its place. */
 #include "num/kernels_internal.h"
@@ -87,6 +87,33 @@ INLINE float32x4_t gelu_ps(float32x4_t x)
     return vfmsq_f32(vmaxq_f32(set(0), x), a, tail);
 }
 
+/* x / (1 + e^-z), where e^-|z| is what is computed: it cannot overflow. */
+INLINE float32x4_t gated(float32x4_t x, float32x4_t z)
+{
+    const float32x4_t one = set(1.0f);
+    float32x4_t e = exp_ps(vnegq_f32(vabsq_f32(z)));
+    float32x4_t top = vbslq_f32(vcltq_f32(z, set(0)), e, one);
+    return vmulq_f32(x, vdivq_f32(top, vaddq_f32(one, e)));
+}
+
+INLINE float32x4_t silu_ps(float32x4_t x)
+{
+    return gated(x, x);
+}
+
+/* (1 + tanh u) / 2 = 1 / (1 + e^-2u) */
+INLINE float32x4_t gelu_tanh_ps(float32x4_t x)
+{
+    const float twice = 1.59576912160573071f; /* 2 sqrt(2 / pi) */
+    float32x4_t cube = vfmaq_n_f32(set(twice), vmulq_f32(x, x), 0.044715f * twice);
+    return gated(x, vmulq_f32(x, cube));
+}
+
+INLINE float32x4_t relu_ps(float32x4_t x)
+{
+    return vmaxq_f32(set(0), x);
+}
+
 /* An odd polynomial near zero, 1 - 2 / (e^2|x| + 1) with the sign of x elsewhere. */
 INLINE float32x4_t tanh_ps(float32x4_t x)
 {
@@ -103,14 +130,29 @@ INLINE float32x4_t tanh_ps(float32x4_t x)
     return vbslq_f32(vcltq_f32(a, set(0.625f)), small, big);
 }
 
-void qn_num__gelu_neon(float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i += 4) store(x + i, n - i, gelu_ps(load(x + i, n - i)));
-}
+#define EACH(name, f)                                                                  \
+    void name(float *x, size_t n)                                                      \
+    {                                                                                  \
+        for (size_t i = 0; i < n; i += 4) store(x + i, n - i, f(load(x + i, n - i)));  \
+    }
+EACH(qn_num__gelu_neon, gelu_ps)
+EACH(qn_num__tanh_neon, tanh_ps)
+EACH(qn_num__gelu_tanh_neon, gelu_tanh_ps)
+EACH(qn_num__silu_neon, silu_ps)
+EACH(qn_num__relu_neon, relu_ps)
 
-void qn_num__tanh_neon(float *x, size_t n)
+void qn_num__rotate_neon(float *x, const float *c, const float *s, size_t half,
+                         size_t count)
 {
-    for (size_t i = 0; i < n; i += 4) store(x + i, n - i, tanh_ps(load(x + i, n - i)));
+    for (size_t v = 0; v < count; v++, x += 2 * half) {
+        for (size_t i = 0; i < half; i += 4) {
+            size_t n = half - i;
+            float32x4_t a = load(x + i, n), b = load(x + half + i, n);
+            float32x4_t cs = load(c + i, n), sn = load(s + i, n);
+            store(x + i, n, vsubq_f32(vmulq_f32(a, cs), vmulq_f32(b, sn)));
+            store(x + half + i, n, vaddq_f32(vmulq_f32(b, cs), vmulq_f32(a, sn)));
+        }
+    }
 }
 
 void qn_num__softmax_neon(float *x, size_t n)
@@ -145,7 +187,8 @@ void qn_num__layer_norm_neon(const float *x, const float *gamma, const float *be
     const float32x4_t inverse = vdivq_f32(set(1.0f), vsqrtq_f32(variance));
     for (size_t i = 0; i < n; i += 4) {
         float32x4_t y = vmulq_f32(vsubq_f32(load(x + i, n - i), mean), inverse);
-        y = vfmaq_f32(load(beta + i, n - i), y, load(gamma + i, n - i));
+        float32x4_t b = beta == NULL ? set(0) : load(beta + i, n - i);
+        y = vfmaq_f32(b, y, load(gamma + i, n - i));
         store(out + i, n - i, y);
     }
 }

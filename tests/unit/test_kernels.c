@@ -201,6 +201,10 @@ static void check_layer_norm(const qn_kernels *k)
             T_NEAR(got[j], want[j], tol);
         }
         T_OK(got[o + n] == GUARD);
+        float bare[SPACE], zeros[SPACE] = {0};
+        k->layer_norm(x + o, gamma + o, NULL, eps, n, bare + o);
+        k->layer_norm(x + o, gamma + o, zeros, eps, n, want + o);
+        T_OK(memcmp(bare + o, want + o, n * sizeof *x) == 0);
         k->layer_norm(x + o, gamma + o, beta + o, eps, n, x + o); /* out may be x */
         T_OK(memcmp(x + o, got + o, n * sizeof *x) == 0);
     }
@@ -231,30 +235,68 @@ static void check_gelu_tanh(const qn_kernels *k)
         double th = tanh((double)x[i]);
         T_NEAR(t[i], th, 6 * EPS * fabs(th));
     }
+    static const qn_pointwise others[] = {QN_POINTWISE_GELU_TANH, QN_POINTWISE_SILU,
+                                          QN_POINTWISE_RELU};
+    for (size_t f = 0; f < sizeof others / sizeof *others; f++) {
+        memcpy(g, x, sizeof x);
+        memcpy(want, x, sizeof x);
+        qn_pointwise_apply(k, others[f], g, STEPS);
+        qn_pointwise_apply(num_scalar(), others[f], want, STEPS);
+        for (size_t i = 0; i < STEPS; i++) {
+            NUM_ROW(k, "activation %d, x = %.9g", (int)others[f], (double)x[i]);
+            T_OK(isnan(x[i]) == isnan(g[i]));
+            if (!isnan(x[i])) T_NEAR(g[i], want[i], 1e-6 * fmax(1, fabs((double)x[i])));
+        }
+    }
 }
 
 /* An element's bits do not depend on its place, nor on how many there are. */
 static void check_place(const qn_kernels *k)
 {
     qn_rng r = {12};
-    float x[SPACE], all[SPACE], part[SPACE], all_t[SPACE];
+    float x[SPACE], all[SPACE], part[SPACE];
     num_fill(&r, x, SPACE, 4);
-    memcpy(all, x, sizeof x);
-    memcpy(all_t, x, sizeof x);
-    k->gelu(all, SPACE);
-    k->tanh(all_t, SPACE);
-    for (size_t from = 0; from < 20; from++) {
-        for (size_t n = 0; n <= 40; n++) {
-            NUM_ROW(k, "%zu elements from %zu", n, from);
-            memcpy(part, x, sizeof x);
-            k->gelu(part + from, n);
-            T_OK(memcmp(part + from, all + from, n * sizeof *x) == 0);
-            T_OK(part[from + n] == x[from + n]);
-            memcpy(part, x, sizeof x);
-            k->tanh(part + from, n);
-            T_OK(memcmp(part + from, all_t + from, n * sizeof *x) == 0);
-            T_OK(part[from + n] == x[from + n]);
+    for (qn_pointwise f = QN_POINTWISE_NONE; f <= QN_POINTWISE_TANH; f++) {
+        memcpy(all, x, sizeof x);
+        qn_pointwise_apply(k, f, all, SPACE);
+        for (size_t from = 0; from < 20; from++) {
+            for (size_t n = 0; n <= 40; n++) {
+                NUM_ROW(k, "activation %d, %zu elements from %zu", (int)f, n, from);
+                memcpy(part, x, sizeof x);
+                qn_pointwise_apply(k, f, part + from, n);
+                T_OK(memcmp(part + from, all + from, n * sizeof *x) == 0);
+                T_OK(part[from + n] == x[from + n]);
+            }
         }
+    }
+}
+
+static void check_rotate(const qn_kernels *k)
+{
+    enum { COUNT = 3 };
+    qn_rng r = {16};
+    float x[COUNT * 2 * SPACE + 1], got[COUNT * 2 * SPACE + 1], c[SPACE], s[SPACE];
+    for (size_t half = 1; half <= N_MAX; half++) {
+        NUM_ROW(k, "rotate, half = %zu", half);
+        size_t n = COUNT * 2 * half;
+        num_fill(&r, x, sizeof x / sizeof *x, 3);
+        for (size_t i = 0; i < half; i++) {
+            double angle = qn_rng_unit(&r) * 6;
+            c[i] = (float)cos(angle);
+            s[i] = (float)sin(angle);
+        }
+        memcpy(got, x, sizeof x);
+        got[n] = GUARD;
+        k->rotate(got, c, s, half, COUNT);
+        for (size_t v = 0; v < COUNT; v++) {
+            for (size_t i = 0; i < half; i++) {
+                float a = x[v * 2 * half + i], b = x[v * 2 * half + half + i];
+                float p = a * c[i], q = b * s[i], t = b * c[i], u = a * s[i];
+                T_OK(got[v * 2 * half + i] == p - q);
+                T_OK(got[v * 2 * half + half + i] == t + u);
+            }
+        }
+        T_OK(got[n] == GUARD);
     }
 }
 
@@ -362,6 +404,7 @@ EACH_SET(gelu_tanh)
 EACH_SET(place)
 EACH_SET(add_axpy)
 EACH_SET(mul_center)
+EACH_SET(rotate)
 EACH_SET(match_packed)
 
 static void test_choice(void **state)
@@ -389,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_layer_norm), cmocka_unit_test(test_gelu_tanh),
         cmocka_unit_test(test_place),      cmocka_unit_test(test_add_axpy),
         cmocka_unit_test(test_mul_center), cmocka_unit_test(test_match_packed),
+        cmocka_unit_test(test_rotate),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

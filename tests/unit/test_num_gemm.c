@@ -333,7 +333,8 @@ static void after_rows(const qn_kernels *k, bool int8)
     float *want = floats(p.M * p.ldy);
     for (int which = 0; which < 4; which++) {
         NUM_ROW(k, "after %d, %s", which, int8 ? "i8" : "f32");
-        qn_gemm_after after = {.gelu = which & 1, .ldr = p.ldy};
+        qn_gemm_after after = {.ldr = p.ldy};
+        if (which & 1) after.pointwise = QN_POINTWISE_GELU;
         if (which & 2) after.residual = p.residual;
         run(g, &p, 0, p.M, NULL, want);
         for (size_t m = 0; m < p.M; m++) {
