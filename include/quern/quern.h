@@ -684,6 +684,13 @@ typedef struct quern_model_info {
     uint32_t dims, layers, max_tokens;
     uint64_t parameters, file_bytes;
     const char *licence, *origin; /* "" when not recorded */
+    /* Of rerankers: what their makers put behind the logit, "identity" or "sigmoid". It
+     * is told, not applied: scores are sigmoids of logits whatever stands here, so that
+     * those of all models lie between 0 and 1. */
+    const char *activation;
+    const char *truncation; /* of pairs over max_tokens, unless a call says otherwise */
+    const char *pooling;    /* of embedding models: "cls", "mean" */
+    bool normalized;        /* their vectors have length 1 */
 } quern_model_info;
 
 QUERN_API qn_status quern_model_list(quern *q,
@@ -710,6 +717,64 @@ QUERN_API qn_status quern_embed(quern *q, const char *model, const quern_text *t
                                 size_t out_floats, uint64_t *token_count,
                                 qn_error *err);
 
+/* How long vectors are: as the model was made; 1; what pooling gives. */
+typedef enum quern_vector_length {
+    QUERN_LENGTH_OF_MODEL,
+    QUERN_LENGTH_ONE,
+    QUERN_LENGTH_AS_POOLED,
+} quern_vector_length;
+
+/* A text that was tokenized already: ids of the model's vocabulary, special tokens
+ * included. `ids` NULL: it was not. */
+typedef struct quern_token_ids {
+    const uint32_t *ids;
+    size_t count;
+} quern_token_ids;
+
+typedef struct quern_embed_options {
+    size_t size;
+    const char *model;  /* NULL: the default embedder */
+    int64_t timeout_ms; /* 0: none */
+    const quern_cancel *cancel;
+    uint32_t dims; /* only the first so many numbers, scaled anew; 0: all */
+    quern_vector_length length;
+    uint32_t tokens_max;        /* 0: the model's */
+    bool refuse_long;           /* a text over it is QN_ETOOLONG, not cut */
+    bool plain_special_tokens;  /* "[SEP]" in a text is ordinary text */
+    const quern_token_ids *ids; /* in place of texts, one for each; NULL: none */
+} quern_embed_options;
+#define QUERN_EMBED_OPTIONS_INIT                                                       \
+    {                                                                                  \
+        .size = sizeof(quern_embed_options)                                            \
+    }
+
+typedef struct quern_embed_item {
+    uint32_t tokens; /* read, special tokens included */
+    bool truncated;
+} quern_embed_item;
+
+/* quern_embed() with every choice. `out`: count x dims floats, dims as options say;
+ * `items` (may be NULL): one per text. */
+QUERN_API qn_status quern_embed_texts(quern *q, const quern_embed_options *options,
+                                      const quern_text *texts, size_t count, float *out,
+                                      size_t out_floats, quern_embed_item *items,
+                                      qn_error *err);
+
+typedef struct quern_piece {
+    uint32_t id;
+    const char *text; /* the bytes it covers; a special token's own name */
+    size_t text_size;
+    uint32_t start, end; /* bytes of the text; both 0 for added special tokens */
+    bool special;        /* added around the text */
+} quern_piece;
+
+/* The pieces of a text as `model` (NULL: the default reranker) reads it, nothing cut.
+ * `special`: with the special tokens around it. */
+QUERN_API qn_status quern_tokenize(quern *q, const char *model, quern_text text,
+                                   bool special,
+                                   void (*each)(void *ctx, const quern_piece *piece),
+                                   void *ctx, qn_error *err);
+
 typedef struct quern_rerank_options {
     size_t size;
     const char *model;      /* NULL: the default reranker */
@@ -719,6 +784,8 @@ typedef struct quern_rerank_options {
     uint32_t tokens_max;    /* 0: the model's */
     bool plain_special_tokens; /* "[SEP]" in a text is ordinary text */
     const quern_cancel *cancel;
+    /* Caps on the tokens of either text, before the pair is cut; 0: none. */
+    uint32_t query_tokens_max, document_tokens_max;
 } quern_rerank_options;
 #define QUERN_RERANK_OPTIONS_INIT                                                      \
     {                                                                                  \

@@ -2,7 +2,6 @@
 /* models_api.c -- the public calls about models. */
 #include "base/bits.h"
 #include "engine/engine_internal.h"
-#include "nn/embed.h"
 #include "nn/import.h"
 #include "nn/rerank.h"
 
@@ -23,6 +22,15 @@ static void fill_info(const qn_model *model, const char *name, const char *path,
         .file_bytes = i->file_bytes,
         .licence = i->licence,
         .origin = i->origin,
+        .activation = i->task != QN_MODEL_RERANK               ? ""
+                      : i->activation == QN_ACTIVATION_SIGMOID ? "sigmoid"
+                                                               : "identity",
+        .truncation =
+            i->task == QN_MODEL_RERANK ? qn_truncation_name(i->truncation) : "",
+        .pooling = i->task != QN_MODEL_EMBED   ? ""
+                   : i->pooling == QN_POOL_CLS ? "cls"
+                                               : "mean",
+        .normalized = i->task == QN_MODEL_EMBED && i->normalize,
     };
 }
 
@@ -42,7 +50,10 @@ static bool list_one(void *ctx, const char *name, const char *path)
                              .family = "",
                              .dtype = "",
                              .licence = "",
-                             .origin = ""};
+                             .origin = "",
+                             .activation = "",
+                             .truncation = "",
+                             .pooling = ""};
     qn_model *model = NULL;
     qn_error ignored;
     if (qn_models_any(l->q->models, name, &model, &ignored) == QN_OK)
@@ -171,33 +182,6 @@ static qn_slice *as_slices(quern *q, const quern_text *texts, size_t count)
     return s;
 }
 
-qn_status quern_embed(quern *q, const char *model_name, const quern_text *texts,
-                      size_t count, int64_t timeout_ms, const quern_cancel *cancel,
-                      float *out, size_t out_floats, uint64_t *token_count,
-                      qn_error *err)
-{
-    qn_model *model = NULL;
-    if (token_count != NULL) *token_count = 0;
-    QN_TRY(qn_models_get(q->models, model_name, QN_MODEL_EMBED, &model, err));
-    size_t need = 0;
-    if (!qn_mul_size(count, qn_model_describe(model)->dims, &need) || need > out_floats)
-        return qn_fail(err, QN_EINVAL, "room for %zu numbers, %zu texts make %zu",
-                       out_floats, count, need);
-    qn_slice *slices = as_slices(q, texts, count);
-    qn_embed_item *items = qn_new_array(q->alloc, count + 1, sizeof *items);
-    qn_status st =
-        slices == NULL || items == NULL ? qn_fail(err, QN_ENOMEM, "embed") : QN_OK;
-    qn_deadline deadline = {.cancelled = cancel};
-    if (timeout_ms > 0) deadline = qn_deadline_in_ms(timeout_ms, cancel);
-    qn_embed_options options = {.deadline = &deadline, .pool = q->neural_pool};
-    if (st == QN_OK) st = qn_embed_run(model, slices, count, &options, out, items, err);
-    for (size_t i = 0; st == QN_OK && token_count != NULL && i < count; i++)
-        *token_count += items[i].tokens;
-    qn_delete(q->alloc, slices);
-    qn_delete(q->alloc, items);
-    return st;
-}
-
 static qn_status rerank_options(const quern_rerank_options *given,
                                 quern_rerank_options *o, qn_rerank_options *out,
                                 qn_error *err)
@@ -209,6 +193,8 @@ static qn_status rerank_options(const quern_rerank_options *given,
         memcpy(o, given, given->size);
     }
     out->max_tokens = o->tokens_max;
+    out->query_tokens_max = o->query_tokens_max;
+    out->doc_tokens_max = o->document_tokens_max;
     out->specials_are_text = o->plain_special_tokens;
     if (o->truncation == NULL) return QN_OK;
     out->truncation_given = true;

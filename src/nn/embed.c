@@ -18,23 +18,57 @@ typedef struct job {
     qn_nn_failure failure;
 } job;
 
+/* A text given as ids is a sequence as it stands. */
+static qn_status encode_ids(const job *j, size_t i, qn_arena *arena, qn_encoding *e,
+                            qn_error *err)
+{
+    const qn_embed_ids *given = &j->options->ids[i];
+    size_t vocabulary = qn_tokenizer_vocab_size(j->model->tokenizer);
+    if (given->n == 0) return qn_fail(err, QN_EINVAL, "a list of token ids is empty");
+    if (given->n > j->max_tokens && j->options->refuse_long)
+        return qn_fail(err, QN_ETOOLONG, "%zu token ids, the model reads %zu", given->n,
+                       j->max_tokens);
+    e->n = given->n < j->max_tokens ? given->n : j->max_tokens;
+    e->ids = qn_arena_array(arena, e->n, sizeof *e->ids);
+    e->types = qn_arena_array(arena, e->n, sizeof *e->types);
+    if (e->ids == NULL || e->types == NULL) return qn_fail(err, QN_ENOMEM, "token ids");
+    memset(e->types, 0, e->n);
+    for (size_t k = 0; k < e->n; k++) {
+        if (given->ids[k] >= vocabulary)
+            return qn_fail(err, QN_EINVAL,
+                           "token id %u: the model's vocabulary ends at %zu (ids must "
+                           "come from its own tokenizer)",
+                           given->ids[k], vocabulary - 1);
+        e->ids[k] = given->ids[k];
+    }
+    e->kept.truncated = e->n < given->n;
+    return QN_OK;
+}
+
+static qn_status encode_text(const job *j, size_t i, qn_arena *arena, qn_encoding *e,
+                             qn_error *err)
+{
+    const qn_embed_options *o = j->options;
+    if (o->ids != NULL && o->ids[i].ids != NULL) return encode_ids(j, i, arena, e, err);
+    qn_truncation how = o->refuse_long ? QN_TRUNCATE_NONE : QN_TRUNCATE_LONGEST_FIRST;
+    qn_pieces pieces = {0};
+    QN_TRY(qn_nn__encode(j->model, j->texts[i], o->specials_are_text, j->max_tokens,
+                         arena, &pieces, err));
+    return qn_tokenizer_join(j->model->tokenizer, &pieces, NULL, j->max_tokens, how,
+                             arena, e, err);
+}
+
 static qn_status add_text(job *j, qn_nn_scratch *s, size_t i, qn_error *err)
 {
     qn_arena arena;
     qn_arena_init(&arena, j->model->alloc, ARENA_LIMIT);
-    qn_pieces pieces = {0};
     qn_encoding e = {0};
-    qn_truncation how =
-        j->options->refuse_long ? QN_TRUNCATE_NONE : QN_TRUNCATE_LONGEST_FIRST;
-    qn_status st;
-    QN_TRY_TO(out, qn_nn__encode(j->model, j->texts[i], j->options->specials_are_text,
-                                 j->max_tokens, &arena, &pieces, err));
-    QN_TRY_TO(out, qn_tokenizer_join(j->model->tokenizer, &pieces, NULL, j->max_tokens,
-                                     how, &arena, &e, err));
-    if (j->items != NULL)
-        j->items[i] = (qn_embed_item){(uint32_t)e.n, e.kept.truncated};
-    qn_nn__batch_add(s, &e, i);
-out:
+    qn_status st = encode_text(j, i, &arena, &e, err);
+    if (st == QN_OK) {
+        if (j->items != NULL)
+            j->items[i] = (qn_embed_item){(uint32_t)e.n, e.kept.truncated};
+        qn_nn__batch_add(s, &e, i);
+    }
     qn_arena_deinit(&arena);
     if (st != QN_OK && err->file[0] == '\0') {
         qn_error inner = *err;
@@ -74,7 +108,7 @@ static qn_status embed_batch(job *j, qn_nn_scratch *s, qn_error *err)
         size_t n = first_only ? 1 : s->starts[i + 1] - s->starts[i];
         float *out = j->out + s->item[i] * H;
         pool_rows(rows + at * H, n, H, out);
-        if (m->info.normalize) normalize(out, H);
+        if (m->info.normalize && !j->options->as_pooled) normalize(out, H);
         for (size_t c = 0; c < H; c++)
             if (!isfinite(out[c]))
                 return qn_fail(err, QN_EMODEL, "the vector of text %u is not finite",

@@ -16,8 +16,8 @@ typedef struct job {
     const qn_slice *docs;
     size_t n, workers;
     qn_truncation truncation;
-    size_t max_tokens;
-    bool specials_are_text;
+    size_t max_tokens, doc_tokens_max;
+    bool specials_are_text, query_cut;
     const qn_deadline *deadline;
     bool hurried; /* there is a deadline with an end */
     qn_rerank_doc *out;
@@ -75,6 +75,14 @@ static bool enough_for_now(const job *j, const qn_nn_scratch *s)
            time_needed(j, s) > qn_deadline_left_ns(j->deadline) / 4;
 }
 
+/* true: something was cut off. */
+static bool cap_pieces(qn_pieces *pieces, size_t most)
+{
+    if (most == 0 || pieces->n <= most) return false;
+    pieces->n = most;
+    return true;
+}
+
 /* Tokenizes document i into the batch. */
 static qn_status add_doc(job *j, qn_nn_scratch *s, size_t i, qn_error *err)
 {
@@ -85,10 +93,11 @@ static qn_status add_doc(job *j, qn_nn_scratch *s, size_t i, qn_error *err)
     qn_status st;
     QN_TRY_TO(out, qn_nn__encode(j->model, j->docs[i], j->specials_are_text,
                                  j->max_tokens, &arena, &pieces, err));
+    bool cut = cap_pieces(&pieces, j->doc_tokens_max);
     QN_TRY_TO(out, qn_tokenizer_join(j->model->tokenizer, j->query, &pieces,
                                      j->max_tokens, j->truncation, &arena, &pair, err));
     j->out[i].tokens = (uint32_t)pair.n;
-    j->out[i].truncated = pair.kept.truncated;
+    j->out[i].truncated = pair.kept.truncated || cut || j->query_cut;
     qn_nn__batch_add(s, &pair, i);
 out:
     qn_arena_deinit(&arena);
@@ -193,6 +202,7 @@ static void set_options(job *j, const qn_rerank_options *o)
     j->max_tokens = o->max_tokens == 0 || o->max_tokens > info->max_tokens
                         ? info->max_tokens
                         : o->max_tokens;
+    j->doc_tokens_max = o->doc_tokens_max;
     j->specials_are_text = o->specials_are_text;
     j->deadline = o->deadline;
     j->hurried = o->deadline != NULL && o->deadline->at_ns != 0;
@@ -225,6 +235,7 @@ qn_status qn_rerank_run(qn_model *model, qn_slice query, const qn_slice *docs, s
     qn_status st = qn_nn__encode(model, query, j.specials_are_text, j.max_tokens,
                                  &arena, &pieces, &first);
     if (st == QN_OK) {
+        j.query_cut = cap_pieces(&pieces, o->query_tokens_max);
         j.query = &pieces;
         qn_nn__failure_init(&j.failure);
         qn_pool_run(o->pool, j.workers, worker_main, &j);

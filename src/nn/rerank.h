@@ -24,6 +24,8 @@ typedef struct qn_rerank_options {
     bool truncation_given; /* else as the model was trained */
     qn_truncation truncation;
     uint32_t max_tokens; /* of a pair, special tokens included; 0: the model's */
+    /* Of either text alone, without special tokens, cut before the pair is; 0: no cap. */
+    uint32_t query_tokens_max, doc_tokens_max;
     const qn_deadline *deadline; /* NULL: none */
     qn_pool *pool;               /* NULL: on the caller alone */
     bool specials_are_text;      /* "[SEP]" in a text is five characters, not the token

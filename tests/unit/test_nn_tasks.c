@@ -304,6 +304,72 @@ static void test_rerank_deadline(void **state)
     qn_arena_deinit(&arena);
 }
 
+/* A text's own ids give its vector; unscaled, the same direction. */
+static void test_embed_ids(void **state)
+{
+    (void)state;
+    T_ROW("ids");
+    qn_arena arena;
+    qn_arena_init(&arena, qn_alloc_heap(), 0);
+    qn_model *m = nn_tiny_open("tiny-embed", QN_MODEL_F32);
+    const qn_tokenizer *t = qn_model_tokenizer(m);
+    qn_slice texts[2] = {QN_SLICE_LIT("the mill turns"), QN_SLICE_LIT("")};
+    qn_pieces pieces = {0};
+    qn_encoding e;
+    qn_error err = {0};
+    T_CALL(qn_tokenizer_encode(t, texts[0], QN_TOKENIZE_PLAIN, &arena, &pieces, &err),
+           &err);
+    T_CALL(qn_tokenizer_join(t, &pieces, NULL, 100, QN_TRUNCATE_NONE, &arena, &e, &err),
+           &err);
+    qn_embed_ids ids[2] = {{NULL, 0}, {e.ids, e.n}};
+    qn_embed_options options = {.ids = ids};
+    float v[2 * DIMS], pooled[2 * DIMS];
+    qn_embed_item items[2];
+    T_CALL(qn_embed_run(m, texts, 2, &options, v, items, &err), &err);
+    T_OK(memcmp(v, v + DIMS, DIMS * sizeof *v) == 0);
+    T_EQ_I(items[1].tokens, e.n);
+    options.as_pooled = true;
+    T_CALL(qn_embed_run(m, texts, 2, &options, pooled, NULL, &err), &err);
+    double square = 0;
+    for (size_t i = 0; i < DIMS; i++) square += (double)pooled[i] * (double)pooled[i];
+    T_OK(fabs(square - 1) > 1e-3);
+    for (size_t i = 0; i < DIMS; i++)
+        T_NEAR((double)pooled[i] / sqrt(square), v[i], 1e-6);
+    e.ids[1] = (uint32_t)qn_tokenizer_vocab_size(t);
+    T_EQ_I(qn_embed_run(m, texts, 2, &options, v, NULL, &err), QN_EINVAL);
+    T_OK(strstr(err.text, "text 1") != NULL && strstr(err.text, "vocabulary") != NULL);
+    qn_model_close(m);
+    qn_arena_deinit(&arena);
+}
+
+/* A cap on a text's tokens is as if the text ended there. */
+static void test_rerank_caps(void **state)
+{
+    (void)state;
+    T_ROW("caps");
+    qn_arena arena;
+    qn_arena_init(&arena, qn_alloc_heap(), 0);
+    qn_model *m = nn_tiny_open("tiny-rerank", QN_MODEL_F32);
+    const qn_tokenizer *t = qn_model_tokenizer(m);
+    qn_slice query = QN_SLICE_LIT("mill"), doc = QN_SLICE_LIT("the mill turns");
+    qn_slice more = QN_SLICE_LIT("the mill turns water");
+    qn_pieces q = {0}, d = {0};
+    qn_rerank_doc capped, plain;
+    qn_error err = {0};
+    T_CALL(qn_tokenizer_encode(t, query, QN_TOKENIZE_PLAIN, &arena, &q, &err), &err);
+    T_CALL(qn_tokenizer_encode(t, doc, QN_TOKENIZE_PLAIN, &arena, &d, &err), &err);
+    qn_rerank_options options = {.doc_tokens_max = (uint32_t)d.n,
+                                 .query_tokens_max = (uint32_t)q.n};
+    T_CALL(qn_rerank_run(m, QN_SLICE_LIT("mill stone"), &more, 1, &options, &capped,
+                         NULL, &err),
+           &err);
+    T_CALL(qn_rerank_run(m, query, &doc, 1, &options, &plain, NULL, &err), &err);
+    T_EQ_I(capped.tokens, plain.tokens);
+    T_OK(capped.logit == plain.logit && capped.truncated && !plain.truncated);
+    qn_model_close(m);
+    qn_arena_deinit(&arena);
+}
+
 static void test_wrong_task(void **state)
 {
     (void)state;
@@ -366,6 +432,8 @@ int test_nn_tasks(void)
         cmocka_unit_test(test_long_text),
         cmocka_unit_test(test_specials),
         cmocka_unit_test(test_rerank_deadline),
+        cmocka_unit_test(test_embed_ids),
+        cmocka_unit_test(test_rerank_caps),
         cmocka_unit_test(test_wrong_task),
         cmocka_unit_test(test_score),
     };
