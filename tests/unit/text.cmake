@@ -5,6 +5,7 @@ qn_test(test_text_wordpiece SOURCES test_text_wordpiece.c)
 qn_test(test_text_tokenizers SOURCES test_text_tokenizers.c)
 qn_test(test_synonyms SOURCES test_synonyms.c)
 qn_test(test_spelling SOURCES test_spelling.c)
+qn_test(test_chunk SOURCES test_chunk.c)
 qn_test(test_text_eval SOURCES test_text_eval.c LABELS eval LIBS PkgConfig::ZLIB)
 qn_test(test_spelling_eval SOURCES test_spelling_eval.c LABELS eval)
 
