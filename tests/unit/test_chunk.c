@@ -146,7 +146,8 @@ static const struct {
      TEN("A") " " TEN("b") ". " TEN("C") " d1 d2.",
      TEN("A") " " TEN("b") ". | b1 b2 b3 b4 b5 b6 b7 b8 b9 b10. " TEN(
          "C") "| C2 C3 C4 C5 C6 C7 C8 C9 C10 d1 d2."},
-    {"one long sentence", "sentence:20:0", TEN("a") " " TEN("b") " " TEN("c") ". The end.",
+    {"one long sentence", "sentence:20:0",
+     TEN("a") " " TEN("b") " " TEN("c") ". The end.",
      TEN("a") " " TEN("b") "| b2 b3 b4 b5 b6 b7 b8 b9 b10 " TEN("c") ". |The end."},
     {"a sentence is no end before a small letter", "sentence:20:0",
      TEN("a") " b. " TEN("c"),
@@ -160,8 +161,10 @@ static const struct {
     {"Chinese", "word:10:0", "我们今天去北京大学学习计算机科学。你们明天来吗?",
      "我们今天去北京大学学习计算机科学。你们|明天来吗?"},
     {"Japanese", "sentence:20:0",
-     "東京は日本の首都です。大阪は西日本の大都市です。京都は古い都です。",
-     "東京は日本の首都です。大阪は西日本の大都市です。|京都は古い都です。"},
+     "東京は日本の首都です。大阪は西日本の大都市です。京都は古い都です。奈良も古い都で"
+     "す。",
+     "東京は日本の首都です。大阪は西日本の大都市です。京都は古い都です。|"
+     "奈良も古い都です。"},
     {"emoji are words and stay whole", "word:10:0",
      "👩‍👩‍👧 👍🏽 🇩🇪 😀 😀 😀 😀 😀 😀 😀 end",
      "👩‍👩‍👧 👍🏽 🇩🇪 😀 😀 😀 😀 😀 😀 😀| end"},
