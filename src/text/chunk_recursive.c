@@ -6,7 +6,7 @@
 #include <unicode/ustring.h>
 
 /* ICU's own unit, about a millisecond each; and what a match may keep in mind. */
-enum { REGEX_TIME = 500, REGEX_STACK_BYTES = 1 << 20 };
+enum { REGEX_TIME = 200, REGEX_STACK_BYTES = 1 << 20 };
 
 qn_status qn_chunk__recursive_open(qn_chunker *c)
 {

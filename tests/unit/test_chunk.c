@@ -165,9 +165,9 @@ static const struct {
      "す。",
      "東京は日本の首都です。大阪は西日本の大都市です。京都は古い都です。|"
      "奈良も古い都です。"},
-    {"emoji are words and stay whole", "word:10:0",
-     "👩‍👩‍👧 👍🏽 🇩🇪 😀 😀 😀 😀 😀 😀 😀 end",
-     "👩‍👩‍👧 👍🏽 🇩🇪 😀 😀 😀 😀 😀 😀 😀| end"},
+    {"emoji are no words and stay whole", "word:10:0",
+     "👩‍👩‍👧 a1 👍🏽a2 a3 a4 a5 a6 a7 a8 a9 a10🇩🇪 end",
+     "👩‍👩‍👧 a1 👍🏽a2 a3 a4 a5 a6 a7 a8 a9 a10|🇩🇪 end"},
     {"paragraphs", "recursive:10", TEN("a") "\n\nb1 b2\nc1\n\nd1",
      TEN("a") "|\n\nb1 b2\nc1|\n\nd1"},
     {"lines where a paragraph is too long", "recursive:10",
