@@ -8,13 +8,13 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
 /* Values of every float tensor are finite, or one is refused. */
-static void read_values(const qn_safetensors *s, const qn_safetensor *t)
+static void read_values(const qn_weight *t)
 {
     enum { VALUES_MAX = 65536 };
     static float values[VALUES_MAX];
     if (t->count > VALUES_MAX) return;
     qn_error err = {0};
-    qn_status st = qn_safetensors_to_f32(s, t, values, &err);
+    qn_status st = qn_weight_to_f32(t, "fuzz", values, &err);
     qn_assert(st == QN_OK || st == QN_EMODEL);
     for (size_t i = 0; st == QN_OK && i < t->count; i++) qn_assert(isfinite(values[i]));
 }
@@ -32,10 +32,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     }
     size_t total = 0;
     for (size_t i = 0; i < qn_safetensors_count(s); i++) {
-        const qn_safetensor *t = qn_safetensors_at(s, i);
+        const qn_weight *t = qn_safetensors_at(s, i);
         qn_assert(t->data >= bytes + 8 && t->data + t->size <= bytes + n);
         total += t->size;
-        read_values(s, t);
+        read_values(t);
     }
     qn_assert(total <= n);
     qn_safetensors_close(s);

@@ -5,8 +5,6 @@
 #include "io/file.h"
 #include "nn/import_internal.h"
 
-#include <xxhash.h>
-
 enum {
     ARENA_LIMIT = 512 * 1024 * 1024,
     JSON_FILE_MAX = 64 * 1024 * 1024,
@@ -118,29 +116,16 @@ static qn_status describe(qn_import *im, qn_error *err)
     info->licence = o->licence == NULL ? known_licence(im) : o->licence;
     info->origin = o->origin == NULL ? "" : o->origin;
 
-    qn_slice bytes = qn_safetensors_bytes(im->weights);
-    XXH128_canonical_t hash;
-    XXH128_canonicalFromHash(&hash, XXH3_128bits(bytes.p, bytes.n));
+    uint8_t hash[16];
+    QN_TRY(qn_weights_hash(im->weights, hash, err));
     qn_buf hex;
     qn_buf_init(&hex, im->alloc);
     qn_buf_add_str(&hex, "xxh3-128:");
-    for (size_t i = 0; i < sizeof hash.digest; i++)
-        qn_buf_printf(&hex, "%02x", hash.digest[i]);
+    for (size_t i = 0; i < sizeof hash; i++) qn_buf_printf(&hex, "%02x", hash[i]);
     info->source_hash = qn_arena_strndup(&im->arena, hex.p == NULL ? "" : hex.p, hex.n);
     bool failed = hex.failed || info->name == NULL || info->source_hash == NULL;
     qn_buf_deinit(&hex);
     return failed ? qn_fail(err, QN_ENOMEM, "import") : QN_OK;
-}
-
-static qn_status open_weights(qn_import *im, qn_error *err)
-{
-    const char *path = NULL, *parts = NULL;
-    QN_TRY(qn_import__path(im, "model.safetensors", &path, err));
-    QN_TRY(qn_import__path(im, "model.safetensors.index.json", &parts, err));
-    if (!qn_file_exists(path) && qn_file_exists(parts))
-        return qn_fail_file(err, QN_EUNSUPPORTED, path, QN_AT_NONE,
-                            "weights in several files are not supported");
-    return qn_safetensors_open(im->alloc, path, &im->weights, err);
 }
 
 static qn_status sync_parent(qn_import *im, const char *path, qn_error *err)
@@ -222,7 +207,7 @@ static qn_status import_all(qn_import *im, const char *output, qn_import_report 
 {
     QN_TRY(qn_import__config(im, err));
     QN_TRY(qn_import__vocab(im, err));
-    QN_TRY(open_weights(im, err));
+    QN_TRY(qn_weights_open(im->alloc, im->folder, &im->weights, err));
     QN_TRY(describe(im, err));
     QN_TRY(write_output(im, output, report, err));
     const qn_model_info *info = &im->meta.info;
@@ -230,7 +215,7 @@ static qn_status import_all(qn_import *im, const char *output, qn_import_report 
     report->parameters = info->parameters;
     report->tensors = qn_import__written(im);
     report->ignored = qn_import__ignored(im);
-    report->source_bytes = qn_safetensors_bytes(im->weights).n;
+    report->source_bytes = qn_weights_bytes(im->weights);
     return QN_OK;
 }
 
@@ -245,7 +230,7 @@ qn_status qn_import_run(qn_alloc *a, const char *folder, const char *output,
     qn_arena_init(&im.arena, a, ARENA_LIMIT);
     qn_buf_init(&im.vocab, a);
     qn_status st = import_all(&im, output, report, err);
-    qn_safetensors_close(im.weights);
+    qn_weights_close(im.weights);
     qn_buf_deinit(&im.vocab);
     qn_arena_deinit(&im.arena);
     return st;

@@ -5,7 +5,7 @@
 
 #include "nn/import.h"
 #include "nn/model_meta.h"
-#include "nn/safetensors.h"
+#include "nn/weights.h"
 
 typedef struct qn_import {
     qn_alloc *alloc;
@@ -14,7 +14,7 @@ typedef struct qn_import {
     const qn_import_options *options;
     qn_model_meta meta;
     qn_buf vocab; /* the tokenizer's bytes, in the form that meta names */
-    qn_safetensors *weights;
+    qn_weights *weights;
     /* Of an int8 model: layers x QN_ENCODER_INPUTS rows of multipliers; else NULL. */
     float *scales;
     size_t scale_stride;

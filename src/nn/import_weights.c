@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* import_weights.c -- model.safetensors becomes the tensors of a model file. */
+/* import_weights.c -- the folder's tensors become the tensors of a model file. */
 #include "nn/import_internal.h"
 
 #include <stdio.h>
 
 /* The source of a tensor, under any of the names in use: with or without the prefix of
  * the task classes, LayerNorm in the old spelling. */
-static const qn_safetensor *find_source(const qn_import *im, const char *name)
+static const qn_weight *find_source(const qn_import *im, const char *name)
 {
     static const char *const prefixes[] = {"bert.", ""};
     static const struct {
@@ -16,38 +16,38 @@ static const qn_safetensor *find_source(const qn_import *im, const char *name)
     for (size_t p = 0; p < 2; p++) {
         char full[160];
         (void)snprintf(full, sizeof full, "%s%s", prefixes[p], name);
-        const qn_safetensor *t = qn_safetensors_find(im->weights, full);
+        const qn_weight *t = qn_weights_find(im->weights, full);
         for (size_t i = 0; t == NULL && i < 2; i++) {
             const char *at = strstr(name, spellings[i].now);
             if (at == NULL) continue;
             (void)snprintf(full, sizeof full, "%s%.*s%s", prefixes[p], (int)(at - name),
                            name, spellings[i].old);
-            t = qn_safetensors_find(im->weights, full);
+            t = qn_weights_find(im->weights, full);
         }
         if (t != NULL) return t;
     }
     return NULL;
 }
 
-static qn_status check_shape(const qn_encoder_spec *spec, const qn_safetensor *t,
-                             qn_error *err)
+static qn_status check_shape(const qn_import *im, const qn_encoder_spec *spec,
+                             const qn_weight *t, qn_error *err)
 {
     if (t == NULL)
-        return qn_fail(err, QN_EMODEL, "model.safetensors: tensor \"%s\" is missing",
-                       spec->name);
+        return qn_fail_file(err, QN_EMODEL, qn_weights_name(im->weights), QN_AT_NONE,
+                            "tensor \"%s\" is missing", spec->name);
+    const char *file = qn_weights_file(im->weights, t);
     bool same = t->rank == spec->rank && t->shape[spec->rank - 1] == spec->columns &&
                 (spec->rank == 1 || t->shape[0] == spec->rows);
     if (same) return QN_OK;
     if (t->rank == 2 && spec->rank == 2)
-        return qn_fail(
-            err, QN_EMODEL,
-            "model.safetensors: tensor \"%.100s\" is %llu x %llu, not %u x %u", t->name,
-            (unsigned long long)t->shape[0], (unsigned long long)t->shape[1],
-            spec->rows, spec->columns);
-    return qn_fail(err, QN_EMODEL,
-                   "model.safetensors: tensor \"%.100s\" has %u dimensions, not %u, or "
-                   "another length",
-                   t->name, t->rank, spec->rank);
+        return qn_fail_file(err, QN_EMODEL, file, QN_AT_NONE,
+                            "tensor \"%.100s\" is %llu x %llu, not %u x %u", t->name,
+                            (unsigned long long)t->shape[0],
+                            (unsigned long long)t->shape[1], spec->rows, spec->columns);
+    return qn_fail_file(
+        err, QN_EMODEL, file, QN_AT_NONE,
+        "tensor \"%.100s\" has %u dimensions, not %u, or another length", t->name,
+        t->rank, spec->rank);
 }
 
 static void divide_columns(float *values, const qn_encoder_spec *spec, const float *m)
@@ -95,11 +95,11 @@ static void unscale(const qn_import *im, const qn_encoder_spec *spec, float *val
 static qn_status write_tensor(qn_import *im, const qn_encoder_spec *spec,
                               qn_model_dtype dtype, qn_qnm_writer *w, qn_error *err)
 {
-    const qn_safetensor *t = find_source(im, spec->name);
-    QN_TRY(check_shape(spec, t, err));
+    const qn_weight *t = find_source(im, spec->name);
+    QN_TRY(check_shape(im, spec, t, err));
     float *values = qn_new_array(im->alloc, t->count, sizeof *values);
     if (values == NULL) return qn_fail(err, QN_ENOMEM, "import");
-    qn_status st = qn_safetensors_to_f32(im->weights, t, values, err);
+    qn_status st = qn_weights_to_f32(im->weights, t, values, err);
     unscale(im, spec, values);
     if (st == QN_OK)
         st = qn_qnm_writer_tensor(w, spec->name, spec->quantize ? dtype : QN_MODEL_F32,
@@ -168,7 +168,7 @@ qn_status qn_import__write(qn_import *im, qn_model_dtype dtype, const char *path
 size_t qn_import__ignored(const qn_import *im)
 {
     bool head = im->meta.info.task == QN_MODEL_RERANK;
-    return qn_safetensors_count(im->weights) -
+    return qn_weights_count(im->weights) -
            qn_encoder_spec_count(&im->meta.encoder, head);
 }
 

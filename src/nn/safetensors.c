@@ -5,10 +5,8 @@
 #include "base/map.h"
 #include "io/file.h"
 #include "io/json.h"
-#include "nn/tensor.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 
 enum { ARENA_LIMIT = 256 * 1024 * 1024 };
@@ -19,7 +17,7 @@ struct qn_safetensors {
     const char *name;
     qn_slice bytes;
     qn_arena arena;
-    qn_safetensor *tensors;
+    qn_weight *tensors;
     size_t count;
     qn_map by_name;
 };
@@ -29,14 +27,14 @@ struct qn_safetensors {
 static const struct {
     const char *name;
     unsigned size;
-    qn_safetensors_dtype dtype;
-} dtypes[] = {{"F32", 4, QN_SAFETENSORS_F32},   {"F16", 2, QN_SAFETENSORS_F16},
-              {"BF16", 2, QN_SAFETENSORS_BF16}, {"F64", 8, QN_SAFETENSORS_OTHER},
-              {"I64", 8, QN_SAFETENSORS_OTHER}, {"U64", 8, QN_SAFETENSORS_OTHER},
-              {"I32", 4, QN_SAFETENSORS_OTHER}, {"U32", 4, QN_SAFETENSORS_OTHER},
-              {"I16", 2, QN_SAFETENSORS_OTHER}, {"U16", 2, QN_SAFETENSORS_OTHER},
-              {"I8", 1, QN_SAFETENSORS_OTHER},  {"U8", 1, QN_SAFETENSORS_OTHER},
-              {"BOOL", 1, QN_SAFETENSORS_OTHER}};
+    qn_weight_dtype dtype;
+} dtypes[] = {{"F32", 4, QN_WEIGHT_F32},   {"F16", 2, QN_WEIGHT_F16},
+              {"BF16", 2, QN_WEIGHT_BF16}, {"F64", 8, QN_WEIGHT_OTHER},
+              {"I64", 8, QN_WEIGHT_OTHER}, {"U64", 8, QN_WEIGHT_OTHER},
+              {"I32", 4, QN_WEIGHT_OTHER}, {"U32", 4, QN_WEIGHT_OTHER},
+              {"I16", 2, QN_WEIGHT_OTHER}, {"U16", 2, QN_WEIGHT_OTHER},
+              {"I8", 1, QN_WEIGHT_OTHER},  {"U8", 1, QN_WEIGHT_OTHER},
+              {"BOOL", 1, QN_WEIGHT_OTHER}};
 
 static qn_status bad_file(const qn_safetensors *s, const char *what, qn_error *err)
 {
@@ -58,10 +56,10 @@ static bool non_negative(const qn_json *v, uint64_t *out)
 }
 
 /* Fills count and rank; the product of a shape may overflow. */
-static bool read_shape(const qn_json *shape, qn_safetensor *t)
+static bool read_shape(const qn_json *shape, qn_weight *t)
 {
     if (shape == NULL || shape->kind != QN_JSON_ARRAY ||
-        shape->count > QN_SAFETENSORS_RANK_MAX)
+        shape->count > QN_WEIGHT_RANK_MAX)
         return false;
     t->count = 1;
     for (const qn_json *it = qn_json_items(shape); it != NULL; it = it->next) {
@@ -74,16 +72,31 @@ static bool read_shape(const qn_json *shape, qn_safetensor *t)
     return true;
 }
 
+/* A key said twice has no one meaning. */
+static bool has_double_key(const qn_json *item)
+{
+    static const char *const keys[] = {"dtype", "shape", "data_offsets"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        size_t seen = 0;
+        for (const qn_json *it = qn_json_items(item); it != NULL; it = it->next)
+            seen += qn_slice_eq_str(it->key, keys[i]);
+        if (seen > 1) return true;
+    }
+    return false;
+}
+
 static qn_status read_tensor(qn_safetensors *s, const qn_json *item, qn_slice data,
                              qn_error *err)
 {
-    qn_safetensor *t = &s->tensors[s->count];
+    qn_weight *t = &s->tensors[s->count];
     t->name = qn_arena_strndup(&s->arena, item->key.p, item->key.n);
     if (t->name == NULL) return qn_fail(err, QN_ENOMEM, "safetensors");
     if (qn_map_get(&s->by_name, item->key, NULL))
         return bad_tensor(s, t->name, "there twice", err);
     if (item->kind != QN_JSON_OBJECT)
         return bad_tensor(s, t->name, "its entry is no object", err);
+    if (has_double_key(item))
+        return bad_tensor(s, t->name, "its entry has a key twice", err);
 
     const qn_json *type = qn_json_get(item, "dtype");
     size_t row = 0, rows = sizeof dtypes / sizeof *dtypes;
@@ -114,7 +127,7 @@ static qn_status read_tensor(qn_safetensors *s, const qn_json *item, qn_slice da
 /* Empty tensors sort before the one that begins at the same byte. */
 static int compare_place(const void *a, const void *b)
 {
-    const qn_safetensor *x = a, *y = b;
+    const qn_weight *x = a, *y = b;
     if (x->data != y->data) return x->data < y->data ? -1 : 1;
     return x->size < y->size ? -1 : x->size > y->size ? 1 : strcmp(x->name, y->name);
 }
@@ -125,7 +138,7 @@ static qn_status check_places(qn_safetensors *s, qn_slice data, qn_error *err)
     if (s->count > 0) qsort(s->tensors, s->count, sizeof *s->tensors, compare_place);
     const uint8_t *at = (const uint8_t *)data.p;
     for (size_t i = 0; i < s->count; i++) {
-        const qn_safetensor *t = &s->tensors[i];
+        const qn_weight *t = &s->tensors[i];
         if (t->data < at) return bad_tensor(s, t->name, "overlaps another", err);
         if (t->data > at) return bad_tensor(s, t->name, "a hole before its data", err);
         at += t->size;
@@ -134,6 +147,20 @@ static qn_status check_places(qn_safetensors *s, qn_slice data, qn_error *err)
     }
     if (at != (const uint8_t *)data.p + data.n)
         return bad_file(s, "bytes after the last tensor", err);
+    return QN_OK;
+}
+
+/* "__metadata__" maps strings to strings, and is there at most once. */
+static qn_status check_metadata(const qn_safetensors *s, const qn_json *item,
+                                bool *seen, qn_error *err)
+{
+    if (*seen) return bad_file(s, "__metadata__ is there twice", err);
+    *seen = true;
+    if (item->kind != QN_JSON_OBJECT)
+        return bad_file(s, "__metadata__ is no object", err);
+    for (const qn_json *it = qn_json_items(item); it != NULL; it = it->next)
+        if (it->kind != QN_JSON_STRING)
+            return bad_file(s, "__metadata__ holds something else than strings", err);
     return QN_OK;
 }
 
@@ -146,8 +173,12 @@ static qn_status read_entries(qn_safetensors *s, const qn_json *header, qn_slice
         return bad_file(s, "too many tensors", err);
     s->tensors = qn_arena_array(&s->arena, header->count + 1, sizeof *s->tensors);
     if (s->tensors == NULL) return qn_fail(err, QN_ENOMEM, "safetensors");
+    bool metadata = false;
     for (const qn_json *it = qn_json_items(header); it != NULL; it = it->next) {
-        if (qn_slice_eq_str(it->key, "__metadata__")) continue;
+        if (qn_slice_eq_str(it->key, "__metadata__")) {
+            QN_TRY(check_metadata(s, it, &metadata, err));
+            continue;
+        }
         QN_TRY(read_tensor(s, it, data, err));
         if (!qn_map_put(&s->by_name, it->key, 0))
             return qn_fail(err, QN_ENOMEM, "safetensors");
@@ -233,6 +264,11 @@ void qn_safetensors_close(qn_safetensors *s)
     qn_delete(s->alloc, s);
 }
 
+const char *qn_safetensors_name(const qn_safetensors *s)
+{
+    return s->name;
+}
+
 qn_slice qn_safetensors_bytes(const qn_safetensors *s)
 {
     return s->bytes;
@@ -243,39 +279,13 @@ size_t qn_safetensors_count(const qn_safetensors *s)
     return s->count;
 }
 
-const qn_safetensor *qn_safetensors_at(const qn_safetensors *s, size_t i)
+const qn_weight *qn_safetensors_at(const qn_safetensors *s, size_t i)
 {
     return &s->tensors[i];
 }
 
-const qn_safetensor *qn_safetensors_find(const qn_safetensors *s, const char *name)
+const qn_weight *qn_safetensors_find(const qn_safetensors *s, const char *name)
 {
     uint64_t i = 0;
     return qn_map_get(&s->by_name, qn_slice_of(name), &i) ? &s->tensors[i] : NULL;
-}
-
-/* The data has no alignment: every value is loaded through memcpy. */
-static float load_value(const qn_safetensor *t, size_t i)
-{
-    switch (t->dtype) {
-    case QN_SAFETENSORS_F16:
-        return qn_f16_to_f32(qn_load16(t->data + 2 * i));
-    case QN_SAFETENSORS_BF16:
-        return qn_bf16_to_f32(qn_load16(t->data + 2 * i));
-    default:
-        return qn_bits_float(qn_load32(t->data + 4 * i));
-    }
-}
-
-qn_status qn_safetensors_to_f32(const qn_safetensors *s, const qn_safetensor *t,
-                                float *out, qn_error *err)
-{
-    if (t->dtype == QN_SAFETENSORS_OTHER)
-        return bad_tensor(s, t->name, "its dtype is none of F32, F16, BF16", err);
-    for (size_t i = 0; i < t->count; i++) {
-        out[i] = load_value(t, i);
-        if (!isfinite(out[i]))
-            return bad_tensor(s, t->name, "a value is not finite", err);
-    }
-    return QN_OK;
 }

@@ -14,29 +14,12 @@
 #ifndef QN_NN_SAFETENSORS_H
 #define QN_NN_SAFETENSORS_H
 
-#include "base/slice.h"
+#include "nn/weight.h"
 
 enum {
     QN_SAFETENSORS_HEADER_MAX = 100000000,
     QN_SAFETENSORS_TENSORS_MAX = 100000,
-    QN_SAFETENSORS_RANK_MAX = 8,
 };
-
-typedef enum qn_safetensors_dtype {
-    QN_SAFETENSORS_F32,
-    QN_SAFETENSORS_F16,
-    QN_SAFETENSORS_BF16,
-    QN_SAFETENSORS_OTHER, /* sized and skipped: position_ids are I64 */
-} qn_safetensors_dtype;
-
-typedef struct qn_safetensor {
-    const char *name;
-    qn_safetensors_dtype dtype;
-    uint32_t rank;
-    uint64_t shape[QN_SAFETENSORS_RANK_MAX];
-    const uint8_t *data;
-    uint64_t size, count; /* bytes; values */
-} qn_safetensor;
 
 typedef struct qn_safetensors qn_safetensors;
 
@@ -50,16 +33,12 @@ QN_MUST_CHECK qn_status qn_safetensors_open_memory(qn_alloc *a, qn_slice bytes,
                                                    qn_error *err);
 void qn_safetensors_close(QN_OWNED QN_NULLABLE qn_safetensors *s);
 
-qn_slice qn_safetensors_bytes(const qn_safetensors *s); /* the whole file */
+const char *qn_safetensors_name(const qn_safetensors *s); /* for messages */
+qn_slice qn_safetensors_bytes(const qn_safetensors *s);   /* the whole file */
 size_t qn_safetensors_count(const qn_safetensors *s);
 /* In the order of their data. */
-const qn_safetensor *qn_safetensors_at(const qn_safetensors *s, size_t i);
-QN_NULLABLE const qn_safetensor *qn_safetensors_find(const qn_safetensors *s,
-                                                     const char *name);
-/* All values widened to f32, exactly; out: t->count floats. QN_EMODEL when the tensor
- * holds no floats or one that is not finite. */
-QN_MUST_CHECK qn_status qn_safetensors_to_f32(const qn_safetensors *s,
-                                              const qn_safetensor *t, float *out,
-                                              qn_error *err);
+const qn_weight *qn_safetensors_at(const qn_safetensors *s, size_t i);
+QN_NULLABLE const qn_weight *qn_safetensors_find(const qn_safetensors *s,
+                                                 const char *name);
 
 #endif

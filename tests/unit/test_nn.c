@@ -151,7 +151,7 @@ int main(void)
         print_error("%s\n", err.text);
         return 1;
     }
-    int failed = test_nn_tensor() + test_nn_safetensors() + test_nn_import() +
-                 test_nn_encoder() + test_nn_tasks();
+    int failed = test_nn_tensor() + test_nn_safetensors() + test_nn_torch() +
+                 test_nn_import() + test_nn_encoder() + test_nn_tasks();
     return failed + (qn_dir_remove(folder, &err) != QN_OK);
 }

@@ -221,6 +221,44 @@ static void test_variants(void **state)
     qn_model_close(m);
 }
 
+/* The same weights as a dictionary and as TorchScript: the same model, to the bit. */
+static void test_torch_forms(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *golden, *file;
+    } rows[] = {{"torch/embed.bin", "pytorch_model.bin"}, {"torch/embed.pt", "any.pt"}};
+    qn_slice text = QN_SLICE_LIT("How does a water mill grind grain?");
+    float want[32], got[32];
+    qn_error err = {0};
+    qn_model *m = nn_tiny_open("tiny-embed", QN_MODEL_F32);
+    T_CALL(qn_embed_run(m, &text, 1, NULL, want, NULL, &err), &err);
+    qn_model_close(m);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].golden);
+        const char *folder = changed("tiny-embed", "model.safetensors", NULL, NULL);
+        char source[512], target[600];
+        (void)snprintf(source, sizeof source, "%s/tests/golden/nn/%s", QN_SOURCE_DIR,
+                       rows[i].golden);
+        (void)snprintf(target, sizeof target, "%s/%s", folder, rows[i].file);
+        qn_buf bytes;
+        qn_buf_init(&bytes, qn_alloc_heap());
+        T_CALL(qn_file_read(source, 1 << 24, &bytes, &err), &err);
+        T_CALL(qn_file_replace(target, bytes.p, bytes.n, &err), &err);
+        qn_buf_deinit(&bytes);
+        qn_import_options options = {.name = "x"};
+        qn_import_report report;
+        const char *output = nn_path("form.qnm");
+        T_CALL(qn_import_run(qn_alloc_heap(), folder, output, &options, &report, &err),
+               &err);
+        T_EQ_I(report.ignored, 3);
+        T_CALL(qn_model_open(qn_alloc_heap(), output, NULL, &m, &err), &err);
+        T_CALL(qn_embed_run(m, &text, 1, NULL, got, NULL, &err), &err);
+        qn_model_close(m);
+        T_OK(memcmp(want, got, sizeof want) == 0);
+    }
+}
+
 static void test_describe(void **state)
 {
     (void)state;
@@ -417,10 +455,10 @@ static void test_out_of_memory(void **state)
 int test_nn_import(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_describe),      cmocka_unit_test(test_report),
-        cmocka_unit_test(test_damage),        cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_torch_forms), cmocka_unit_test(test_describe),
+        cmocka_unit_test(test_report),      cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_hostile),     cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("nn import", tests, NULL, NULL);
 }

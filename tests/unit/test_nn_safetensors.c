@@ -36,6 +36,13 @@ static void test_headers(void **state)
         {"padded with blanks", "{" T("a", "F16", "[4]", "[0,8]") "}   ", 0, 8, NULL},
         {"metadata", "{\"__metadata__\":{\"format\":\"pt\"}}", 0, 0, NULL},
         {"no tensors", "{}", 0, 0, NULL},
+        {"metadata is a list", "{\"__metadata__\":[]}", 0, 0, "no object"},
+        {"metadata holds a number", "{\"__metadata__\":{\"n\":1}}", 0, 0, "strings"},
+        {"metadata twice", "{\"__metadata__\":{},\"__metadata__\":{}}", 0, 0, "twice"},
+        {"a key twice",
+         "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"shape\":[1],"
+         "\"data_offsets\":[0,4]}}",
+         0, 4, "a key twice"},
         {"rank 0", "{" T("a", "F32", "[]", "[0,4]") "}", 0, 4, NULL},
         {"an empty tensor", "{" T("a", "F32", "[0,7]", "[0,0]") "}", 0, 0, NULL},
         {"two, out of order",
@@ -142,10 +149,10 @@ static void test_values(void **state)
         T_CALL(qn_safetensors_open_memory(qn_alloc_heap(), qn_buf_slice(&b), "x", &s,
                                           &err),
                &err);
-        const qn_safetensor *t = qn_safetensors_find(s, "w");
+        const qn_weight *t = qn_safetensors_find(s, "w");
         T_OK(t != NULL && t->rank == 1 && t->shape[0] == 1);
         float value = 0;
-        qn_status st = qn_safetensors_to_f32(s, t, &value, &err);
+        qn_status st = qn_weight_to_f32(t, "x", &value, &err);
         T_EQ_I(st, rows[i].ok ? QN_OK : QN_EMODEL);
         if (rows[i].ok) T_OK(value == rows[i].value);
         if (!rows[i].ok) T_OK(strstr(err.text, "\"w\"") != NULL);
