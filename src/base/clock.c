@@ -52,6 +52,7 @@ bool qn_deadline_cancelled(const qn_deadline *d)
 bool qn_deadline_passed(const qn_deadline *d)
 {
     if (d == NULL) return false;
+    if (d->breathe != NULL) d->breathe(d->breathe_ctx);
     if (qn_deadline_cancelled(d)) return true;
     return d->at_ns != 0 && qn_clock_mono_ns() >= d->at_ns;
 }

@@ -22,6 +22,10 @@ uint64_t qn_clock_seed(void);
 typedef struct qn_deadline {
     int64_t at_ns;                /* on qn_clock_mono_ns(); 0: no limit */
     const atomic_bool *cancelled; /* NULL, or set by whoever gave up waiting */
+    /* NULL, or called by qn_deadline_passed(): a place where the work may be held up in
+     * favour of other work, for any time. */
+    void (*breathe)(void *ctx);
+    void *breathe_ctx;
 } qn_deadline;
 
 qn_deadline qn_deadline_in_ms(int64_t ms, const atomic_bool *cancelled);

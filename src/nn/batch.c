@@ -15,6 +15,7 @@ static qn_status scratch_create(qn_model *m, qn_nn_scratch **out, qn_error *err)
     qn_nn_scratch *s = qn_new0(m->alloc, sizeof *s);
     *out = s;
     if (s == NULL) return qn_fail(err, QN_ENOMEM, "model scratch");
+    s->model = m;
     s->capacity = QN_BATCH_TOKENS + m->info.max_tokens;
     s->ids = qn_new_array(m->alloc, s->capacity, sizeof *s->ids);
     s->types = qn_new_array(m->alloc, s->capacity, sizeof *s->types);
@@ -50,16 +51,29 @@ void qn_nn__scratch_destroy(qn_model *m, qn_nn_scratch *s)
     qn_delete(m->alloc, s);
 }
 
+static void count_unused(qn_model *m)
+{
+    if (--m->in_use == 0) (void)pthread_cond_broadcast(&m->unused);
+}
+
 qn_status qn_nn__scratch_take(qn_model *m, qn_nn_scratch **out, qn_error *err)
 {
     (void)pthread_mutex_lock(&m->lock);
     qn_nn_scratch *s = m->idle;
     if (s != NULL) m->idle = s->next;
+    m->in_use++;
     (void)pthread_mutex_unlock(&m->lock);
     *out = s;
-    if (s == NULL) return scratch_create(m, out, err);
-    s->sequences = s->tokens = 0;
-    return QN_OK;
+    if (s != NULL) {
+        s->sequences = s->tokens = 0;
+        return QN_OK;
+    }
+    qn_status st = scratch_create(m, out, err);
+    if (st == QN_OK) return QN_OK;
+    (void)pthread_mutex_lock(&m->lock);
+    count_unused(m);
+    (void)pthread_mutex_unlock(&m->lock);
+    return st;
 }
 
 void qn_nn__scratch_give(qn_model *m, qn_nn_scratch *s)
@@ -67,6 +81,7 @@ void qn_nn__scratch_give(qn_model *m, qn_nn_scratch *s)
     (void)pthread_mutex_lock(&m->lock);
     s->next = m->idle;
     m->idle = s;
+    count_unused(m);
     (void)pthread_mutex_unlock(&m->lock);
 }
 
@@ -113,29 +128,15 @@ bool qn_nn__batch_full(const qn_nn_scratch *s)
     return s->tokens >= QN_BATCH_TOKENS;
 }
 
-/* A quarter of bad news enters the average and half of good news: a slow moment does not
- * decide, and is soon forgotten. */
-static void learn_speed(qn_model *m, int64_t ns, size_t tokens)
+void qn_nn__batch_drop_last(qn_nn_scratch *s)
 {
-    long long sample = (long long)(ns * 1000 / (int64_t)tokens) + 1;
-    long long known = atomic_load_explicit(&m->token_ps, memory_order_relaxed);
-    long long next =
-        known == 0 ? sample : known + (sample - known) / (sample > known ? 4 : 2);
-    atomic_store_explicit(&m->token_ps, next, memory_order_relaxed);
+    s->tokens = s->starts[--s->sequences];
 }
 
-qn_status qn_nn__batch_run(qn_model *m, qn_nn_scratch *s, const qn_deadline *deadline,
-                           const float **rows, qn_error *err)
+int64_t qn_nn__batch_time(const qn_nn_scratch *s)
 {
-    qn_encoder_batch batch = {s->ids, s->types, s->starts, s->sequences};
-    size_t tokens = s->tokens;
-    int64_t begin = qn_clock_mono_ns();
-    qn_status st =
-        qn_encoder_run(m->encoder, s->encoder, &batch, deadline, NULL, rows, err);
-    /* A run cut short counts as well: the tokens took at least that long. */
-    learn_speed(m, qn_clock_mono_ns() - begin, tokens);
-    s->sequences = s->tokens = 0;
-    return st;
+    int64_t ns = qn_speed_estimate(&s->model->speed, s->starts, s->sequences);
+    return ns + ns / 8;
 }
 
 /* ---- failures --------------------------------------------------------------- */

@@ -8,14 +8,13 @@
 enum { ARENA_LIMIT = 256 * 1024 * 1024 };
 
 typedef struct job {
-    qn_model *model;
+    qn_nn_work work; /* first: its functions get the job */
     const qn_slice *texts;
-    size_t n, workers, max_tokens;
+    size_t max_tokens;
     const qn_embed_options *options;
     float *out;
     qn_embed_item *items;
-    atomic_size_t next;
-    qn_nn_failure failure;
+    atomic_size_t done;
 } job;
 
 /* A text given as ids is a sequence as it stands. */
@@ -23,7 +22,7 @@ static qn_status encode_ids(const job *j, size_t i, qn_arena *arena, qn_encoding
                             qn_error *err)
 {
     const qn_embed_ids *given = &j->options->ids[i];
-    size_t vocabulary = qn_tokenizer_vocab_size(j->model->tokenizer);
+    size_t vocabulary = qn_tokenizer_vocab_size(j->work.model->tokenizer);
     if (given->n == 0) return qn_fail(err, QN_EINVAL, "a list of token ids is empty");
     if (given->n > j->max_tokens && j->options->refuse_long)
         return qn_fail(err, QN_ETOOLONG, "%zu token ids, the model reads %zu", given->n,
@@ -52,16 +51,16 @@ static qn_status encode_text(const job *j, size_t i, qn_arena *arena, qn_encodin
     if (o->ids != NULL && o->ids[i].ids != NULL) return encode_ids(j, i, arena, e, err);
     qn_truncation how = o->refuse_long ? QN_TRUNCATE_NONE : QN_TRUNCATE_LONGEST_FIRST;
     qn_pieces pieces = {0};
-    QN_TRY(qn_nn__encode(j->model, j->texts[i], o->specials_are_text, j->max_tokens,
-                         arena, &pieces, err));
-    return qn_tokenizer_join(j->model->tokenizer, &pieces, NULL, j->max_tokens, how,
-                             arena, e, err);
+    QN_TRY(qn_nn__encode(j->work.model, j->texts[i], o->specials_are_text,
+                         j->max_tokens, arena, &pieces, err));
+    return qn_tokenizer_join(j->work.model->tokenizer, &pieces, NULL, j->max_tokens,
+                             how, arena, e, err);
 }
 
 static qn_status add_text(job *j, qn_nn_scratch *s, size_t i, qn_error *err)
 {
     qn_arena arena;
-    qn_arena_init(&arena, j->model->alloc, ARENA_LIMIT);
+    qn_arena_init(&arena, j->work.model->alloc, ARENA_LIMIT);
     qn_encoding e = {0};
     qn_status st = encode_text(j, i, &arena, &e, err);
     if (st == QN_OK) {
@@ -96,57 +95,52 @@ static void normalize(float *v, size_t n)
     for (size_t i = 0; i < n; i++) v[i] = (float)((double)v[i] / length);
 }
 
-static qn_status embed_batch(job *j, qn_nn_scratch *s, qn_error *err)
+static qn_status use(qn_nn_work *w, qn_nn_scratch *s, qn_error *err)
 {
-    const qn_model *m = j->model;
-    size_t count = s->sequences, H = m->config.hidden;
+    job *j = (job *)w;
+    const qn_model *m = w->model;
+    size_t H = m->config.hidden;
     bool first_only = m->info.pooling == QN_POOL_CLS;
-    const float *rows = NULL;
-    QN_TRY(qn_nn__batch_run(j->model, s, j->options->deadline, &rows, err));
-    for (size_t i = 0; i < count; i++) {
+    if (s->st != QN_OK) *err = s->err;
+    QN_TRY(s->st);
+    for (size_t i = 0; i < s->sequences; i++) {
         size_t at = first_only ? i : s->starts[i];
         size_t n = first_only ? 1 : s->starts[i + 1] - s->starts[i];
         float *out = j->out + s->item[i] * H;
-        pool_rows(rows + at * H, n, H, out);
+        pool_rows(s->rows + at * H, n, H, out);
         if (m->info.normalize && !j->options->as_pooled) normalize(out, H);
         for (size_t c = 0; c < H; c++)
             if (!isfinite(out[c]))
                 return qn_fail(err, QN_EMODEL, "the vector of text %u is not finite",
                                s->item[i]);
     }
+    atomic_fetch_add(&j->done, s->sequences);
     return QN_OK;
 }
 
-static qn_status work(job *j, qn_nn_scratch *s, qn_error *err)
+static qn_status fill(qn_nn_work *w, qn_nn_scratch *s, qn_error *err)
 {
-    for (;;) {
-        size_t taken = atomic_load(&j->next);
-        size_t share = (taken < j->n ? j->n - taken : 0) / j->workers + 1;
-        while (s->sequences < share && !qn_nn__batch_full(s) &&
-               !atomic_load(&j->failure.stop)) {
-            size_t i = atomic_fetch_add(&j->next, 1);
-            if (i >= j->n) break;
-            QN_TRY(add_text(j, s, i, err));
-        }
-        if (s->sequences == 0 || atomic_load(&j->failure.stop)) return QN_OK;
-        QN_TRY(embed_batch(j, s, err));
+    job *j = (job *)w;
+    size_t taken = atomic_load(&w->next);
+    size_t share = (taken < w->items ? w->items - taken : 0) / w->workers + 1;
+    while (s->sequences < share && !qn_nn__batch_full(s) &&
+           !atomic_load(&w->failure.stop)) {
+        size_t i = atomic_fetch_add(&w->next, 1);
+        if (i >= w->items) break;
+        QN_TRY(add_text(j, s, i, err));
     }
+    return QN_OK;
 }
 
-static void worker_main(void *arg, size_t index, size_t worker)
+/* A call that was left by its time has vectors missing. */
+static qn_status whole(job *j, qn_error *err)
 {
-    (void)index;
-    (void)worker;
-    job *j = arg;
-    if (atomic_load(&j->next) >= j->n) return;
-    qn_error err = {0};
-    qn_nn_scratch *s = NULL;
-    qn_status st = qn_nn__scratch_take(j->model, &s, &err);
-    if (st == QN_OK) {
-        st = work(j, s, &err);
-        qn_nn__scratch_give(j->model, s);
-    }
-    if (st != QN_OK) qn_nn__failure_set(&j->failure, st, &err);
+    size_t done = atomic_load(&j->done);
+    if (done == j->work.items) return QN_OK;
+    bool cancelled = qn_deadline_cancelled(j->options->deadline);
+    return qn_fail(err, cancelled ? QN_ECANCELLED : QN_ETIMEOUT,
+                   "%s after %zu of %zu texts",
+                   cancelled ? "cancelled" : "the time was up", done, j->work.items);
 }
 
 qn_status qn_embed_run(qn_model *model, const qn_slice *texts, size_t n,
@@ -160,15 +154,26 @@ qn_status qn_embed_run(qn_model *model, const qn_slice *texts, size_t n,
         return qn_fail(err, QN_EMODELTASK, "model %s reranks, it makes no vectors",
                        info->name);
     if (n > UINT32_MAX) return qn_fail(err, QN_ELIMIT, "%zu texts", n);
-    job j = {.model = model, .texts = texts, .n = n, .options = o, .out = out};
-    j.items = items;
+    job j = {.work = {.model = model,
+                      .items = n,
+                      .fill = fill,
+                      .use = use,
+                      .deadline = o->deadline,
+                      .pool = o->pool,
+                      .serving = o->serving,
+                      .whole = true},
+             .texts = texts,
+             .options = o,
+             .out = out,
+             .items = items};
     j.max_tokens = o->max_tokens == 0 || o->max_tokens > info->max_tokens
                        ? info->max_tokens
                        : o->max_tokens;
     if (j.max_tokens < 3)
         return qn_fail(err, QN_EINVAL, "max_tokens is %zu, at least 3", j.max_tokens);
-    j.workers = qn_pool_width(o->pool) < n ? qn_pool_width(o->pool) : n;
-    qn_nn__failure_init(&j.failure);
-    qn_pool_run(o->pool, j.workers, worker_main, &j);
-    return qn_nn__failure_finish(&j.failure, err);
+    for (size_t i = 0; i < n; i++)
+        j.work.tokens += qn_nn__guess_tokens(texts[i], j.max_tokens);
+    qn_nn__work_prepare(&j.work);
+    QN_TRY(qn_nn__work_run(&j.work, err));
+    return whole(&j, err);
 }

@@ -14,6 +14,7 @@
 #define QN_NN_EMBED_H
 
 #include "nn/model.h"
+#include "nn/scheduler.h"
 
 /* A text that was tokenized elsewhere: ids of the model's vocabulary, read as they are. */
 typedef struct qn_embed_ids {
@@ -23,10 +24,11 @@ typedef struct qn_embed_ids {
 
 /* Zero-initialised options are the defaults. */
 typedef struct qn_embed_options {
-    uint32_t max_tokens;         /* special tokens included; 0: the model's */
-    const qn_deadline *deadline; /* NULL: none */
-    qn_pool *pool;               /* NULL: on the caller alone */
-    bool refuse_long;            /* a text over max_tokens is an error, not cut */
+    uint32_t max_tokens;                   /* special tokens included; 0: the model's */
+    const qn_deadline *deadline;           /* NULL: none */
+    QN_NULLABLE const qn_serving *serving; /* as in rerank.h */
+    QN_NULLABLE qn_pool *pool;             /* both NULL: on the caller alone */
+    bool refuse_long;        /* a text over max_tokens is an error, not cut */
     bool specials_are_text;  /* "[SEP]" in a text is five characters, not the token */
     bool as_pooled;          /* not scaled to length 1, even if the model says so */
     const qn_embed_ids *ids; /* one for each text, or NULL */

@@ -82,6 +82,7 @@ static qn_status open_file(qn_alloc *a, qn_qnm *file, const qn_model_options *op
     m->kernels = options != NULL && options->kernels != NULL ? options->kernels
                                                              : qn_kernels_best();
     (void)pthread_mutex_init(&m->lock, NULL);
+    (void)pthread_cond_init(&m->unused, NULL);
     qn_arena_init(&m->arena, a, ARENA_LIMIT);
     qn_status st = name_file(m, open_parts(m, err), err);
     if (st != QN_OK) {
@@ -114,12 +115,17 @@ qn_status qn_model_open_memory(qn_alloc *a, const uint8_t *bytes, size_t n,
 void qn_model_close(qn_model *m)
 {
     if (m == NULL) return;
+    /* Batches of calls that are gone may still run, up to their next look. */
+    (void)pthread_mutex_lock(&m->lock);
+    while (m->in_use > 0) (void)pthread_cond_wait(&m->unused, &m->lock);
+    (void)pthread_mutex_unlock(&m->lock);
     while (m->idle != NULL) {
         qn_nn_scratch *s = m->idle;
         m->idle = s->next;
         qn_nn__scratch_destroy(m, s);
     }
     (void)pthread_mutex_destroy(&m->lock);
+    (void)pthread_cond_destroy(&m->unused);
     qn_gemm_destroy(m->pooler);
     qn_encoder_close(m->encoder);
     qn_tokenizer_destroy(m->tokenizer);

@@ -5,6 +5,8 @@
 
 #include "nn/encoder.h"
 #include "nn/model_meta.h"
+#include "nn/scheduler.h"
+#include "nn/speed.h"
 #include "num/gemm.h"
 
 #include <pthread.h>
@@ -26,21 +28,27 @@ struct qn_model {
     qn_gemm *pooler; /* of rerankers */
     const float *pooler_bias, *classifier, *classifier_bias;
 
-    pthread_mutex_t lock;
-    struct qn_nn_scratch *idle; /* a list; under lock */
-    atomic_llong
-        token_ps; /* picoseconds a token takes on one thread; 0: not known yet */
+    pthread_mutex_t lock;       /* of the next two */
+    struct qn_nn_scratch *idle; /* a list */
+    size_t in_use;              /* scratches that were taken */
+    pthread_cond_t unused;      /* in_use came to 0 */
+    qn_speed speed;
 };
 
 /* What one thread needs to tokenize and run batches. */
 typedef struct qn_nn_scratch {
     struct qn_nn_scratch *next;
+    qn_model *model;
     qn_encoder_scratch *encoder;
     float *head; /* capacity x hidden, and the scratch of the pooler */
     void *head_gemm;
     uint32_t *ids, *starts, *item; /* item: which text a sequence is */
     uint8_t *types;
     size_t capacity, sequences, tokens;
+    /* What the last run gave. */
+    qn_status st;
+    qn_error err;
+    const float *rows;
 } qn_nn_scratch;
 
 /* From the model's idle list, or new. The batch is empty. */
@@ -57,10 +65,9 @@ QN_MUST_CHECK qn_status qn_nn__encode(const qn_model *m, qn_slice text,
 /* Adds a sequence; the batch has room as long as it is not full. */
 void qn_nn__batch_add(qn_nn_scratch *s, const qn_encoding *e, size_t item);
 bool qn_nn__batch_full(const qn_nn_scratch *s);
-/* Runs the encoder, counts the time into the model's speed and empties the batch. */
-QN_MUST_CHECK qn_status qn_nn__batch_run(qn_model *m, qn_nn_scratch *s,
-                                         const qn_deadline *deadline,
-                                         const float **rows, qn_error *err);
+/* By the measured speed, and an eighth more; 0: not known. */
+int64_t qn_nn__batch_time(const qn_nn_scratch *s);
+void qn_nn__batch_drop_last(qn_nn_scratch *s);
 
 /* Several threads report failures of one call: the first is kept. */
 typedef struct qn_nn_failure {
@@ -74,5 +81,35 @@ void qn_nn__failure_init(qn_nn_failure *f);
 void qn_nn__failure_set(qn_nn_failure *f, qn_status st, const qn_error *err);
 /* Ends it: the status, with *err filled. */
 QN_MUST_CHECK qn_status qn_nn__failure_finish(qn_nn_failure *f, qn_error *err);
+
+/* ---- work ------------------------------------------------------------------------ */
+
+/* What reranking and embedding have in common: texts become batches, rows of batches
+ * become results. Functions are called by several threads, each with its own scratch. */
+typedef struct qn_nn_work qn_nn_work;
+struct qn_nn_work {
+    qn_model *model;
+    size_t items;
+    uint64_t tokens; /* estimate of all */
+    /* Adds to s, which is empty; leaves it empty when there is nothing left. */
+    qn_status (*fill)(qn_nn_work *w, qn_nn_scratch *s, qn_error *err);
+    /* The batch ran; s->st says how. */
+    qn_status (*use)(qn_nn_work *w, qn_nn_scratch *s, qn_error *err);
+    QN_NULLABLE const qn_deadline *deadline;
+    QN_NULLABLE qn_pool *pool;
+    QN_NULLABLE const qn_serving *serving; /* then pool is not used */
+    bool whole;                            /* a part of the results is of no use */
+    size_t workers;                        /* set by qn_nn__work_prepare() */
+    atomic_size_t next;                    /* first item that nobody took */
+    qn_nn_failure failure;
+};
+
+/* How many tokens a text is likely to have. */
+uint64_t qn_nn__guess_tokens(qn_slice text, size_t most);
+/* Sets `workers`: threads that will fill and use. */
+void qn_nn__work_prepare(qn_nn_work *w);
+/* Returns when nobody touches w any more. QN_EBUSY: refused. Running out of time is no
+ * error of its own. */
+QN_MUST_CHECK qn_status qn_nn__work_run(qn_nn_work *w, qn_error *err);
 
 #endif

@@ -9,23 +9,21 @@ enum {
     ARENA_LIMIT = 256 * 1024 * 1024,
     SPECIALS = 3,
 };
+/* A speed that was measured not longer ago is believed. */
+static const int64_t fresh_ns = 1000000000;
 
 typedef struct job {
-    qn_model *model;
+    qn_nn_work work; /* first: its functions get the job */
     const qn_pieces *query;
     const qn_slice *docs;
-    size_t n, workers;
     qn_truncation truncation;
     size_t max_tokens, doc_tokens_max;
     bool specials_are_text, query_cut;
-    const qn_deadline *deadline;
     bool hurried; /* there is a deadline with an end */
     qn_rerank_doc *out;
-    atomic_size_t next; /* first document nobody took */
-    atomic_bool late;   /* time is up: nobody takes more */
+    atomic_bool late; /* time is up: nobody takes more */
     atomic_size_t scored;
     atomic_ullong tokens;
-    qn_nn_failure failure;
 } job;
 
 float qn_rerank_score(float logit)
@@ -54,17 +52,11 @@ static float head(const qn_model *m, qn_nn_scratch *s, const float *x)
  * matters. */
 static size_t share_of(const job *j)
 {
-    if (j->hurried && atomic_load(&j->model->token_ps) == 0) return 1;
-    size_t taken = atomic_load(&j->next);
-    size_t left = taken < j->n ? j->n - taken : 0;
-    return left / j->workers + 1;
-}
-
-/* What the batch will take on this thread by the measured speed, and an eighth more. */
-static int64_t time_needed(const job *j, const qn_nn_scratch *s)
-{
-    int64_t ns = (int64_t)s->tokens * atomic_load(&j->model->token_ps) / 1000;
-    return ns + ns / 8;
+    const qn_nn_work *w = &j->work;
+    if (j->hurried && !qn_speed_known(&w->model->speed)) return 1;
+    size_t taken = atomic_load(&w->next);
+    size_t left = taken < w->items ? w->items - taken : 0;
+    return left / w->workers + 1;
 }
 
 /* Near the deadline batches are small: if the last one is caught by it, little is lost. */
@@ -72,7 +64,7 @@ static bool enough_for_now(const job *j, const qn_nn_scratch *s)
 {
     if (qn_nn__batch_full(s)) return true;
     return j->hurried && s->sequences > 0 &&
-           time_needed(j, s) > qn_deadline_left_ns(j->deadline) / 4;
+           qn_nn__batch_time(s) > qn_deadline_left_ns(j->work.deadline) / 4;
 }
 
 /* true: something was cut off. */
@@ -87,14 +79,14 @@ static bool cap_pieces(qn_pieces *pieces, size_t most)
 static qn_status add_doc(job *j, qn_nn_scratch *s, size_t i, qn_error *err)
 {
     qn_arena arena;
-    qn_arena_init(&arena, j->model->alloc, ARENA_LIMIT);
+    qn_arena_init(&arena, j->work.model->alloc, ARENA_LIMIT);
     qn_pieces pieces = {0};
     qn_encoding pair = {0};
     qn_status st;
-    QN_TRY_TO(out, qn_nn__encode(j->model, j->docs[i], j->specials_are_text,
+    QN_TRY_TO(out, qn_nn__encode(j->work.model, j->docs[i], j->specials_are_text,
                                  j->max_tokens, &arena, &pieces, err));
     bool cut = cap_pieces(&pieces, j->doc_tokens_max);
-    QN_TRY_TO(out, qn_tokenizer_join(j->model->tokenizer, j->query, &pieces,
+    QN_TRY_TO(out, qn_tokenizer_join(j->work.model->tokenizer, j->query, &pieces,
                                      j->max_tokens, j->truncation, &arena, &pair, err));
     j->out[i].tokens = (uint32_t)pair.n;
     j->out[i].truncated = pair.kept.truncated || cut || j->query_cut;
@@ -108,56 +100,58 @@ out:
     return st;
 }
 
-/* Takes documents until there are enough or the share is used up. */
-static qn_status fill(job *j, qn_nn_scratch *s, qn_error *err)
-{
-    size_t share = share_of(j);
-    while (s->sequences < share && !enough_for_now(j, s)) {
-        if (atomic_load(&j->late) || atomic_load(&j->failure.stop)) break;
-        if (qn_deadline_passed(j->deadline)) {
-            atomic_store(&j->late, true);
-            break;
-        }
-        size_t i = atomic_fetch_add(&j->next, 1);
-        if (i >= j->n) break;
-        QN_TRY(add_doc(j, s, i, err));
-    }
-    return QN_OK;
-}
-
 /* Drops from the end what will not be ready in time. The very first document is tried
- * even if the estimate says no, as long as it is not hopeless: estimates go stale, and
- * only running corrects them. */
+ * even if the estimate says no, as long as it is not hopeless and the estimate not fresh:
+ * estimates go stale, and only running corrects them. */
 static void trim(job *j, qn_nn_scratch *s)
 {
     if (!j->hurried) return;
-    int64_t left = qn_deadline_left_ns(j->deadline);
+    qn_speed *speed = &j->work.model->speed;
+    int64_t left = qn_deadline_left_ns(j->work.deadline);
     while (s->sequences > 0) {
-        int64_t need = time_needed(j, s);
-        bool first = s->sequences == 1 && s->item[0] == 0;
+        int64_t need = qn_nn__batch_time(s);
+        bool first = s->sequences == 1 && s->item[0] == 0 &&
+                     qn_clock_mono_ns() - atomic_load(&speed->learned_ns) > fresh_ns;
         if (need <= left || (first && need / 4 <= left)) return;
         atomic_store(&j->late, true);
-        s->tokens = s->starts[--s->sequences];
-        if (!first) continue;
+        qn_nn__batch_drop_last(s);
         /* Forget a little, or one bad moment could last for ever. */
-        long long token_ps = atomic_load(&j->model->token_ps);
-        atomic_store(&j->model->token_ps, token_ps - token_ps / 8);
+        if (first) qn_speed_doubt(speed);
     }
 }
 
-static qn_status score(job *j, qn_nn_scratch *s, qn_error *err)
+/* Takes documents until there are enough or the share is used up. */
+static qn_status fill(qn_nn_work *w, qn_nn_scratch *s, qn_error *err)
 {
-    size_t count = s->sequences, H = j->model->config.hidden;
-    const float *rows = NULL;
-    qn_status st = qn_nn__batch_run(j->model, s, j->deadline, &rows, err);
-    if (st == QN_ETIMEOUT || st == QN_ECANCELLED) {
+    job *j = (job *)w;
+    size_t share = share_of(j);
+    while (s->sequences < share && !enough_for_now(j, s)) {
+        if (atomic_load(&j->late) || atomic_load(&w->failure.stop)) break;
+        if (qn_deadline_passed(w->deadline)) {
+            atomic_store(&j->late, true);
+            break;
+        }
+        size_t i = atomic_fetch_add(&w->next, 1);
+        if (i >= w->items) break;
+        QN_TRY(add_doc(j, s, i, err));
+    }
+    trim(j, s);
+    return QN_OK;
+}
+
+static qn_status use(qn_nn_work *w, qn_nn_scratch *s, qn_error *err)
+{
+    job *j = (job *)w;
+    size_t H = w->model->config.hidden;
+    if (s->st == QN_ETIMEOUT || s->st == QN_ECANCELLED) {
         atomic_store(&j->late, true);
         return QN_OK;
     }
-    QN_TRY(st);
-    for (size_t i = 0; i < count; i++) {
+    if (s->st != QN_OK) *err = s->err;
+    QN_TRY(s->st);
+    for (size_t i = 0; i < s->sequences; i++) {
         qn_rerank_doc *doc = &j->out[s->item[i]];
-        float logit = head(j->model, s, rows + i * H);
+        float logit = head(w->model, s, s->rows + i * H);
         if (!isfinite(logit))
             return qn_fail(err, QN_EMODEL, "the logit of document %u is not finite",
                            s->item[i]);
@@ -165,49 +159,39 @@ static qn_status score(job *j, qn_nn_scratch *s, qn_error *err)
         doc->scored = true;
         atomic_fetch_add(&j->tokens, doc->tokens);
     }
-    atomic_fetch_add(&j->scored, count);
+    atomic_fetch_add(&j->scored, s->sequences);
     return QN_OK;
-}
-
-static qn_status work(job *j, qn_nn_scratch *s, qn_error *err)
-{
-    for (;;) {
-        QN_TRY(fill(j, s, err));
-        trim(j, s);
-        if (s->sequences == 0) return QN_OK;
-        QN_TRY(score(j, s, err));
-    }
-}
-
-static void worker_main(void *arg, size_t index, size_t worker)
-{
-    (void)index;
-    (void)worker;
-    job *j = arg;
-    if (atomic_load(&j->next) >= j->n) return;
-    qn_error err = {0};
-    qn_nn_scratch *s = NULL;
-    qn_status st = qn_nn__scratch_take(j->model, &s, &err);
-    if (st == QN_OK) {
-        st = work(j, s, &err);
-        qn_nn__scratch_give(j->model, s);
-    }
-    if (st != QN_OK) qn_nn__failure_set(&j->failure, st, &err);
 }
 
 static void set_options(job *j, const qn_rerank_options *o)
 {
-    const qn_model_info *info = &j->model->info;
+    qn_nn_work *w = &j->work;
+    const qn_model_info *info = &w->model->info;
     j->truncation = o->truncation_given ? o->truncation : info->truncation;
     j->max_tokens = o->max_tokens == 0 || o->max_tokens > info->max_tokens
                         ? info->max_tokens
                         : o->max_tokens;
     j->doc_tokens_max = o->doc_tokens_max;
     j->specials_are_text = o->specials_are_text;
-    j->deadline = o->deadline;
     j->hurried = o->deadline != NULL && o->deadline->at_ns != 0;
-    j->workers = qn_pool_width(o->pool);
-    if (j->workers > j->n) j->workers = j->n;
+    w->fill = fill;
+    w->use = use;
+    w->deadline = o->deadline;
+    w->pool = o->pool;
+    w->serving = o->serving;
+    w->whole = o->whole;
+}
+
+/* With the query's pieces at hand. */
+static qn_status run(job *j, qn_error *err)
+{
+    qn_nn_work *w = &j->work;
+    for (size_t i = 0; i < w->items; i++) {
+        uint64_t tokens = j->query->n + qn_nn__guess_tokens(j->docs[i], j->max_tokens);
+        w->tokens += tokens < j->max_tokens ? tokens : j->max_tokens;
+    }
+    qn_nn__work_prepare(w);
+    return qn_nn__work_run(w, err);
 }
 
 qn_status qn_rerank_run(qn_model *model, qn_slice query, const qn_slice *docs, size_t n,
@@ -221,7 +205,7 @@ qn_status qn_rerank_run(qn_model *model, qn_slice query, const qn_slice *docs, s
                        model->info.name);
     if (n > UINT32_MAX) return qn_fail(err, QN_ELIMIT, "%zu documents", n);
     int64_t begin = qn_clock_mono_ns();
-    job j = {.model = model, .docs = docs, .n = n, .out = out};
+    job j = {.work = {.model = model, .items = n}, .docs = docs, .out = out};
     set_options(&j, o);
     if (j.max_tokens < SPECIALS + 2)
         return qn_fail(err, QN_EINVAL, "max_tokens is %zu, at least %d", j.max_tokens,
@@ -237,9 +221,7 @@ qn_status qn_rerank_run(qn_model *model, qn_slice query, const qn_slice *docs, s
     if (st == QN_OK) {
         j.query_cut = cap_pieces(&pieces, o->query_tokens_max);
         j.query = &pieces;
-        qn_nn__failure_init(&j.failure);
-        qn_pool_run(o->pool, j.workers, worker_main, &j);
-        st = qn_nn__failure_finish(&j.failure, &first);
+        st = run(&j, &first);
     }
     qn_arena_deinit(&arena);
     if (st != QN_OK && err != NULL) *err = first;

@@ -18,6 +18,7 @@
 #define QN_NN_RERANK_H
 
 #include "nn/model.h"
+#include "nn/scheduler.h"
 
 /* Zero-initialised options are the defaults. */
 typedef struct qn_rerank_options {
@@ -27,8 +28,13 @@ typedef struct qn_rerank_options {
     /* Of either text alone, without special tokens, cut before the pair is; 0: no cap. */
     uint32_t query_tokens_max, doc_tokens_max;
     const qn_deadline *deadline; /* NULL: none */
-    qn_pool *pool;               /* NULL: on the caller alone */
-    bool specials_are_text;      /* "[SEP]" in a text is five characters, not the token
+    /* Whose threads compute: those that all calls share, or a pool of the caller's, or
+     * (both NULL) the caller alone. */
+    QN_NULLABLE const qn_serving *serving;
+    QN_NULLABLE qn_pool *pool;
+    bool whole; /* scores of some documents are of no use: QN_EBUSY at once when the
+                 * estimate says so */
+    bool specials_are_text; /* "[SEP]" in a text is five characters, not the token
                                   * (the reference libraries make it the token) */
 } qn_rerank_options;
 
