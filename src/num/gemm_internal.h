@@ -9,7 +9,7 @@
 
 typedef struct qn_gemm_maker {
     const char *name;
-    /* g->alloc .. g->int8 are set. On failure nothing is left in g->state. */
+    /* g->alloc .. g->centered are set. On failure nothing is left in g->state. */
     qn_status (*pack_f32)(qn_gemm *g, const float *W, qn_error *err);
     qn_status (*pack_i8)(qn_gemm *g, const int8_t *W, const float *scale,
                          qn_error *err);
@@ -26,8 +26,10 @@ struct qn_gemm {
     const qn_kernels *kernels;
     const qn_gemm_maker *backend;
     size_t N, K;
-    bool int8;
-    size_t bytes; /* held by the back end */
+    qn_gemm_type type;
+    size_t parts;  /* of K, in which int8 activations are quantised */
+    bool centered; /* about the middle of each part */
+    size_t bytes;  /* held by the back end */
     void *state;
     char name[48]; /* "own avx2 i8" */
 };

@@ -21,6 +21,11 @@ typedef struct library {
     float *scale;
 } library;
 
+static bool is_i8(const qn_gemm *g)
+{
+    return g->type == QN_GEMM_I8;
+}
+
 static bool ok(dnnl_status_t st)
 {
     return st == dnnl_success;
@@ -28,12 +33,12 @@ static bool ok(dnnl_status_t st)
 
 static dnnl_data_type_t type_x(const qn_gemm *g)
 {
-    return g->int8 ? dnnl_u8 : dnnl_f32;
+    return is_i8(g) ? dnnl_u8 : dnnl_f32;
 }
 
 static dnnl_data_type_t type_y(const qn_gemm *g)
 {
-    return g->int8 ? dnnl_s32 : dnnl_f32;
+    return is_i8(g) ? dnnl_s32 : dnnl_f32;
 }
 
 /* A row-major matrix with leading dimension `ld`. */
@@ -53,7 +58,7 @@ static bool describe(const qn_gemm *g, dnnl_engine_t engine, size_t M, size_t ld
     dnnl_memory_desc_t x, w, y;
     dnnl_inner_product_desc_t d;
     dnnl_dims_t dims = {(dnnl_dim_t)g->N, (dnnl_dim_t)g->K};
-    dnnl_data_type_t type = g->int8 ? dnnl_s8 : dnnl_f32;
+    dnnl_data_type_t type = is_i8(g) ? dnnl_s8 : dnnl_f32;
     if (weight != NULL)
         w = *weight;
     else if (!ok(dnnl_memory_desc_init_by_tag(&w, 2, dims, type, dnnl_format_tag_any)))
@@ -83,7 +88,7 @@ static bool reorder_weight(const qn_gemm *g, library *l, const void *W)
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t p = NULL;
     bool done =
-        matrix(&plain, g->N, g->K, g->K, g->int8 ? dnnl_s8 : dnnl_f32) &&
+        matrix(&plain, g->N, g->K, g->K, is_i8(g) ? dnnl_s8 : dnnl_f32) &&
         ok(dnnl_memory_create(&from, &plain, l->engine, (void *)(uintptr_t)W)) &&
         ok(dnnl_memory_create(&l->weight, &l->weight_desc, l->engine,
                               DNNL_MEMORY_ALLOCATE)) &&
@@ -160,7 +165,7 @@ static size_t lines(size_t bytes)
 /* int8: activations, their scales, the sums. */
 static size_t library_scratch_bytes(const qn_gemm *g, size_t M)
 {
-    if (!g->int8) return 0;
+    if (!is_i8(g)) return 0;
     return lines(M * g->K) + lines(M * sizeof(float)) +
            lines(M * g->N * sizeof(int32_t));
 }
@@ -221,7 +226,7 @@ static void library_run(const qn_gemm *g, size_t M, const float *X, size_t ldx,
                         const float *bias, const qn_gemm_after *after, float *Y,
                         size_t ldy, void *scratch)
 {
-    if (g->int8) {
+    if (is_i8(g)) {
         run_i8(g, M, X, ldx, bias, Y, ldy, scratch);
     } else {
         multiply(g, M, X, ldx, Y, ldy);

@@ -11,6 +11,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef QN_BUILD_X86
+#include <cpuid.h>
+#endif
 
 static bool any_cpu(void)
 {
@@ -30,6 +33,21 @@ static bool has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
+
+/* Two bits that not every compiler has a name for: leaf 7.1, register A. */
+static bool has_leaf_7_1(unsigned bit)
+{
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> bit & 1) != 0;
+}
+static bool has_avx512bf16(void)
+{
+    return has_avx512vnni() && has_leaf_7_1(5);
+}
+static bool has_avxvnni(void)
+{
+    return has_avx2() && has_leaf_7_1(4);
+}
 #endif
 
 #define MATMUL(set)                                                                    \
@@ -48,7 +66,8 @@ static bool has_avx2(void)
     }
 
 /* clang-format off */
-#define ROW(text, test, set)                        \
+/* set: whose functions; i8, bf16: whose tiles. */
+#define ROW(text, test, set, i8, bf16)              \
     {.name = (text), .usable = (test),              \
      .dot_f32 = qn_num__dot_f32_##set,              \
      .l2_f32 = qn_num__l2_f32_##set,                \
@@ -75,7 +94,9 @@ static bool has_avx2(void)
      .matmul_nt = matmul_nt_##set,                  \
      .matmul_nn = matmul_nn_##set,                  \
      .lists = &qn_num__lists_##set,                 \
-     .tiles = &qn_num__tiles_##set}
+     .tiles = &qn_num__tiles_##set,                 \
+     .tiles_i8 = &qn_num__tiles_i8_##i8,            \
+     .tiles_bf16 = (bf16)}
 /* clang-format on */
 
 #ifdef QN_BUILD_X86
@@ -89,13 +110,15 @@ MATMUL(scalar)
 
 const qn_kernels qn_kernel_sets[] = {
 #ifdef QN_BUILD_X86
-    ROW("avx512vnni", has_avx512vnni, avx512),
-    ROW("avx2", has_avx2, avx2),
+    ROW("avx512bf16", has_avx512bf16, avx512, avx512, &qn_num__tiles_bf16_avx512),
+    ROW("avx512vnni", has_avx512vnni, avx512, avx512, NULL),
+    ROW("avxvnni", has_avxvnni, avx2, avxvnni, NULL),
+    ROW("avx2", has_avx2, avx2, avx2, NULL),
 #endif
 #ifdef QN_BUILD_NEON
-    ROW("neon", any_cpu, neon), /* part of every 64-bit Arm */
+    ROW("neon", any_cpu, neon, neon, NULL), /* part of every 64-bit Arm */
 #endif
-    ROW("scalar", any_cpu, scalar),
+    ROW("scalar", any_cpu, scalar, scalar, NULL),
 };
 const size_t qn_kernel_set_count = sizeof qn_kernel_sets / sizeof *qn_kernel_sets;
 

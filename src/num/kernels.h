@@ -89,7 +89,10 @@ typedef struct qn_kernels {
                       const float *B, size_t ldb, float *C, size_t ldc);
 
     const struct qn_lists *lists; /* posting lists: num/lists.h */
-    const struct qn_tiles *tiles; /* what gemm.h is built on; private to num/ */
+    /* What gemm.h is built on; private to num/. */
+    const struct qn_tiles *tiles;
+    const struct qn_tiles_i8 *tiles_i8;
+    QN_NULLABLE const struct qn_tiles_bf16 *tiles_bf16; /* bf16 is run in f32 without */
 } qn_kernels;
 
 #define QN_QUANTIZE_TINY 1e-30f

@@ -63,20 +63,27 @@ void qn_num__l2_i8_rows_scalar(const int8_t *q, const int8_t *v, size_t rows, si
     for (size_t r = 0; r < rows; r++) out[r] = qn_num__l2_i8_scalar(q, v + r * n, n);
 }
 
-float qn_num__quantize_i8_scalar(const float *x, size_t n, int8_t *q)
+/* quantize_i8() of x - middle. */
+static float quantize_about(const float *x, size_t n, float middle, int8_t *q)
 {
     float most = 0;
     bool finite = true;
     for (size_t i = 0; i < n; i++) {
-        if (!isfinite(x[i])) finite = false;
-        if (fabsf(x[i]) > most) most = fabsf(x[i]);
+        float v = x[i] - middle;
+        if (!isfinite(v)) finite = false;
+        if (fabsf(v) > most) most = fabsf(v);
     }
     memset(q, 0, n);
     if (!finite) return NAN;
     if (most < QN_QUANTIZE_TINY) return 0;
     float inverse = 127.0f / most;
-    for (size_t i = 0; i < n; i++) q[i] = (int8_t)lrintf(x[i] * inverse);
+    for (size_t i = 0; i < n; i++) q[i] = (int8_t)lrintf((x[i] - middle) * inverse);
     return most / 127.0f;
+}
+
+float qn_num__quantize_i8_scalar(const float *x, size_t n, int8_t *q)
+{
+    return quantize_about(x, n, 0, q);
 }
 
 void qn_num__softmax_scalar(float *x, size_t n)
@@ -168,14 +175,19 @@ void qn_num__mul_scalar(const float *x, const float *y, float *out, size_t n)
     for (size_t i = 0; i < n; i++) out[i] = x[i] * y[i];
 }
 
-float qn_num__center_scalar(float *x, size_t n)
+static float middle_of(const float *x, size_t n)
 {
     float low = n == 0 ? 0.0f : x[0], high = low;
     for (size_t i = 1; i < n; i++) {
         low = x[i] < low ? x[i] : low;
         high = x[i] > high ? x[i] : high;
     }
-    float middle = (low + high) / 2;
+    return (low + high) / 2;
+}
+
+float qn_num__center_scalar(float *x, size_t n)
+{
+    float middle = middle_of(x, n);
     for (size_t i = 0; i < n; i++) x[i] -= middle;
     return middle;
 }
@@ -216,6 +228,12 @@ static float activations(const float *x, size_t K, void *q)
     return qn_num__quantize_i8_scalar(x, K, q);
 }
 
+static float centered(const float *x, size_t K, void *q, float *middle)
+{
+    *middle = middle_of(x, K) + 0.0f; /* no -0: it would depend on the order */
+    return quantize_about(x, K, *middle, q);
+}
+
 static void tile_i8(const qn_tile_i8 *t)
 {
     for (size_t m = 0; m < t->rows; m++) {
@@ -225,7 +243,10 @@ static void tile_i8(const qn_tile_i8 *t)
             for (size_t k = 0; k < t->groups; k++)
                 sum += a[k] * t->b[k * TILE_COLS + n];
             float y = (float)sum * (t->row_scale[m] * t->col_scale[n]);
-            t->y[m * t->ldy + n] = t->bias == NULL ? y : y + t->bias[n];
+            if (t->middle != NULL) y += t->middle[m] * t->col_sum[n];
+            if (t->bias != NULL) y += t->bias[n];
+            if (t->add) y += t->y[m * t->ldy + n];
+            t->y[m * t->ldy + n] = y;
         }
     }
 }
@@ -236,10 +257,14 @@ const qn_tiles qn_num__tiles_scalar = {
     .f32_depth = SIZE_MAX, /* never rounded in the middle */
     .f32 = tile_f32,
     .transpose = transpose,
-    .i8_rows = TILE_ROWS,
-    .i8_cols = TILE_COLS,
-    .i8_group = 1,
-    .i8_element_bytes = 1,
+};
+
+const qn_tiles_i8 qn_num__tiles_i8_scalar = {
+    .rows = TILE_ROWS,
+    .cols = TILE_COLS,
+    .group = 1,
+    .element_bytes = 1,
     .activations = activations,
-    .i8 = tile_i8,
+    .centered = centered,
+    .run = tile_i8,
 };

@@ -7,8 +7,10 @@
  * computed in the same way in every part, so cutting never changes a bit.
  *
  *     f32   one fused multiply-add per k, in order of k (scalar: in double)
- *     int8  exact int32 sums; then (float)sum * (row scale * column scale) + bias,
- *           each step rounded */
+ *     int8  exact int32 sums; then (float)sum * (row scale * column scale)
+ *           + middle * column sum + bias + y, each step rounded; what is not there is
+ *           left out
+ *     bf16  two products a step, in order of k, as the instruction rounds them */
 #ifndef QN_NUM_TILES_H
 #define QN_NUM_TILES_H
 
@@ -45,10 +47,27 @@ typedef struct qn_tile_i8 {
     const int8_t *b;   /* one panel */
     const int32_t *start;
     const float *row_scale, *col_scale; /* one per row; one per column, padded */
+    /* Both or none: what was taken from the values of each row, and the sum of each
+     * column times its scale: their product comes back. */
+    QN_NULLABLE const float *middle, *col_sum;
     QN_NULLABLE const float *bias;
+    bool add; /* y += the result, instead of y = */
     float *y;
     size_t ldy;
 } qn_tile_i8;
+
+/* Packed bf16 weights: panels of `cols` columns; within a panel, for each pair of
+ * consecutive k, for each column, the pair's values. y = products + bias. */
+typedef struct qn_tile_bf16 {
+    size_t rows, cols; /* this part of a tile */
+    size_t pairs;      /* ceil(K / 2) */
+    const uint16_t *a; /* rows of rounded activations */
+    size_t lda_bytes;  /* a multiple of 64 */
+    const uint16_t *b; /* one panel */
+    QN_NULLABLE const float *bias;
+    float *y;
+    size_t ldy;
+} qn_tile_bf16;
 
 typedef struct qn_tiles {
     size_t f32_rows, f32_cols;
@@ -57,15 +76,26 @@ typedef struct qn_tiles {
     /* out[k * ldo + n] = B[n * ldb + k], n < cols, k < K */
     void (*transpose)(const float *B, size_t ldb, size_t cols, size_t K, float *out,
                       size_t ldo);
+} qn_tiles;
 
-    size_t i8_rows, i8_cols;
-    size_t i8_group;         /* consecutive k that lie together */
-    size_t i8_element_bytes; /* of one activation */
-    int32_t i8_offset; /* activations are stored plus this; `start` takes it back */
+typedef struct qn_tiles_i8 {
+    size_t rows, cols;
+    size_t group;         /* consecutive k that lie together */
+    size_t element_bytes; /* of one activation */
+    int32_t offset;       /* activations are stored plus this; `start` takes it back */
     /* Quantises K values as kernels.h quantize_i8 does, into this set's form, zero
      * values up to the end of the group; returns the scale. */
     float (*activations)(const float *x, size_t K, void *q);
-    void (*i8)(const qn_tile_i8 *t);
-} qn_tiles;
+    /* The same of x after kernels.h center, which gives *middle; x stays. */
+    float (*centered)(const float *x, size_t K, void *q, float *middle);
+    void (*run)(const qn_tile_i8 *t);
+} qn_tiles_i8;
+
+typedef struct qn_tiles_bf16 {
+    size_t rows, cols;
+    /* Rounds K values to nearest even, zero up to the end of the pair. */
+    void (*activations)(const float *x, size_t K, uint16_t *q);
+    void (*run)(const qn_tile_bf16 *t);
+} qn_tiles_bf16;
 
 #endif

@@ -157,16 +157,50 @@ INLINE uint32_t most_bits(const float *x, size_t n)
     return (uint32_t)_mm_cvtsi128_si32(m);
 }
 
-/* Scale and its inverse; inverse 0 (and so q = 0) where there is none. */
-INLINE float scale_of(const float *x, size_t n, float *inverse)
+/* Scale and its inverse for values of which |v| <= most; inverse 0 where there is none:
+ * bits, of the largest |x|, say whether all were finite. */
+INLINE float scale_of(uint32_t bits, float most, float *inverse)
 {
-    __m128i bits = _mm_cvtsi32_si128((int)most_bits(x, n));
-    float most = _mm_cvtss_f32(_mm_castsi128_ps(bits));
+    uint32_t most_is = (uint32_t)_mm_cvtsi128_si32(_mm_castps_si128(_mm_set_ss(most)));
     *inverse = 0;
-    if (_mm_cvtsi128_si32(bits) >= 0x7F800000) return __builtin_nanf("");
+    if (bits >= 0x7F800000u || most_is >= 0x7F800000u) return __builtin_nanf("");
     if (most < QN_QUANTIZE_TINY) return 0;
     *inverse = 127.0f / most;
     return most / 127.0f;
+}
+
+INLINE float scale_plain(const float *x, size_t n, float *inverse)
+{
+    uint32_t bits = most_bits(x, n);
+    __m128i lane = _mm_cvtsi32_si128((int)bits);
+    return scale_of(bits, _mm_cvtss_f32(_mm_castsi128_ps(lane)), inverse);
+}
+
+INLINE float min_lanes(__m256 v)
+{
+    __m128 m = _mm_min_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    m = _mm_min_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_min_ss(m, _mm_movehdup_ps(m)));
+}
+
+/* Subtracting is monotone: the largest |x - middle| is that of the lowest or of the
+ * highest x. The highest is minus the lowest of -x. */
+INLINE float scale_centered(const float *x, size_t n, float *middle, float *inverse)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f), first = _mm256_set1_ps(x[0]);
+    __m256 lowest = first, highest = _mm256_xor_ps(first, sign);
+    for (size_t i = 0; i < n; i += 8) {
+        __m256i mask = first_lanes(n - i < 8 ? n - i : 8);
+        __m256 v = _mm256_blendv_ps(first, _mm256_maskload_ps(x + i, mask),
+                                    _mm256_castsi256_ps(mask));
+        lowest = _mm256_min_ps(lowest, v);
+        highest = _mm256_min_ps(highest, _mm256_xor_ps(v, sign));
+    }
+    float low = min_lanes(lowest), high = -min_lanes(highest);
+    float mid = (low + high) / 2 + 0.0f, /* no -0 */
+        below = mid - low, above = high - mid;
+    *middle = mid;
+    return scale_of(most_bits(x, n), above > below ? above : below, inverse);
 }
 
 /* Eight values from x, rounded: nearest, halves to even. */
@@ -184,41 +218,90 @@ INLINE __m128i narrow_16(__m256i v)
     return _mm256_castsi256_si128(w);
 }
 
-float qn_num__quantize_i8_avx2(const float *x, size_t n, int8_t *q)
+/* Eight values as bytes, each with its sign bit turned by `flip`. */
+INLINE __m128i bytes_8(__m256 x, __m256 inverse, int flip)
 {
-    float inverse, scale = scale_of(x, n, &inverse);
-    const __m256 inv = _mm256_set1_ps(inverse);
+    __m128i w = narrow_16(quantize_8(x, inverse));
+    return _mm_xor_si128(_mm_packs_epi16(w, w), _mm_set1_epi8((char)flip));
+}
+
+/* Bytes, to `padded` values, with the code of zero behind n. */
+INLINE void quantize_bytes(const float *x, size_t n, size_t padded, float middle,
+                           float inverse, uint8_t *q, int flip)
+{
+    const __m256 inv = _mm256_set1_ps(inverse), away = _mm256_set1_ps(middle);
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
-        __m128i w = narrow_16(quantize_8(_mm256_loadu_ps(x + i), inv));
-        _mm_storel_epi64((__m128i *)(void *)(q + i), _mm_packs_epi16(w, w));
+        __m256 v = _mm256_sub_ps(_mm256_loadu_ps(x + i), away);
+        _mm_storel_epi64((__m128i *)(void *)(q + i), bytes_8(v, inv, flip));
     }
-    if (i < n) {
-        int8_t last[8];
-        __m256 v = _mm256_maskload_ps(x + i, first_lanes(n - i));
-        __m128i w = narrow_16(quantize_8(v, inv));
-        _mm_storel_epi64((__m128i *)(void *)last, _mm_packs_epi16(w, w));
-        for (size_t j = 0; i < n; i++, j++) q[i] = last[j];
+    if (i < padded) {
+        uint8_t last[16];
+        __m256i mask = first_lanes(n - i);
+        __m256 v = _mm256_sub_ps(_mm256_maskload_ps(x + i, mask), away);
+        v = _mm256_and_ps(v, _mm256_castsi256_ps(mask));
+        _mm_storeu_si128((__m128i *)(void *)last, bytes_8(v, inv, flip));
+        for (size_t j = 0; i < padded; i++, j++) q[i] = last[j];
     }
+}
+
+float qn_num__quantize_i8_avx2(const float *x, size_t n, int8_t *q)
+{
+    float inverse, scale = scale_plain(x, n, &inverse);
+    quantize_bytes(x, n, n, 0, inverse, (uint8_t *)q, 0);
     return scale;
 }
 
-static float activations(const float *x, size_t K, void *q)
+/* 16 bits each, zero behind K up to the end of the group. */
+INLINE void quantize_words(const float *x, size_t K, float middle, float inverse,
+                           int16_t *out)
 {
-    int16_t *out = q;
-    float inverse, scale = scale_of(x, K, &inverse);
-    const __m256 inv = _mm256_set1_ps(inverse);
+    const __m256 inv = _mm256_set1_ps(inverse), away = _mm256_set1_ps(middle);
     size_t k = 0;
-    for (; k + 8 <= K; k += 8)
-        _mm_storeu_si128((__m128i *)(void *)(out + k),
-                         narrow_16(quantize_8(_mm256_loadu_ps(x + k), inv)));
+    for (; k + 8 <= K; k += 8) {
+        __m256 v = _mm256_sub_ps(_mm256_loadu_ps(x + k), away);
+        _mm_storeu_si128((__m128i *)(void *)(out + k), narrow_16(quantize_8(v, inv)));
+    }
     if (k < K) {
         int16_t last[8];
-        __m256 v = _mm256_maskload_ps(x + k, first_lanes(K - k)); /* zeros behind */
+        __m256i mask = first_lanes(K - k);
+        __m256 v = _mm256_sub_ps(_mm256_maskload_ps(x + k, mask), away);
+        v = _mm256_and_ps(v, _mm256_castsi256_ps(mask));
         _mm_storeu_si128((__m128i *)(void *)last, narrow_16(quantize_8(v, inv)));
         size_t padded = (K + GROUP - 1) / GROUP * GROUP;
         for (size_t j = 0; k < padded; k++, j++) out[k] = last[j];
     }
+}
+
+static float activations(const float *x, size_t K, void *q)
+{
+    float inverse, scale = scale_plain(x, K, &inverse);
+    quantize_words(x, K, 0, inverse, q);
+    return scale;
+}
+
+static float centered(const float *x, size_t K, void *q, float *middle)
+{
+    float inverse, scale = scale_centered(x, K, middle, &inverse);
+    quantize_words(x, K, *middle, inverse, q);
+    return scale;
+}
+
+enum { U8_GROUP = 4, U8_FLIP = 0x80 };
+
+float qn_num__activations_u8_avx2(const float *x, size_t K, void *q)
+{
+    float inverse, scale = scale_plain(x, K, &inverse);
+    size_t padded = (K + U8_GROUP - 1) / U8_GROUP * U8_GROUP;
+    quantize_bytes(x, K, padded, 0, inverse, q, U8_FLIP);
+    return scale;
+}
+
+float qn_num__centered_u8_avx2(const float *x, size_t K, void *q, float *middle)
+{
+    float inverse, scale = scale_centered(x, K, middle, &inverse);
+    size_t padded = (K + U8_GROUP - 1) / U8_GROUP * U8_GROUP;
+    quantize_bytes(x, K, padded, *middle, inverse, q, U8_FLIP);
     return scale;
 }
 
@@ -228,9 +311,14 @@ INLINE void i8_store(const qn_tile_i8 *t, size_t row, size_t v, __m256i sum)
     __m256 scale = _mm256_mul_ps(_mm256_set1_ps(t->row_scale[row]),
                                  _mm256_maskload_ps(t->col_scale + 8 * v, mask));
     __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale);
+    float *to = t->y + row * t->ldy + 8 * v;
+    if (t->middle != NULL)
+        y = _mm256_add_ps(y, _mm256_mul_ps(_mm256_set1_ps(t->middle[row]),
+                                           _mm256_loadu_ps(t->col_sum + 8 * v)));
     if (t->bias != NULL)
         y = _mm256_add_ps(y, _mm256_maskload_ps(t->bias + 8 * v, mask));
-    _mm256_maskstore_ps(t->y + row * t->ldy + 8 * v, mask, y);
+    if (t->add) y = _mm256_add_ps(y, _mm256_maskload_ps(to, mask));
+    _mm256_maskstore_ps(to, mask, y);
 }
 
 INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
@@ -287,10 +375,14 @@ const qn_tiles qn_num__tiles_avx2 = {
     .f32_depth = 768,
     .f32 = tile_f32,
     .transpose = transpose,
-    .i8_rows = I8_ROWS,
-    .i8_cols = COLS,
-    .i8_group = GROUP,
-    .i8_element_bytes = 2,
+};
+
+const qn_tiles_i8 qn_num__tiles_i8_avx2 = {
+    .rows = I8_ROWS,
+    .cols = COLS,
+    .group = GROUP,
+    .element_bytes = 2,
     .activations = activations,
-    .i8 = tile_i8,
+    .centered = centered,
+    .run = tile_i8,
 };

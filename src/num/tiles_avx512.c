@@ -9,6 +9,7 @@
 #include "num/kernels_internal.h"
 
 #include <immintrin.h>
+#include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -183,34 +184,84 @@ INLINE uint32_t most_bits(const float *x, size_t n)
     return _mm512_reduce_max_epu32(most);
 }
 
-/* Writes round(x * 127 / max|x|) as bytes, each with its sign bit turned by `flip`;
- * ends `padded` bytes on, with the code of zero behind n. Returns the scale. */
-INLINE float quantize(const float *x, size_t n, size_t padded, uint8_t *q, int flip)
+/* Scale and its inverse for values of which |v| <= most; inverse 0 where there is none:
+ * bits, of the largest |x|, say whether all were finite. */
+INLINE float scale_of(uint32_t bits, float most, float *inverse)
 {
-    uint32_t bits = most_bits(x, n);
-    float most = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128((int)bits)));
-    bool finite = bits < 0x7F800000u, live = finite && most >= QN_QUANTIZE_TINY;
-    const __m512 inverse = _mm512_set1_ps(live ? 127.0f / most : 0);
+    uint32_t most_is;
+    memcpy(&most_is, &most, sizeof most_is);
+    *inverse = 0;
+    if (bits >= 0x7F800000u || most_is >= 0x7F800000u) return __builtin_nanf("");
+    if (most < QN_QUANTIZE_TINY) return 0;
+    *inverse = 127.0f / most;
+    return most / 127.0f;
+}
+
+/* Writes round((x - middle) inv) as bytes, each with its sign bit turned by `flip`;
+ * ends `padded` bytes on, with the code of zero behind n. inv 0: nothing is loaded,
+ * since 0 times an infinity would be NaN. */
+INLINE void quantize(const bool CENTERED, const float *x, size_t n, size_t padded,
+                     float middle, float inv, uint8_t *q, int flip)
+{
+    const __m512 inverse = _mm512_set1_ps(inv), away = _mm512_set1_ps(middle);
     const __m128i turn = _mm_set1_epi8((char)flip);
+    size_t live = inv == 0 ? 0 : n;
     for (size_t i = 0; i < padded; i += 16) {
-        size_t in = i < n ? n - i : 0, out = padded - i;
-        /* Not live: nothing is loaded, since 0 times an infinity would be NaN. */
-        __mmask16 in_mask = !live ? 0 : in >= 16 ? 0xFFFF : first_16(in);
-        __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(in_mask, x + i), inverse);
+        size_t in = i < live ? live - i : 0, out = padded - i;
+        __mmask16 in_mask = in >= 16 ? 0xFFFF : first_16(in);
+        __m512 v = _mm512_maskz_loadu_ps(in_mask, x + i);
+        if (CENTERED) v = _mm512_maskz_sub_ps(in_mask, v, away);
+        v = _mm512_mul_ps(v, inverse);
         __m128i b = _mm_xor_si128(_mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)), turn);
         _mm_mask_storeu_epi8(q + i, out >= 16 ? 0xFFFF : first_16(out), b);
     }
-    return live ? most / 127.0f : finite ? 0 : __builtin_nanf("");
+}
+
+INLINE float quantize_plain(const float *x, size_t n, size_t padded, uint8_t *q,
+                            int flip)
+{
+    float inverse, most;
+    uint32_t bits = most_bits(x, n);
+    memcpy(&most, &bits, sizeof most);
+    float scale = scale_of(bits, most, &inverse);
+    quantize(false, x, n, padded, 0, inverse, q, flip);
+    return scale;
 }
 
 float qn_num__quantize_i8_avx512(const float *x, size_t n, int8_t *q)
 {
-    return quantize(x, n, n, (uint8_t *)q, 0);
+    return quantize_plain(x, n, n, (uint8_t *)q, 0);
 }
 
 static float activations(const float *x, size_t K, void *q)
 {
-    return quantize(x, K, (K + GROUP - 1) / GROUP * GROUP, q, 0x80);
+    return quantize_plain(x, K, (K + GROUP - 1) / GROUP * GROUP, q, 0x80);
+}
+
+/* Subtracting is monotone: the largest |x - middle| is that of the lowest or of the
+ * highest x. */
+static float centered(const float *x, size_t K, void *q, float *middle)
+{
+    const __m512 first = _mm512_set1_ps(x[0]);
+    const __m512i drop_sign = _mm512_set1_epi32(0x7FFFFFFF);
+    __m512 lowest = first, highest = first;
+    __m512i most_is = _mm512_setzero_si512();
+    for (size_t i = 0; i < K; i += 16) {
+        __mmask16 mask = K - i >= 16 ? 0xFFFF : first_16(K - i);
+        __m512 v = _mm512_mask_loadu_ps(first, mask, x + i);
+        lowest = _mm512_min_ps(lowest, v);
+        highest = _mm512_max_ps(highest, v);
+        most_is = _mm512_max_epu32(most_is,
+                                   _mm512_and_si512(_mm512_castps_si512(v), drop_sign));
+    }
+    float low = _mm512_reduce_min_ps(lowest), high = _mm512_reduce_max_ps(highest);
+    float mid = (low + high) / 2 + 0.0f, /* no -0 */
+        below = mid - low, above = high - mid, inverse;
+    float scale = scale_of(_mm512_reduce_max_epu32(most_is),
+                           above > below ? above : below, &inverse);
+    quantize(true, x, K, (K + GROUP - 1) / GROUP * GROUP, mid, inverse, q, 0x80);
+    *middle = mid;
+    return scale;
 }
 
 INLINE void i8_store(const bool WHOLE, const size_t MR, const size_t NV,
@@ -226,11 +277,17 @@ INLINE void i8_store(const bool WHOLE, const size_t MR, const size_t NV,
         for (size_t i = 0; i < MR; i++) {
             __m512 s = _mm512_mul_ps(_mm512_set1_ps(t->row_scale[i]), scale);
             __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][v]), s);
+            float *to = t->y + i * t->ldy + 16 * v;
+            if (t->middle != NULL)
+                y = _mm512_add_ps(y,
+                                  _mm512_mul_ps(_mm512_set1_ps(t->middle[i]),
+                                                _mm512_loadu_ps(t->col_sum + 16 * v)));
             if (t->bias != NULL) y = _mm512_add_ps(y, bias);
+            if (t->add) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, to));
             if (WHOLE || v + 1 < NV)
-                _mm512_storeu_ps(t->y + i * t->ldy + 16 * v, y);
+                _mm512_storeu_ps(to, y);
             else
-                _mm512_mask_storeu_ps(t->y + i * t->ldy + 16 * v, mask, y);
+                _mm512_mask_storeu_ps(to, mask, y);
         }
     }
 }
@@ -308,11 +365,15 @@ const qn_tiles qn_num__tiles_avx512 = {
     .f32_depth = 768,
     .f32 = tile_f32,
     .transpose = transpose,
-    .i8_rows = ROWS,
-    .i8_cols = COLS,
-    .i8_group = GROUP,
-    .i8_element_bytes = 1,
-    .i8_offset = OFFSET,
+};
+
+const qn_tiles_i8 qn_num__tiles_i8_avx512 = {
+    .rows = ROWS,
+    .cols = COLS,
+    .group = GROUP,
+    .element_bytes = 1,
+    .offset = OFFSET,
     .activations = activations,
-    .i8 = tile_i8,
+    .centered = centered,
+    .run = tile_i8,
 };

@@ -117,46 +117,83 @@ static void transpose(const float *B, size_t ldb, size_t cols, size_t K, float *
 
 /* ---- int8 ---- */
 
-/* Scale and its inverse, as kernels.h says; inverse 0 where there is none. The largest
- * |x| is found by its bits: infinities and NaNs are above all numbers. */
-INLINE float scale_of(const float *x, size_t n, float *inverse)
+/* Scale and its inverse for values of which |v| <= most; inverse 0 where there is none:
+ * `all`, the largest |x| by its bits, says whether every one was finite. */
+INLINE float scale_of(uint32_t all, float most, float *inverse)
+{
+    uint32_t most_is = vgetq_lane_u32(vreinterpretq_u32_f32(vdupq_n_f32(most)), 0);
+    *inverse = 0;
+    if (all >= 0x7F800000u || most_is >= 0x7F800000u) return __builtin_nanf("");
+    if (most < QN_QUANTIZE_TINY) return 0;
+    *inverse = 127.0f / most;
+    return most / 127.0f;
+}
+
+/* The largest |x| by its bits: infinities and NaNs are above all numbers. */
+INLINE uint32_t most_bits(const float *x, size_t n)
 {
     uint32x4_t most = vdupq_n_u32(0);
     for (size_t i = 0; i < n; i += 4)
         most = vmaxq_u32(most, vreinterpretq_u32_f32(vabsq_f32(load(x + i, n - i))));
-    uint32_t bits = vmaxvq_u32(most);
-    float value = vgetq_lane_f32(vreinterpretq_f32_u32(vdupq_n_u32(bits)), 0);
-    *inverse = 0;
-    if (bits >= 0x7F800000u) return __builtin_nanf("");
-    if (value < QN_QUANTIZE_TINY) return 0;
-    *inverse = 127.0f / value;
-    return value / 127.0f;
+    return vmaxvq_u32(most);
 }
 
-/* Up to four values, rounded to nearest, halves to even; zeros behind. */
-INLINE int16x4_t quantize_4(const float *x, size_t n, float inverse)
+INLINE float scale_plain(const float *x, size_t n, float *inverse)
+{
+    uint32_t bits = most_bits(x, n);
+    float most = vgetq_lane_f32(vreinterpretq_f32_u32(vdupq_n_u32(bits)), 0);
+    return scale_of(bits, most, inverse);
+}
+
+/* Subtracting is monotone: the largest |x - middle| is that of the lowest or of the
+ * highest x. */
+INLINE float scale_centered(const float *x, size_t n, float *middle, float *inverse)
+{
+    float low = x[0], high = x[0];
+    size_t i = 0;
+    if (n >= 4) {
+        float32x4_t lowest = vld1q_f32(x), highest = lowest;
+        for (i = 4; i + 4 <= n; i += 4) {
+            lowest = vminq_f32(lowest, vld1q_f32(x + i));
+            highest = vmaxq_f32(highest, vld1q_f32(x + i));
+        }
+        low = vminvq_f32(lowest);
+        high = vmaxvq_f32(highest);
+    }
+    for (; i < n; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+    }
+    float mid = (low + high) / 2 + 0.0f, /* no -0 */
+        below = mid - low, above = high - mid;
+    *middle = mid;
+    return scale_of(most_bits(x, n), above > below ? above : below, inverse);
+}
+
+/* Up to four values less `middle`, rounded to nearest, halves to even. */
+INLINE int16x4_t quantize_4(const float *x, size_t n, float middle, float inverse)
 {
     if (inverse == 0) return vdup_n_s16(0); /* 0 times an infinity would be NaN */
-    return vmovn_s32(vcvtnq_s32_f32(vmulq_n_f32(load(x, n), inverse)));
+    float32x4_t v = vsubq_f32(load(x, n), vdupq_n_f32(middle));
+    return vmovn_s32(vcvtnq_s32_f32(vmulq_n_f32(v, inverse)));
 }
 
 float qn_num__quantize_i8_neon(const float *x, size_t n, int8_t *q)
 {
-    float inverse, scale = scale_of(x, n, &inverse);
+    float inverse, scale = scale_plain(x, n, &inverse);
     for (size_t i = 0; i < n; i += 4) {
         int16_t lanes[4];
-        vst1_s16(lanes, quantize_4(x + i, n - i, inverse));
+        vst1_s16(lanes, quantize_4(x + i, n - i, 0, inverse));
         for (size_t j = 0; j < 4 && i + j < n; j++) q[i + j] = (int8_t)lanes[j];
     }
     return scale;
 }
 
-static float activations(const float *x, size_t K, void *q)
+INLINE void quantize_words(const float *x, size_t K, float middle, float inverse,
+                           int16_t *out)
 {
-    int16_t *out = q;
-    float inverse, scale = scale_of(x, K, &inverse);
     for (size_t k = 0; k < K; k += 4) {
-        int16x4_t v = quantize_4(x + k, K - k, inverse);
+        int16x4_t v = quantize_4(x + k, K - k, middle, inverse);
         if (k + 4 <= K) {
             vst1_s16(out + k, v);
             continue;
@@ -165,6 +202,19 @@ static float activations(const float *x, size_t K, void *q)
         vst1_s16(lanes, v);
         for (size_t j = 0; k + j < K; j++) out[k + j] = lanes[j];
     }
+}
+
+static float activations(const float *x, size_t K, void *q)
+{
+    float inverse, scale = scale_plain(x, K, &inverse);
+    quantize_words(x, K, 0, inverse, q);
+    return scale;
+}
+
+static float centered(const float *x, size_t K, void *q, float *middle)
+{
+    float inverse, scale = scale_centered(x, K, middle, &inverse);
+    quantize_words(x, K, *middle, inverse, q);
     return scale;
 }
 
@@ -173,8 +223,12 @@ INLINE void i8_store(const qn_tile_i8 *t, size_t row, size_t v, int32x4_t sum)
     size_t n = left(t->cols, v);
     float32x4_t scale = vmulq_n_f32(load(t->col_scale + 4 * v, n), t->row_scale[row]);
     float32x4_t y = vmulq_f32(vcvtq_f32_s32(sum), scale);
+    float *to = t->y + row * t->ldy + 4 * v;
+    if (t->middle != NULL)
+        y = vaddq_f32(y, vmulq_n_f32(load(t->col_sum + 4 * v, n), t->middle[row]));
     if (t->bias != NULL) y = vaddq_f32(y, load(t->bias + 4 * v, n));
-    store(t->y + row * t->ldy + 4 * v, n, y);
+    if (t->add) y = vaddq_f32(y, load(to, n));
+    store(to, n, y);
 }
 
 INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
@@ -232,10 +286,14 @@ const qn_tiles qn_num__tiles_neon = {
     .f32_depth = 768,
     .f32 = tile_f32,
     .transpose = transpose,
-    .i8_rows = I8_ROWS,
-    .i8_cols = COLS,
-    .i8_group = 1,
-    .i8_element_bytes = 2,
+};
+
+const qn_tiles_i8 qn_num__tiles_i8_neon = {
+    .rows = I8_ROWS,
+    .cols = COLS,
+    .group = 1,
+    .element_bytes = 2,
     .activations = activations,
-    .i8 = tile_i8,
+    .centered = centered,
+    .run = tile_i8,
 };
