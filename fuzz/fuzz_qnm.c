@@ -5,6 +5,7 @@
  * right, with as many bytes of weights as the list asks for, so that the fuzzer works on
  * what they say and not on checksums. */
 #include "nn/embed.h"
+#include "nn/head.h"
 #include "nn/qnm.h"
 #include "nn/rerank.h"
 
@@ -81,7 +82,8 @@ static void run(qn_model *m)
     qn_rerank_doc doc;
     float vector[DIMS_MAX];
     qn_deadline deadline = qn_deadline_in_ms(1000, NULL);
-    qn_rerank_options rerank = {.deadline = &deadline};
+    static float logits[QN_LABELS_MAX];
+    qn_rerank_options rerank = {.deadline = &deadline, .logits = logits};
     qn_embed_options embed = {.deadline = &deadline};
     if (info->task == QN_MODEL_RERANK)
         st = qn_rerank_run(m, text, &text, 1, &rerank, &doc, NULL, &err);

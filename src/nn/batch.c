@@ -23,11 +23,11 @@ static qn_status scratch_create(qn_model *m, qn_nn_scratch **out, qn_error *err)
     s->item = qn_new_array(m->alloc, s->capacity, sizeof *s->item);
     bool whole =
         s->ids != NULL && s->types != NULL && s->starts != NULL && s->item != NULL;
-    if (m->pooler != NULL) {
-        s->head = qn_new_aligned(m->alloc, 64, m->config.hidden * sizeof *s->head);
-        s->head_gemm =
-            qn_new_aligned(m->alloc, 64, qn_gemm_scratch_bytes(m->pooler, 1));
-        whole = whole && s->head != NULL && s->head_gemm != NULL;
+    if (m->head.dense != NULL) {
+        s->pooled = qn_new_array(m->alloc, m->config.hidden, sizeof *s->pooled);
+        s->logits = qn_new_array(m->alloc, m->info.labels, sizeof *s->logits);
+        s->head = qn_new_aligned(m->alloc, 64, qn_head_scratch_bytes(&m->head));
+        whole = whole && s->pooled != NULL && s->logits != NULL && s->head != NULL;
     }
     qn_status st = whole ? qn_encoder_scratch_create(m->alloc, m->encoder, s->capacity,
                                                      &s->encoder, err)
@@ -42,8 +42,9 @@ static qn_status scratch_create(qn_model *m, qn_nn_scratch **out, qn_error *err)
 void qn_nn__scratch_destroy(qn_model *m, qn_nn_scratch *s)
 {
     qn_encoder_scratch_destroy(s->encoder);
+    qn_delete(m->alloc, s->pooled);
+    qn_delete(m->alloc, s->logits);
     qn_delete_aligned(m->alloc, s->head);
-    qn_delete_aligned(m->alloc, s->head_gemm);
     qn_delete(m->alloc, s->ids);
     qn_delete(m->alloc, s->types);
     qn_delete(m->alloc, s->starts);

@@ -76,17 +76,6 @@ static qn_status add_text(job *j, qn_nn_scratch *s, size_t i, qn_error *err)
     return st;
 }
 
-/* The mean of n rows, or a copy of one. Sums in f64: the order of rows is fixed, so the
- * result is too, and it is nearer to the truth than f32. */
-static void pool_rows(const float *rows, size_t n, size_t H, float *out)
-{
-    for (size_t c = 0; c < H; c++) {
-        double sum = 0.0;
-        for (size_t r = 0; r < n; r++) sum += (double)rows[r * H + c];
-        out[c] = (float)(sum / (double)n);
-    }
-}
-
 static void normalize(float *v, size_t n)
 {
     double square = 0.0;
@@ -107,7 +96,7 @@ static qn_status use(qn_nn_work *w, qn_nn_scratch *s, qn_error *err)
         size_t at = first_only ? i : s->starts[i];
         size_t n = first_only ? 1 : s->starts[i + 1] - s->starts[i];
         float *out = j->out + s->item[i] * H;
-        pool_rows(s->rows + at * H, n, H, out);
+        qn_pool_rows(s->rows + at * H, n, H, out);
         if (m->info.normalize && !j->options->as_pooled) normalize(out, H);
         for (size_t c = 0; c < H; c++)
             if (!isfinite(out[c]))

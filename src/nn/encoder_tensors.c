@@ -1,57 +1,106 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* encoder_tensors.c -- which tensors a BERT model has, and of what shape: the one list
- * that importer, reader and reference share. */
-#include "nn/encoder.h"
+/* encoder_tensors.c -- which tensors an encoder has, and of what shape: the one list
+ * that importer, reader and reference share. Names are BERT's; import_names.c knows what
+ * the families call them. */
+#include "nn/encoder_config.h"
 
 #include <stdio.h>
 
-/* Shapes in letters: V H F P T of the configuration, 1 for one; one letter is a vector.
- * '%u' is the layer. ORDER ENCODER TENSORS: encoder.c asks by position. */
+/* When a tensor is there: all of these. */
+enum {
+    ALWAYS = 0,
+    ABSOLUTE = 1 << 0,
+    TYPES = 1 << 1,
+    PROJECTED = 1 << 2,
+    RELATIVE = 1 << 3,
+    NORM_TABLE = 1 << 4,
+    CONV = 1 << 5,
+    PRE_NORM = 1 << 6,
+    NORM_BIAS = 1 << 7,
+    ATTENTION_BIAS = 1 << 8,
+    FEED_BIAS = 1 << 9,
+    GATED = 1 << 10,
+    OWN_POS_KEY = 1 << 11,
+    OWN_POS_QUERY = 1 << 12,
+    NORM_1 =
+        1 << 13, /* pre-norm models have none in layer 0: the embeddings' is next */
+};
+
+/* Shapes in letters: encoder_config.h; one letter is a vector. */
 typedef struct row {
     const char *name, *shape;
     bool quantize;
+    int when;
 } row;
 
-static const row embedding_rows[] = {
-    {"embeddings.word_embeddings.weight", "VH", true},
-    {"embeddings.position_embeddings.weight", "PH", true},
-    {"embeddings.token_type_embeddings.weight", "TH", true},
-    {"embeddings.LayerNorm.weight", "H", false},
-    {"embeddings.LayerNorm.bias", "H", false},
+/* ORDER SLOT. The projections of the relative table run once, at load: f32. */
+static const row rows[QN_SLOTS] = {
+    {"embeddings.word_embeddings.weight", "VE", true, ALWAYS},
+    {"embeddings.position_embeddings.weight", "PE", true, ABSOLUTE},
+    {"embeddings.token_type_embeddings.weight", "TE", true, TYPES},
+    {"embeddings.LayerNorm.weight", "H", false, ALWAYS},
+    {"embeddings.LayerNorm.bias", "H", false, NORM_BIAS},
+    {"embeddings.embed_proj.weight", "HE", true, PROJECTED},
+    {"encoder.rel_embeddings.weight", "RH", false, RELATIVE},
+    {"encoder.LayerNorm.weight", "H", false, RELATIVE | NORM_TABLE},
+    {"encoder.LayerNorm.bias", "H", false, RELATIVE | NORM_TABLE},
+    {"encoder.conv.conv.weight", "HC", false, CONV},
+    {"encoder.conv.conv.bias", "H", false, CONV},
+    {"encoder.conv.LayerNorm.weight", "H", false, CONV},
+    {"encoder.conv.LayerNorm.bias", "H", false, CONV},
+    {"final_norm.weight", "H", false, PRE_NORM},
+    {"final_norm.bias", "H", false, PRE_NORM | NORM_BIAS},
+
+    {"attention.self.query.weight", "HH", true, ALWAYS},
+    {"attention.self.key.weight", "HH", true, ALWAYS},
+    {"attention.self.value.weight", "HH", true, ALWAYS},
+    {"attention.output.dense.weight", "HH", true, ALWAYS},
+    {"intermediate.dense.weight", "FH", true, ALWAYS},
+    {"intermediate.gate.weight", "FH", true, GATED},
+    {"output.dense.weight", "HF", true, ALWAYS},
+    {"attention.self.pos_key.weight", "HH", false, OWN_POS_KEY},
+    {"attention.self.pos_query.weight", "HH", false, OWN_POS_QUERY},
+    {"attention.self.query.bias", "H", false, ATTENTION_BIAS},
+    {"attention.self.key.bias", "H", false, ATTENTION_BIAS},
+    {"attention.self.value.bias", "H", false, ATTENTION_BIAS},
+    {"attention.output.dense.bias", "H", false, ATTENTION_BIAS},
+    {"intermediate.dense.bias", "F", false, FEED_BIAS},
+    {"intermediate.gate.bias", "F", false, GATED | FEED_BIAS},
+    {"output.dense.bias", "H", false, FEED_BIAS},
+    {"attention.self.pos_key.bias", "H", false, OWN_POS_KEY},
+    {"attention.self.pos_query.bias", "H", false, OWN_POS_QUERY},
+    {"attention.output.LayerNorm.weight", "H", false, NORM_1},
+    {"attention.output.LayerNorm.bias", "H", false, NORM_1 | NORM_BIAS},
+    {"output.LayerNorm.weight", "H", false, ALWAYS},
+    {"output.LayerNorm.bias", "H", false, NORM_BIAS},
 };
 
-static const row layer_rows[] = {
-    {"attention.self.query.weight", "HH", true},
-    {"attention.self.key.weight", "HH", true},
-    {"attention.self.value.weight", "HH", true},
-    {"attention.output.dense.weight", "HH", true},
-    {"intermediate.dense.weight", "FH", true},
-    {"output.dense.weight", "HF", true},
-    {"attention.self.query.bias", "H", false},
-    {"attention.self.key.bias", "H", false},
-    {"attention.self.value.bias", "H", false},
-    {"attention.output.dense.bias", "H", false},
-    {"intermediate.dense.bias", "F", false},
-    {"output.dense.bias", "H", false},
-    {"attention.output.LayerNorm.weight", "H", false},
-    {"attention.output.LayerNorm.bias", "H", false},
-    {"output.LayerNorm.weight", "H", false},
-    {"output.LayerNorm.bias", "H", false},
-};
-
-/* Small, and every error in them reaches the logit: kept in f32. */
-static const row head_rows[] = {
-    {"pooler.dense.weight", "HH", false},
-    {"pooler.dense.bias", "H", false},
-    {"classifier.weight", "1H", false},
-    {"classifier.bias", "1", false},
-};
-
-enum {
-    EMBEDDING_ROWS = sizeof embedding_rows / sizeof *embedding_rows,
-    LAYER_ROWS = sizeof layer_rows / sizeof *layer_rows,
-    HEAD_ROWS = sizeof head_rows / sizeof *head_rows,
-};
+static int features(const qn_encoder_config *c, uint32_t layer)
+{
+    const struct {
+        bool has;
+        int bit;
+    } all[] = {
+        {c->absolute, ABSOLUTE},
+        {c->types > 0, TYPES},
+        {c->embedding != c->hidden, PROJECTED},
+        {c->relative, RELATIVE},
+        {c->norm_table, NORM_TABLE},
+        {c->conv_kernel > 0, CONV},
+        {c->pre_norm, PRE_NORM},
+        {c->norm_bias, NORM_BIAS},
+        {c->attention_bias, ATTENTION_BIAS},
+        {c->feed_bias, FEED_BIAS},
+        {c->gated, GATED},
+        {c->relative && !c->shared && c->c2p, OWN_POS_KEY},
+        {c->relative && !c->shared && c->p2c, OWN_POS_QUERY},
+        {!c->pre_norm || layer > 0, NORM_1},
+    };
+    int bits = 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].has) bits |= all[i].bit;
+    return bits;
+}
 
 static uint32_t letter(const qn_encoder_config *c, char shape)
 {
@@ -60,46 +109,81 @@ static uint32_t letter(const qn_encoder_config *c, char shape)
         return c->vocab;
     case 'H':
         return c->hidden;
+    case 'E':
+        return c->embedding;
     case 'F':
         return c->intermediate;
     case 'P':
         return c->positions;
     case 'T':
         return c->types;
+    case 'R':
+        return 2 * qn_encoder_span(c);
     default:
-        return 1;
+        return c->conv_kernel * (c->hidden / c->conv_groups);
     }
 }
 
-size_t qn_encoder_spec_count(const qn_encoder_config *c, bool head)
+bool qn_encoder_spec_of(const qn_encoder_config *c, qn_slot slot, uint32_t layer,
+                        qn_tensor_spec *out)
 {
-    return EMBEDDING_ROWS + (size_t)c->layers * LAYER_ROWS + (head ? HEAD_ROWS : 0);
-}
-
-void qn_encoder_spec_at(const qn_encoder_config *c, size_t i, qn_encoder_spec *out)
-{
-    const row *r = NULL;
-    size_t layers_end = EMBEDDING_ROWS + (size_t)c->layers * LAYER_ROWS;
-    if (i < EMBEDDING_ROWS) {
-        r = &embedding_rows[i];
+    const row *r = &rows[slot];
+    qn_assert(slot < QN_SLOT_NONE);
+    if ((features(c, layer) & r->when) != r->when) return false;
+    if (slot < QN_SLOT_LAYER)
         (void)snprintf(out->name, sizeof out->name, "%s", r->name);
-    } else if (i < layers_end) {
-        r = &layer_rows[(i - EMBEDDING_ROWS) % LAYER_ROWS];
-        (void)snprintf(out->name, sizeof out->name, "encoder.layer.%zu.%s",
-                       (i - EMBEDDING_ROWS) / LAYER_ROWS, r->name);
-    } else {
-        qn_assert(i - layers_end < HEAD_ROWS);
-        r = &head_rows[i - layers_end];
-        (void)snprintf(out->name, sizeof out->name, "%s", r->name);
-    }
+    else
+        (void)snprintf(out->name, sizeof out->name, "encoder.layer.%u.%s", layer,
+                       r->name);
     out->rank = r->shape[1] == '\0' ? 1 : 2;
     out->rows = out->rank == 1 ? 1 : letter(c, r->shape[0]);
     out->columns = letter(c, r->shape[out->rank - 1]);
     out->quantize = r->quantize;
+    out->slot = slot;
+    out->layer = layer;
+    return true;
+}
+
+size_t qn_encoder_spec_count(const qn_encoder_config *c)
+{
+    size_t n = 0;
+    qn_tensor_spec unused;
+    for (int slot = 0; slot < QN_SLOTS; slot++)
+        for (uint32_t l = 0; l < (slot < QN_SLOT_LAYER ? 1 : c->layers); l++)
+            n += qn_encoder_spec_of(c, (qn_slot)slot, l, &unused);
+    return n;
+}
+
+void qn_encoder_spec_at(const qn_encoder_config *c, size_t i, qn_tensor_spec *out)
+{
+    size_t n = 0;
+    for (int slot = 0; slot < QN_SLOT_LAYER; slot++)
+        if (qn_encoder_spec_of(c, (qn_slot)slot, 0, out) && n++ == i) return;
+    for (uint32_t l = 0; l < c->layers; l++)
+        for (int slot = QN_SLOT_LAYER; slot < QN_SLOTS; slot++)
+            if (qn_encoder_spec_of(c, (qn_slot)slot, l, out) && n++ == i) return;
+    qn_assert(!"a tensor of that number");
+}
+
+/* ---- input scales ----------------------------------------------------------- */
+
+size_t qn_encoder_input_slots(qn_encoder_input which, qn_slot out[3])
+{
+    static const struct {
+        size_t n;
+        qn_slot slots[3];
+    } into[QN_ENCODER_INPUTS] = {
+        [QN_INTO_QKV] = {3, {QN_SLOT_QUERY, QN_SLOT_KEY, QN_SLOT_VALUE}},
+        [QN_INTO_OUT] = {1, {QN_SLOT_OUT}},
+        [QN_INTO_UP] = {2, {QN_SLOT_UP, QN_SLOT_GATE}},
+        [QN_INTO_DOWN] = {1, {QN_SLOT_DOWN}},
+    };
+    memcpy(out, into[which].slots, sizeof into[which].slots);
+    return into[which].n;
 }
 
 void qn_encoder_scale_spec(const qn_encoder_config *c, uint32_t layer,
-                           qn_encoder_input which, qn_encoder_spec *out)
+                           qn_encoder_input which, qn_tensor_spec *out)
 {
     static const char *const names[QN_ENCODER_INPUTS] = {
         [QN_INTO_QKV] = "attention.self",
@@ -107,16 +191,14 @@ void qn_encoder_scale_spec(const qn_encoder_config *c, uint32_t layer,
         [QN_INTO_DOWN] = "output",
     };
     qn_assert(names[which] != NULL);
+    *out = (qn_tensor_spec){.rank = 1, .rows = 1, .slot = QN_SLOT_NONE, .layer = layer};
     (void)snprintf(out->name, sizeof out->name, "encoder.layer.%u.%s.input_scale",
                    layer, names[which]);
-    out->rank = 1;
-    out->rows = 1;
     out->columns = which == QN_INTO_DOWN ? c->intermediate : c->hidden;
-    out->quantize = false;
 }
 
-qn_status qn_encoder_tensor(const qn_qnm *file, const qn_encoder_spec *spec,
-                            const qn_tensor **out, qn_error *err)
+qn_status qn_spec_tensor(const qn_qnm *file, const qn_tensor_spec *spec,
+                         const qn_tensor **out, qn_error *err)
 {
     const qn_tensor *t = qn_qnm_find(file, spec->name);
     *out = t;
@@ -130,32 +212,5 @@ qn_status qn_encoder_tensor(const qn_qnm *file, const qn_encoder_spec *spec,
     if (!spec->quantize && t->dtype != QN_MODEL_F32)
         return qn_fail_file(err, QN_EMODEL, qn_qnm_name(file), QN_AT_NONE,
                             "tensor \"%s\" is not f32", spec->name);
-    return QN_OK;
-}
-
-qn_status qn_encoder_config_check(const qn_encoder_config *c, qn_error *err)
-{
-    const struct {
-        const char *key;
-        uint32_t value, most;
-    } rows[] = {
-        {"vocab_size", c->vocab, 1u << 22},
-        {"hidden_size", c->hidden, 8192},
-        {"num_hidden_layers", c->layers, 128},
-        {"num_attention_heads", c->heads, 256},
-        {"intermediate_size", c->intermediate, 65536},
-        {"max_position_embeddings", c->positions, 65536},
-        {"type_vocab_size", c->types, 256},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].value < 1 || rows[i].value > rows[i].most)
-            return qn_fail(err, QN_EMODEL, "%s is %u, not in 1..%u", rows[i].key,
-                           rows[i].value, rows[i].most);
-    if (c->hidden % c->heads != 0)
-        return qn_fail(err, QN_EMODEL,
-                       "num_attention_heads %u does not divide hidden_size %u",
-                       c->heads, c->hidden);
-    if (!(c->eps > 0.0f) || !(c->eps < 1.0f))
-        return qn_fail(err, QN_EMODEL, "layer_norm_eps is not in (0, 1)");
     return QN_OK;
 }

@@ -62,21 +62,41 @@ out:
     return st;
 }
 
-/* Every sample as a query against all of them. */
-static qn_status compare_logits(qn_model *exact, qn_model *other, const qn_slice *texts,
-                                qn_import_report *report, qn_error *err)
+/* Every sample as a query against all of them; a, b: SAMPLES x labels. */
+static qn_status compare_pairs(qn_model *exact, qn_model *other, const qn_slice *texts,
+                               float *a, float *b, qn_import_report *report,
+                               qn_error *err)
 {
+    size_t count = SAMPLES * qn_model_describe(exact)->labels;
     for (size_t q = 0; q < SAMPLES; q++) {
-        qn_rerank_doc a[SAMPLES], b[SAMPLES];
-        QN_TRY(qn_rerank_run(exact, texts[q], texts, SAMPLES, NULL, a, NULL, err));
-        QN_TRY(qn_rerank_run(other, texts[q], texts, SAMPLES, NULL, b, NULL, err));
-        for (size_t i = 0; i < SAMPLES; i++) {
-            double change = fabs((double)a[i].logit - (double)b[i].logit);
+        qn_rerank_doc docs[SAMPLES];
+        const qn_rerank_options into_a = {.logits = a}, into_b = {.logits = b};
+        QN_TRY(
+            qn_rerank_run(exact, texts[q], texts, SAMPLES, &into_a, docs, NULL, err));
+        QN_TRY(
+            qn_rerank_run(other, texts[q], texts, SAMPLES, &into_b, docs, NULL, err));
+        for (size_t i = 0; i < count; i++) {
+            double change = fabs((double)a[i] - (double)b[i]);
             report->logit_change_max = fmax(report->logit_change_max, change);
         }
         report->samples += SAMPLES;
     }
     return QN_OK;
+}
+
+static qn_status compare_logits(qn_import *im, qn_model *exact, qn_model *other,
+                                const qn_slice *texts, qn_import_report *report,
+                                qn_error *err)
+{
+    size_t labels = im->meta.info.labels;
+    float *a = qn_new_array(im->alloc, SAMPLES * labels, sizeof *a);
+    float *b = qn_new_array(im->alloc, SAMPLES * labels, sizeof *b);
+    qn_status st = a == NULL || b == NULL
+                       ? qn_fail(err, QN_ENOMEM, "import")
+                       : compare_pairs(exact, other, texts, a, b, report, err);
+    qn_delete(im->alloc, b);
+    qn_delete(im->alloc, a);
+    return st;
 }
 
 qn_status qn_import__compare(qn_import *im, qn_model *exact, qn_model *other,
@@ -86,5 +106,5 @@ qn_status qn_import__compare(qn_import *im, qn_model *exact, qn_model *other,
     qn_import__samples(texts);
     return im->meta.info.task == QN_MODEL_EMBED
                ? compare_vectors(im, exact, other, texts, report, err)
-               : compare_logits(exact, other, texts, report, err);
+               : compare_logits(im, exact, other, texts, report, err);
 }

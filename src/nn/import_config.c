@@ -1,93 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* import_config.c -- config.json, modules.json, pooling, lengths: what kind of model a
- * folder holds. A key that asks for something else than what is built is refused. */
+/* import_config.c -- the task of a folder: config.json beyond the encoder
+ * (import_family.c), modules.json, pooling, lengths. A key that asks for something else
+ * than what is built is refused. */
 #include "nn/import_internal.h"
 
-#include <math.h>
-
-/* The value of a key that must be an integer in range. */
-static qn_status need_u32(qn_import *im, const qn_json *config, const char *key,
-                          uint32_t *out, qn_error *err)
-{
-    const qn_json *v = qn_json_get(config, key);
-    if (v == NULL || v->kind != QN_JSON_INT || v->integer < 0 ||
-        v->integer > UINT32_MAX)
-        return qn_fail_file(err, QN_EMODEL, qn_import__shown(im, "config.json"),
-                            QN_AT_NONE, "%s is no integer in range", key);
-    *out = (uint32_t)v->integer;
-    return QN_OK;
-}
-
-/* Keys that may be absent, and the one value they may have. */
-static qn_status check_plain_bert(qn_import *im, const qn_json *config, qn_error *err)
-{
-    static const struct {
-        const char *key, *value;
-        bool required;
-    } strings[] = {
-        {"model_type", "bert", true},
-        {"hidden_act", "gelu", true},
-        {"position_embedding_type", "absolute", false},
-    };
-    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
-        const qn_json *v = qn_json_get(config, strings[i].key);
-        if (v == NULL && !strings[i].required) continue;
-        if (!qn_import__is_string(v, strings[i].value))
-            return qn_import__unsupported(im, "config.json", strings[i].key, v, err);
-    }
-    static const char *const falses[] = {"is_decoder", "add_cross_attention"};
-    for (size_t i = 0; i < sizeof falses / sizeof *falses; i++) {
-        const qn_json *v = qn_json_get(config, falses[i]);
-        if (qn_import__is_true(v))
-            return qn_import__unsupported(im, "config.json", falses[i], v, err);
-    }
-    const qn_json *quantized = qn_json_get(config, "quantization_config");
-    if (quantized != NULL && quantized->kind != QN_JSON_NULL)
-        return qn_import__unsupported(im, "config.json", "quantization_config",
-                                      quantized, err);
-    return QN_OK;
-}
-
-static qn_status read_encoder(qn_import *im, const qn_json *config, qn_error *err)
-{
-    qn_encoder_config *c = &im->meta.encoder;
-    QN_TRY(need_u32(im, config, "vocab_size", &c->vocab, err));
-    QN_TRY(need_u32(im, config, "hidden_size", &c->hidden, err));
-    QN_TRY(need_u32(im, config, "num_hidden_layers", &c->layers, err));
-    QN_TRY(need_u32(im, config, "num_attention_heads", &c->heads, err));
-    QN_TRY(need_u32(im, config, "intermediate_size", &c->intermediate, err));
-    QN_TRY(need_u32(im, config, "max_position_embeddings", &c->positions, err));
-    QN_TRY(need_u32(im, config, "type_vocab_size", &c->types, err));
-    const qn_json *eps = qn_json_get(config, "layer_norm_eps");
-    c->eps = 1e-12f; /* the libraries' default when the key is absent */
-    if (eps != NULL) c->eps = eps->kind == QN_JSON_DOUBLE ? (float)eps->number : 0.0f;
-    qn_error inner = {0};
-    qn_status st = qn_encoder_config_check(c, &inner);
-    if (st != QN_OK)
-        return qn_fail_file(err, st, qn_import__shown(im, "config.json"), QN_AT_NONE,
-                            "%s", inner.text);
-    return QN_OK;
-}
+#include <stdio.h>
 
 static qn_status read_task(qn_import *im, const qn_json *config, qn_error *err)
 {
+    static const char *const classes[] = {"Bert",      "Roberta",   "XLMRoberta",
+                                          "Camembert", "DebertaV2", "ModernBert"};
     static const struct {
-        const char *name;
+        const char *suffix;
         qn_model_task task;
     } known[] = {
-        {"BertForSequenceClassification", QN_MODEL_RERANK},
-        {"BertModel", QN_MODEL_EMBED},
-        {"BertForMaskedLM", QN_MODEL_EMBED},
-        {"BertForPreTraining", QN_MODEL_EMBED},
+        {"ForSequenceClassification", QN_MODEL_RERANK},
+        {"Model", QN_MODEL_EMBED},
+        {"ForMaskedLM", QN_MODEL_EMBED},
+        {"ForPreTraining", QN_MODEL_EMBED},
     };
     const qn_json *list = qn_json_get(config, "architectures");
     const qn_json *first =
         list != NULL && list->kind == QN_JSON_ARRAY ? list->first : NULL;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (!qn_import__is_string(first, known[i].name)) continue;
-        im->meta.info.task = known[i].task;
-        return QN_OK;
-    }
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
+            char name[64];
+            (void)snprintf(name, sizeof name, "%s%s", classes[i], known[k].suffix);
+            if (!qn_import__is_string(first, name)) continue;
+            im->meta.info.task = known[k].task;
+            return QN_OK;
+        }
     return qn_import__unsupported(im, "config.json", "architectures", list, err);
 }
 
@@ -104,7 +46,7 @@ static qn_status read_max_tokens(qn_import *im, qn_error *err)
 {
     const qn_json *tokenizer = NULL, *sentence = NULL;
     QN_TRY(qn_import__json(im, "tokenizer_config.json", true, &tokenizer, err));
-    uint32_t most = im->meta.encoder.positions;
+    uint32_t most = qn_encoder_longest(&im->meta.encoder);
     most = limit_by(tokenizer, "model_max_length", most);
     if (im->meta.info.task == QN_MODEL_EMBED) {
         QN_TRY(qn_import__json(im, "sentence_bert_config.json", true, &sentence, err));
@@ -120,7 +62,7 @@ static qn_status read_max_tokens(qn_import *im, qn_error *err)
 /* ---- rerankers -------------------------------------------------------------- */
 
 /* The activation and whether sentence-transformers wrote the folder; its own order of
- * keys. */
+ * keys. Paths that do not begin with "torch." it does not trust: they are as if absent. */
 static qn_status read_reranker(qn_import *im, const qn_json *config, qn_error *err)
 {
     qn_model_info *info = &im->meta.info;
@@ -132,19 +74,17 @@ static qn_status read_reranker(qn_import *im, const qn_json *config, qn_error *e
         v = qn_json_get(config, key);
     }
     bool named = v != NULL && v->kind != QN_JSON_NULL;
-    if (!named || qn_import__is_string(v, "torch.nn.modules.activation.Sigmoid"))
-        info->activation = QN_ACTIVATION_SIGMOID; /* the default for one label */
+    bool trusted =
+        named && v->kind == QN_JSON_STRING && qn_slice_starts_with(v->string, "torch.");
+    if (!trusted)
+        info->activation =
+            info->labels == 1 ? QN_ACTIVATION_SIGMOID : QN_ACTIVATION_IDENTITY;
+    else if (qn_import__is_string(v, "torch.nn.modules.activation.Sigmoid"))
+        info->activation = QN_ACTIVATION_SIGMOID;
     else if (qn_import__is_string(v, "torch.nn.modules.linear.Identity"))
         info->activation = QN_ACTIVATION_IDENTITY;
     else
         return qn_import__unsupported(im, "config.json", key, v, err);
-
-    const qn_json *labels = qn_json_get(config, "num_labels");
-    const qn_json *names = qn_json_get(config, "id2label");
-    if (labels != NULL && labels->kind == QN_JSON_INT && labels->integer != 1)
-        return qn_import__unsupported(im, "config.json", "num_labels", labels, err);
-    if (names != NULL && names->count != 1)
-        return qn_import__unsupported(im, "config.json", "id2label", names, err);
 
     const qn_import_options *o = im->options;
     info->truncation = o->truncation_given ? o->truncation : QN_TRUNCATE_LONGEST_FIRST;
@@ -232,14 +172,14 @@ qn_status qn_import__config(qn_import *im, qn_error *err)
 {
     const qn_json *config = NULL;
     QN_TRY(qn_import__json(im, "config.json", false, &config, err));
-    QN_TRY(check_plain_bert(im, config, err));
+    QN_TRY(qn_import__encoder(im, config, err));
     QN_TRY(read_task(im, config, err));
-    QN_TRY(read_encoder(im, config, err));
     QN_TRY(read_max_tokens(im, err));
-    im->meta.info.architecture = "bert";
     if (im->meta.info.task == QN_MODEL_EMBED) return read_modules(im, err);
-    if (im->meta.encoder.types < 2)
+    const qn_encoder_config *c = &im->meta.encoder;
+    if (c->family == QN_FAMILY_BERT && c->types < 2)
         return qn_import__unsupported(im, "config.json", "type_vocab_size",
                                       qn_json_get(config, "type_vocab_size"), err);
+    QN_TRY(qn_import__head(im, config, err));
     return read_reranker(im, config, err);
 }

@@ -38,9 +38,27 @@ bool qn_import__is_true(const qn_json *v);
 
 /* config.json and, for embedding models, modules.json and what it names: fills meta. */
 QN_MUST_CHECK qn_status qn_import__config(qn_import *im, qn_error *err);
+/* Its parts: the encoder of config.json, and the head of a reranker. */
+QN_MUST_CHECK qn_status qn_import__encoder(qn_import *im, const qn_json *config,
+                                           qn_error *err);
+QN_MUST_CHECK qn_status qn_import__head(qn_import *im, const qn_json *config,
+                                        qn_error *err);
 /* tokenizer.json, spm.model, sentencepiece.bpe.model or vocab.txt: fills vocab and
  * meta.tokenizer. */
 QN_MUST_CHECK qn_status qn_import__vocab(qn_import *im, qn_error *err);
+/* Where the folder has a tensor of the model: number `part` of `parts`, one below the
+ * other, of the tensor `name`, with `prefix` or without. */
+typedef struct qn_source_name {
+    char name[128];
+    const char *prefix;
+    uint32_t part, parts;
+} qn_source_name;
+
+void qn_import__source_name(qn_family family, const char *name, qn_source_name *out);
+/* NULL when the folder has no such tensor. */
+QN_NULLABLE const qn_weight *qn_import__find_source(const qn_import *im,
+                                                    const qn_source_name *s);
+
 /* Writes meta, vocabulary and weights in `dtype` to `path`, or to memory (NULL). */
 QN_MUST_CHECK qn_status qn_import__write(qn_import *im, qn_model_dtype dtype,
                                          QN_NULLABLE const char *path,

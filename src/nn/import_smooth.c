@@ -16,7 +16,6 @@
 #include "nn/nn_internal.h"
 
 #include <math.h>
-#include <stdio.h>
 
 enum {
     RANDOM_SEQUENCES = 48,
@@ -88,6 +87,7 @@ static qn_status run_random(qn_import *im, qn_model *exact, qn_nn_scratch *s,
 {
     const qn_tokenizer_specials *special = qn_tokenizer_special(exact->tokenizer);
     bool pair = exact->info.task == QN_MODEL_RERANK;
+    bool typed = pair && exact->config.types > 1;
     uint32_t longest = exact->info.max_tokens < RANDOM_LONGEST ? exact->info.max_tokens
                                                                : RANDOM_LONGEST;
     uint32_t ids[RANDOM_LONGEST];
@@ -96,7 +96,7 @@ static qn_status run_random(qn_import *im, qn_model *exact, qn_nn_scratch *s,
     for (size_t i = 0; i < n; i++) {
         ids[i] =
             (uint32_t)(qn_rng_next(rng) % qn_tokenizer_vocab_size(exact->tokenizer));
-        types[i] = pair && i > middle;
+        types[i] = typed && i > middle;
     }
     if (special->sep >= 0) ids[n - 1] = (uint32_t)special->sep;
     if (pair && special->sep >= 0) ids[middle] = (uint32_t)special->sep;
@@ -126,19 +126,13 @@ static qn_status measure_all(qn_import *im, qn_model *exact, const qn_slice *tex
 static void column_ranges(const qn_model *exact, uint32_t layer, qn_encoder_input which,
                           float *widest, size_t K)
 {
-    static const char *const names[QN_ENCODER_INPUTS][3] = {
-        [QN_INTO_QKV] = {"attention.self.query", "attention.self.key",
-                         "attention.self.value"},
-        [QN_INTO_OUT] = {"attention.output.dense"},
-        [QN_INTO_UP] = {"intermediate.dense"},
-        [QN_INTO_DOWN] = {"output.dense"},
-    };
+    qn_slot slots[3];
+    size_t n = qn_encoder_input_slots(which, slots);
     memset(widest, 0, K * sizeof *widest);
-    for (size_t i = 0; i < 3 && names[which][i] != NULL; i++) {
-        char name[96];
-        (void)snprintf(name, sizeof name, "encoder.layer.%u.%s.weight", layer,
-                       names[which][i]);
-        const qn_tensor *t = qn_qnm_find(exact->file, name);
+    for (size_t i = 0; i < n; i++) {
+        qn_tensor_spec spec;
+        if (!qn_encoder_spec_of(&exact->config, slots[i], layer, &spec)) continue;
+        const qn_tensor *t = qn_qnm_find(exact->file, spec.name);
         qn_assert(t != NULL && t->columns == K && t->dtype == QN_MODEL_F32);
         const float *W = t->data;
         for (size_t at = 0; at < (size_t)t->rows * K; at++)

@@ -4,60 +4,89 @@
 
 #include <stdio.h>
 
-/* The source of a tensor, under any of the names in use: with or without the prefix of
- * the task classes, LayerNorm in the old spelling. */
-static const qn_weight *find_source(const qn_import *im, const char *name)
-{
-    static const char *const prefixes[] = {"bert.", ""};
-    static const struct {
-        const char *now, *old;
-    } spellings[] = {{"LayerNorm.weight", "LayerNorm.gamma"},
-                     {"LayerNorm.bias", "LayerNorm.beta"}};
-    for (size_t p = 0; p < 2; p++) {
-        char full[160];
-        (void)snprintf(full, sizeof full, "%s%s", prefixes[p], name);
-        const qn_weight *t = qn_weights_find(im->weights, full);
-        for (size_t i = 0; t == NULL && i < 2; i++) {
-            const char *at = strstr(name, spellings[i].now);
-            if (at == NULL) continue;
-            (void)snprintf(full, sizeof full, "%s%.*s%s", prefixes[p], (int)(at - name),
-                           name, spellings[i].old);
-            t = qn_weights_find(im->weights, full);
-        }
-        if (t != NULL) return t;
-    }
-    return NULL;
-}
+/* ---- reading ---------------------------------------------------------------- */
 
-static qn_status check_shape(const qn_import *im, const qn_encoder_spec *spec,
-                             const qn_weight *t, qn_error *err)
+static qn_status check_shape(const qn_import *im, const qn_source_name *name,
+                             const qn_tensor_spec *spec, const qn_weight *t,
+                             qn_error *err)
 {
     if (t == NULL)
         return qn_fail_file(err, QN_EMODEL, qn_weights_name(im->weights), QN_AT_NONE,
-                            "tensor \"%s\" is missing", spec->name);
+                            "tensor \"%s\" is missing", name->name);
     const char *file = qn_weights_file(im->weights, t);
-    bool same = t->rank == spec->rank && t->shape[spec->rank - 1] == spec->columns &&
-                (spec->rank == 1 || t->shape[0] == spec->rows);
+    uint64_t rows = (uint64_t)spec->rows * name->parts, columns = spec->columns;
+    bool conv = spec->slot == QN_SLOT_CONV;
+    if (conv) columns /= im->meta.encoder.conv_kernel;
+    uint32_t rank = conv ? 3 : spec->rank;
+    bool same = t->rank == rank &&
+                (spec->rank == 1 ? t->shape[0] == columns * name->parts
+                                 : t->shape[0] == rows && t->shape[1] == columns) &&
+                (!conv || t->shape[2] == im->meta.encoder.conv_kernel);
     if (same) return QN_OK;
-    if (t->rank == 2 && spec->rank == 2)
+    if (t->rank == 2 && rank == 2)
         return qn_fail_file(err, QN_EMODEL, file, QN_AT_NONE,
-                            "tensor \"%.100s\" is %llu x %llu, not %u x %u", t->name,
-                            (unsigned long long)t->shape[0],
-                            (unsigned long long)t->shape[1], spec->rows, spec->columns);
+                            "tensor \"%.100s\" is %llu x %llu, not %llu x %llu",
+                            t->name, (unsigned long long)t->shape[0],
+                            (unsigned long long)t->shape[1], (unsigned long long)rows,
+                            (unsigned long long)columns);
     return qn_fail_file(
         err, QN_EMODEL, file, QN_AT_NONE,
         "tensor \"%.100s\" has %u dimensions, not %u, or another length", t->name,
-        t->rank, spec->rank);
+        t->rank, rank);
 }
 
-static void divide_columns(float *values, const qn_encoder_spec *spec, const float *m)
+/* Of a convolution the libraries store out x in x tap; the encoder wants out x tap x in,
+ * so that a window of rows is one row of its product. */
+static void taps_first(const qn_import *im, const qn_tensor_spec *spec,
+                       const float *from, float *to)
+{
+    size_t taps = im->meta.encoder.conv_kernel, in = spec->columns / taps;
+    for (size_t n = 0; n < spec->rows; n++)
+        for (size_t c = 0; c < in; c++)
+            for (size_t tap = 0; tap < taps; tap++)
+                to[(n * taps + tap) * in + c] = from[(n * in + c) * taps + tap];
+}
+
+/* The values of a tensor of the model, rows x columns, to be freed. */
+static qn_status read_source(qn_import *im, const qn_tensor_spec *spec,
+                             QN_OWNED float **out, qn_error *err)
+{
+    qn_source_name name;
+    *out = NULL;
+    qn_import__source_name(im->meta.encoder.family, spec->name, &name);
+    const qn_weight *t = qn_import__find_source(im, &name);
+    QN_TRY(check_shape(im, &name, spec, t, err));
+    size_t count = (size_t)spec->rows * spec->columns;
+    float *all = qn_new_array(im->alloc, t->count, sizeof *all);
+    if (all == NULL) return qn_fail(err, QN_ENOMEM, "import");
+    qn_status st = qn_weights_to_f32(im->weights, t, all, err);
+    if (st == QN_OK && name.parts == 1 && spec->slot != QN_SLOT_CONV) {
+        *out = all;
+        return QN_OK;
+    }
+    if (st == QN_OK) {
+        *out = qn_new_array(im->alloc, count, sizeof **out);
+        if (*out == NULL)
+            st = qn_fail(err, QN_ENOMEM, "import");
+        else if (spec->slot == QN_SLOT_CONV)
+            taps_first(im, spec, all, *out);
+        else
+            memcpy(*out, all + name.part * count, count * sizeof **out);
+    }
+    qn_delete(im->alloc, all);
+    return st;
+}
+
+/* ---- input scales ----------------------------------------------------------- */
+
+static void divide_columns(float *values, const qn_tensor_spec *spec, const float *m)
 {
     for (size_t i = 0; i < (size_t)spec->rows * spec->columns; i++)
         values[i] /= m[i % spec->columns];
 }
 
 /* Row r (of a vector: value r) times m[r]. */
-static void multiply_rows(float *values, const qn_encoder_spec *spec, const float *m)
+static void multiply_rows(float *values, const qn_tensor_spec *spec, const float *m)
 {
     size_t width = spec->rank == 1 ? 1 : spec->columns;
     for (size_t i = 0; i < (size_t)spec->rows * spec->columns; i++)
@@ -65,45 +94,32 @@ static void multiply_rows(float *values, const qn_encoder_spec *spec, const floa
 }
 
 /* Takes the scales of what goes into a product out of its weights (import_smooth.c). */
-static void unscale(const qn_import *im, const qn_encoder_spec *spec, float *values)
+static void unscale(const qn_import *im, const qn_tensor_spec *spec, float *values)
 {
-    static const struct {
-        const char *suffix;
-        qn_encoder_input which;
-    } products[] = {
-        {".attention.self.query.weight", QN_INTO_QKV},
-        {".attention.self.key.weight", QN_INTO_QKV},
-        {".attention.self.value.weight", QN_INTO_QKV},
-        {".attention.output.dense.weight", QN_INTO_OUT},
-        {".intermediate.dense.weight", QN_INTO_UP},
-        {".output.dense.weight", QN_INTO_DOWN},
-    };
-    unsigned layer = 0;
-    int end = 0;
-    if (im->scales == NULL ||
-        sscanf(spec->name, "encoder.layer.%u%n", &layer, &end) != 1)
+    if (im->scales == NULL || spec->slot < QN_SLOT_LAYER || spec->slot == QN_SLOT_NONE)
         return;
-    const char *suffix = spec->name + end;
-    for (size_t i = 0; i < sizeof products / sizeof *products; i++)
-        if (strcmp(suffix, products[i].suffix) == 0)
-            divide_columns(values, spec,
-                           qn_import__scale(im, layer, products[i].which));
-    if (strncmp(suffix, ".attention.self.value.", 22) == 0)
-        multiply_rows(values, spec, qn_import__scale(im, layer, QN_INTO_OUT));
+    for (int which = 0; which < QN_ENCODER_INPUTS; which++) {
+        qn_slot slots[3];
+        size_t n = qn_encoder_input_slots((qn_encoder_input)which, slots);
+        for (size_t i = 0; i < n; i++)
+            if (slots[i] == spec->slot)
+                divide_columns(
+                    values, spec,
+                    qn_import__scale(im, spec->layer, (qn_encoder_input)which));
+    }
+    if (spec->slot == QN_SLOT_VALUE || spec->slot == QN_SLOT_VALUE_BIAS)
+        multiply_rows(values, spec, qn_import__scale(im, spec->layer, QN_INTO_OUT));
 }
 
-static qn_status write_tensor(qn_import *im, const qn_encoder_spec *spec,
+static qn_status write_tensor(qn_import *im, const qn_tensor_spec *spec,
                               qn_model_dtype dtype, qn_qnm_writer *w, qn_error *err)
 {
-    const qn_weight *t = find_source(im, spec->name);
-    QN_TRY(check_shape(im, spec, t, err));
-    float *values = qn_new_array(im->alloc, t->count, sizeof *values);
-    if (values == NULL) return qn_fail(err, QN_ENOMEM, "import");
-    qn_status st = qn_weights_to_f32(im->weights, t, values, err);
+    float *values = NULL;
+    QN_TRY(read_source(im, spec, &values, err));
     unscale(im, spec, values);
-    if (st == QN_OK)
-        st = qn_qnm_writer_tensor(w, spec->name, spec->quantize ? dtype : QN_MODEL_F32,
-                                  spec->rank, spec->rows, spec->columns, values, err);
+    qn_status st =
+        qn_qnm_writer_tensor(w, spec->name, spec->quantize ? dtype : QN_MODEL_F32,
+                             spec->rank, spec->rows, spec->columns, values, err);
     qn_delete(im->alloc, values);
     return st;
 }
@@ -116,7 +132,7 @@ static qn_status write_scales(qn_import *im, qn_qnm_writer *w, qn_error *err)
     if (im->scales == NULL) return QN_OK;
     for (uint32_t layer = 0; layer < im->meta.encoder.layers; layer++)
         for (size_t i = 0; i < SCALED; i++) {
-            qn_encoder_spec spec;
+            qn_tensor_spec spec;
             qn_encoder_scale_spec(&im->meta.encoder, layer, scaled[i], &spec);
             QN_TRY(qn_qnm_writer_tensor(w, spec.name, QN_MODEL_F32, 1, 1, spec.columns,
                                         qn_import__scale(im, layer, scaled[i]), err));
@@ -124,17 +140,33 @@ static qn_status write_scales(qn_import *im, qn_qnm_writer *w, qn_error *err)
     return QN_OK;
 }
 
+/* Tensors of the model: the encoder's, then the head's. */
+static size_t tensor_count(const qn_import *im)
+{
+    bool head = im->meta.info.task == QN_MODEL_RERANK;
+    return qn_encoder_spec_count(&im->meta.encoder) +
+           (head ? qn_head_spec_count(&im->meta.head) : 0);
+}
+
+static void tensor_at(const qn_import *im, size_t i, qn_tensor_spec *out)
+{
+    size_t encoder = qn_encoder_spec_count(&im->meta.encoder);
+    if (i < encoder)
+        qn_encoder_spec_at(&im->meta.encoder, i, out);
+    else
+        qn_head_spec_at(&im->meta.head, i - encoder, out);
+}
+
 static qn_status write_all(qn_import *im, qn_model_dtype dtype, qn_qnm_writer *w,
                            qn_error *err)
 {
     qn_model_meta meta = im->meta;
-    const qn_encoder_config *c = &meta.encoder;
-    size_t count = qn_encoder_spec_count(c, meta.info.task == QN_MODEL_RERANK);
+    size_t count = tensor_count(im);
     meta.info.dtype = dtype;
     meta.info.parameters = 0;
     for (size_t i = 0; i < count; i++) {
-        qn_encoder_spec spec;
-        qn_encoder_spec_at(c, i, &spec);
+        qn_tensor_spec spec;
+        tensor_at(im, i, &spec);
         QN_TRY(write_tensor(im, &spec, dtype, w, err));
         meta.info.parameters += (uint64_t)spec.rows * spec.columns;
     }
@@ -165,16 +197,22 @@ qn_status qn_import__write(qn_import *im, qn_model_dtype dtype, const char *path
     return QN_OK;
 }
 
+/* Some tensors of the source are several of the model: each counts once. */
 size_t qn_import__ignored(const qn_import *im)
 {
-    bool head = im->meta.info.task == QN_MODEL_RERANK;
-    return qn_weights_count(im->weights) -
-           qn_encoder_spec_count(&im->meta.encoder, head);
+    size_t used = 0, count = tensor_count(im);
+    for (size_t i = 0; i < count; i++) {
+        qn_tensor_spec spec;
+        qn_source_name name;
+        tensor_at(im, i, &spec);
+        qn_import__source_name(im->meta.encoder.family, spec.name, &name);
+        if (name.part == 0) used++;
+    }
+    return qn_weights_count(im->weights) - used;
 }
 
 size_t qn_import__written(const qn_import *im)
 {
-    const qn_encoder_config *c = &im->meta.encoder;
-    size_t scales = im->scales == NULL ? 0 : (size_t)c->layers * SCALED;
-    return qn_encoder_spec_count(c, im->meta.info.task == QN_MODEL_RERANK) + scales;
+    size_t scales = im->scales == NULL ? 0 : (size_t)im->meta.encoder.layers * SCALED;
+    return tensor_count(im) + scales;
 }

@@ -14,28 +14,23 @@ static qn_status name_file(const qn_model *m, qn_status st, qn_error *err)
     return st;
 }
 
-static qn_status head_tensor(const qn_model *m, size_t from_end, const float **out,
-                             qn_error *err)
+/* Whether the tokenizer's types of token have rows in the model's table. */
+static qn_status check_types(const qn_model *m, qn_arena *arena, qn_error *err)
 {
-    qn_encoder_spec spec;
-    qn_encoder_spec_at(&m->config, qn_encoder_spec_count(&m->config, true) - from_end,
-                       &spec);
-    const qn_tensor *t = NULL;
-    QN_TRY(qn_encoder_tensor(m->file, &spec, &t, err));
-    *out = t->data;
+    qn_pieces pieces = {0};
+    qn_encoding e = {0};
+    bool pair = m->info.task == QN_MODEL_RERANK;
+    QN_TRY(qn_tokenizer_encode(m->tokenizer, QN_SLICE_LIT("a"), QN_TOKENIZE_PLAIN,
+                               arena, &pieces, err));
+    QN_TRY(qn_tokenizer_join(m->tokenizer, &pieces, pair ? &pieces : NULL,
+                             m->info.max_tokens, QN_TRUNCATE_LONGEST_FIRST, arena, &e,
+                             err));
+    for (size_t i = 0; i < e.n; i++)
+        if (e.types[i] >= m->config.types)
+            return qn_fail(err, QN_EMODEL,
+                           "the tokenizer has tokens of type %u, type_vocab_size is %u",
+                           e.types[i], m->config.types);
     return QN_OK;
-}
-
-/* The last four tensors: pooler weight and bias, classifier weight and bias. */
-static qn_status open_head(qn_model *m, qn_error *err)
-{
-    const float *weight = NULL;
-    QN_TRY(head_tensor(m, 4, &weight, err));
-    QN_TRY(head_tensor(m, 3, &m->pooler_bias, err));
-    QN_TRY(head_tensor(m, 2, &m->classifier, err));
-    QN_TRY(head_tensor(m, 1, &m->classifier_bias, err));
-    return qn_gemm_pack_f32(m->alloc, m->kernels, weight, m->config.hidden,
-                            m->config.hidden, &m->pooler, err);
 }
 
 static qn_status open_tokenizer(qn_model *m, qn_tokenizer_form form, qn_error *err)
@@ -43,10 +38,16 @@ static qn_status open_tokenizer(qn_model *m, qn_tokenizer_form form, qn_error *e
     QN_TRY(
         qn_tokenizer_create(m->alloc, form, qn_qnm_vocab(m->file), &m->tokenizer, err));
     size_t pieces = qn_tokenizer_vocab_size(m->tokenizer);
-    if (pieces <= m->config.vocab) return QN_OK;
-    return qn_fail(err, QN_EMODEL,
-                   "%zu pieces in the vocabulary, %u rows of embeddings", pieces,
-                   m->config.vocab);
+    if (pieces > m->config.vocab)
+        return qn_fail(err, QN_EMODEL,
+                       "%zu pieces in the vocabulary, %u rows of embeddings", pieces,
+                       m->config.vocab);
+    if (!qn_encoder_reads_types(&m->config)) return QN_OK;
+    qn_arena arena;
+    qn_arena_init(&arena, m->alloc, ARENA_LIMIT);
+    qn_status st = check_types(m, &arena, err);
+    qn_arena_deinit(&arena);
+    return st;
 }
 
 static qn_status open_parts(qn_model *m, qn_error *err)
@@ -55,15 +56,13 @@ static qn_status open_parts(qn_model *m, qn_error *err)
     QN_TRY(qn_model_meta_read(qn_qnm_meta(m->file), &m->arena, &meta, err));
     m->info = meta.info;
     m->config = meta.encoder;
-    bool rerank = m->info.task == QN_MODEL_RERANK;
-    bool first_only = rerank || m->info.pooling == QN_POOL_CLS;
     QN_TRY(open_tokenizer(m, meta.tokenizer, err));
-    QN_TRY(qn_encoder_open(m->alloc, m->kernels, m->file, &m->config, first_only,
-                           &m->encoder, err));
-    if (rerank) QN_TRY(open_head(m, err));
+    QN_TRY(qn_encoder_open(m->alloc, m->kernels, m->file, &m->config,
+                           m->info.pooling == QN_POOL_CLS, &m->encoder, err));
+    if (m->info.task == QN_MODEL_RERANK)
+        QN_TRY(qn_head_open(m->alloc, m->kernels, m->file, &meta.head, &m->head, err));
     m->info.file_bytes = qn_qnm_size(m->file);
-    m->info.memory_bytes = qn_encoder_memory(m->encoder) +
-                           (m->pooler == NULL ? 0 : qn_gemm_bytes(m->pooler));
+    m->info.memory_bytes = qn_encoder_memory(m->encoder) + qn_head_memory(&m->head);
     m->info.backend = qn_encoder_backend(m->encoder);
     return QN_OK;
 }
@@ -126,7 +125,7 @@ void qn_model_close(qn_model *m)
     }
     (void)pthread_mutex_destroy(&m->lock);
     (void)pthread_cond_destroy(&m->unused);
-    qn_gemm_destroy(m->pooler);
+    qn_head_close(&m->head);
     qn_encoder_close(m->encoder);
     qn_tokenizer_destroy(m->tokenizer);
     qn_qnm_close(m->file);

@@ -29,7 +29,7 @@ typedef struct qn_model qn_model;
 
 typedef enum qn_model_task {
     QN_MODEL_EMBED,  /* text -> vector */
-    QN_MODEL_RERANK, /* query, document -> logit */
+    QN_MODEL_RERANK, /* query, document -> logit, or several */
 } qn_model_task;
 
 typedef enum qn_model_dtype {
@@ -52,17 +52,18 @@ typedef enum qn_activation {
 
 typedef struct qn_model_info {
     const char *name;                           /* "reranker-minilm-l6" */
-    const char *architecture;                   /* "bert" */
+    const char *architecture;                   /* "bert", "deberta-v2", ... */
     const char *licence, *origin, *source_hash; /* as recorded at import, or "" */
     qn_model_task task;
     qn_model_dtype dtype;
-    qn_pooling pooling;       /* of embed models */
+    qn_pooling pooling;       /* what a vector or the classifier is made of */
     bool normalize;           /* vectors have length 1 */
     qn_activation activation; /* of rerank models */
     qn_truncation truncation; /* of pairs: as trained, else balanced */
     bool truncation_recorded; /* the file says how it was trained */
     uint32_t dims;            /* length of a vector; 1 for a reranker */
-    uint32_t max_tokens;      /* special tokens included */
+    uint32_t labels;     /* logits of a pair: 1 for a reranker; 0: an embed model */
+    uint32_t max_tokens; /* special tokens included */
     uint32_t layers, hidden, heads, vocab;
     uint64_t parameters, file_bytes, memory_bytes; /* memory: packed weights */
     const char *backend; /* who multiplies: qn_gemm_backend() */

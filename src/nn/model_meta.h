@@ -8,13 +8,14 @@
 #define QN_NN_MODEL_META_H
 
 #include "io/json.h"
-#include "nn/encoder.h"
+#include "nn/encoder_meta.h"
 
 enum { QN_MODEL_NAME_MAX = 128 };
 
 typedef struct qn_model_meta {
     qn_model_info info; /* what is measured at open (bytes, backend) is not here */
     qn_encoder_config encoder;
+    qn_head_config head; /* of rerank models */
     qn_tokenizer_form tokenizer;
 } qn_model_meta;
 

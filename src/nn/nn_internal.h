@@ -4,10 +4,10 @@
 #define QN_NN_INTERNAL_H
 
 #include "nn/encoder.h"
+#include "nn/head.h"
 #include "nn/model_meta.h"
 #include "nn/scheduler.h"
 #include "nn/speed.h"
-#include "num/gemm.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -25,8 +25,7 @@ struct qn_model {
     qn_encoder_config config;
     qn_tokenizer *tokenizer;
     qn_encoder *encoder;
-    qn_gemm *pooler; /* of rerankers */
-    const float *pooler_bias, *classifier, *classifier_bias;
+    qn_head head; /* of rerankers */
 
     pthread_mutex_t lock;       /* of the next two */
     struct qn_nn_scratch *idle; /* a list */
@@ -40,8 +39,8 @@ typedef struct qn_nn_scratch {
     struct qn_nn_scratch *next;
     qn_model *model;
     qn_encoder_scratch *encoder;
-    float *head; /* capacity x hidden, and the scratch of the pooler */
-    void *head_gemm;
+    float *pooled, *logits;        /* one row; one pair's logits */
+    void *head;                    /* scratch of the head */
     uint32_t *ids, *starts, *item; /* item: which text a sequence is */
     uint8_t *types;
     size_t capacity, sequences, tokens;

@@ -7,7 +7,6 @@
 
 enum {
     ARENA_LIMIT = 256 * 1024 * 1024,
-    SPECIALS = 3,
 };
 /* A speed that was measured not longer ago is believed. */
 static const int64_t fresh_ns = 1000000000;
@@ -21,6 +20,7 @@ typedef struct job {
     bool specials_are_text, query_cut;
     bool hurried; /* there is a deadline with an end */
     qn_rerank_doc *out;
+    float *logits;    /* n x labels, or NULL */
     atomic_bool late; /* time is up: nobody takes more */
     atomic_size_t scored;
     atomic_ullong tokens;
@@ -35,16 +35,6 @@ float qn_rerank_activate(const qn_model *model, float logit)
 {
     return model->info.activation == QN_ACTIVATION_SIGMOID ? qn_rerank_score(logit)
                                                            : logit;
-}
-
-/* logit = Wc tanh(Wp x + bp) + bc, for one first row: a row alone has the same bits
- * whatever its batch. */
-static float head(const qn_model *m, qn_nn_scratch *s, const float *x)
-{
-    size_t H = m->config.hidden;
-    qn_gemm_run(m->pooler, 1, x, H, m->pooler_bias, s->head, H, s->head_gemm);
-    m->kernels->tanh(s->head, H);
-    return m->kernels->dot_f32(m->classifier, s->head, H) + m->classifier_bias[0];
 }
 
 /* How many documents a worker takes before it runs them, at most: early ones in full
@@ -142,7 +132,9 @@ static qn_status fill(qn_nn_work *w, qn_nn_scratch *s, qn_error *err)
 static qn_status use(qn_nn_work *w, qn_nn_scratch *s, qn_error *err)
 {
     job *j = (job *)w;
-    size_t H = w->model->config.hidden;
+    const qn_model *m = w->model;
+    size_t H = m->config.hidden;
+    bool first_only = m->info.pooling == QN_POOL_CLS;
     if (s->st == QN_ETIMEOUT || s->st == QN_ECANCELLED) {
         atomic_store(&j->late, true);
         return QN_OK;
@@ -151,11 +143,18 @@ static qn_status use(qn_nn_work *w, qn_nn_scratch *s, qn_error *err)
     QN_TRY(s->st);
     for (size_t i = 0; i < s->sequences; i++) {
         qn_rerank_doc *doc = &j->out[s->item[i]];
-        float logit = head(w->model, s, s->rows + i * H);
-        if (!isfinite(logit))
-            return qn_fail(err, QN_EMODEL, "the logit of document %u is not finite",
-                           s->item[i]);
-        doc->logit = logit;
+        size_t at = first_only ? i : s->starts[i];
+        qn_pool_rows(s->rows + at * H, first_only ? 1 : s->starts[i + 1] - at, H,
+                     s->pooled);
+        qn_head_run(&m->head, s->pooled, s->logits, s->head);
+        for (size_t k = 0; k < m->info.labels; k++)
+            if (!isfinite(s->logits[k]))
+                return qn_fail(err, QN_EMODEL, "the logit of document %u is not finite",
+                               s->item[i]);
+        doc->logit = s->logits[0];
+        if (j->logits != NULL)
+            memcpy(j->logits + s->item[i] * m->info.labels, s->logits,
+                   m->info.labels * sizeof *s->logits);
         doc->scored = true;
         atomic_fetch_add(&j->tokens, doc->tokens);
     }
@@ -205,11 +204,19 @@ qn_status qn_rerank_run(qn_model *model, qn_slice query, const qn_slice *docs, s
                        model->info.name);
     if (n > UINT32_MAX) return qn_fail(err, QN_ELIMIT, "%zu documents", n);
     int64_t begin = qn_clock_mono_ns();
-    job j = {.work = {.model = model, .items = n}, .docs = docs, .out = out};
+    job j = {.work = {.model = model, .items = n},
+             .docs = docs,
+             .out = out,
+             .logits = o->logits};
+    if (model->info.labels > 1 && o->logits == NULL)
+        return qn_fail(err, QN_EMODELTASK,
+                       "model %s has %u labels: it classifies, and ranks nothing",
+                       model->info.name, model->info.labels);
     set_options(&j, o);
-    if (j.max_tokens < SPECIALS + 2)
-        return qn_fail(err, QN_EINVAL, "max_tokens is %zu, at least %d", j.max_tokens,
-                       SPECIALS + 2);
+    size_t least = qn_tokenizer_extra(model->tokenizer, true) + 2;
+    if (j.max_tokens < least)
+        return qn_fail(err, QN_EINVAL, "max_tokens is %zu, at least %zu", j.max_tokens,
+                       least);
     if (n > 0) memset(out, 0, n * sizeof *out);
 
     qn_arena arena;

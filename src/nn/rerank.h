@@ -11,7 +11,7 @@
  * any batch, in any order, with any number of threads.
  *
  * Threads   any number of calls at the same time on one model and one pool.
- * Errors    QN_EMODELTASK: not a reranker. QN_ETOOLONG: with QN_TRUNCATE_NONE, naming
+ * Errors    QN_EMODELTASK: not a reranker, or one of several labels without `logits`. QN_ETOOLONG: with QN_TRUNCATE_NONE, naming
  *           the document. QN_EMODEL: the logit is not a number. Running out of time is
  *           not an error. */
 #ifndef QN_NN_RERANK_H
@@ -34,6 +34,9 @@ typedef struct qn_rerank_options {
     QN_NULLABLE qn_pool *pool;
     bool whole; /* scores of some documents are of no use: QN_EBUSY at once when the
                  * estimate says so */
+    /* n x labels: every logit of a scored document; needed for several labels, of which
+     * `logit` is the first. */
+    QN_NULLABLE float *logits;
     bool specials_are_text; /* "[SEP]" in a text is five characters, not the token
                                   * (the reference libraries make it the token) */
 } qn_rerank_options;

@@ -5,6 +5,7 @@
 
 #include "../qn_test.h"
 
+#include "nn/encoder.h"
 #include "nn/encoder_reference.h"
 #include "nn/model_meta.h"
 
