@@ -155,12 +155,6 @@ qn_status qn_admin_models(qn_call *c, qn_error *err)
 
 qn_status qn_admin_routes(qn_call *c, qn_error *err)
 {
-    static const char *const apis[] = {
-        [QN_API_ES] = "elasticsearch", [QN_API_HA3] = "ha3",
-        [QN_API_TEI] = "tei",          [QN_API_COHERE] = "cohere",
-        [QN_API_OPENAI] = "openai",    [QN_API_DASHSCOPE] = "dashscope",
-        [QN_API_QUERN] = "quern",
-    };
     (void)err;
     qn_call_json(c, 200);
     qn_json_writer *w = &c->w;
@@ -171,7 +165,7 @@ qn_status qn_admin_routes(qn_call *c, qn_error *err)
         qn_json_begin_object(w);
         qn_json_member_str(w, "methods", qn_routes[i].methods);
         qn_json_member_str(w, "path", qn_routes[i].pattern);
-        qn_json_member_str(w, "dialect", apis[qn_routes[i].api]);
+        qn_json_member_str(w, "dialect", qn_api_name(qn_routes[i].api));
         qn_json_member_str(w, "summary", qn_routes[i].summary);
         qn_json_end_object(w);
     }

@@ -66,12 +66,12 @@ qn_status qn_es_inference_rerank(qn_call *c, qn_error *err)
                        r.query.p == NULL ? "null" : "empty");
     QN_TRY(qn_inference_texts(c, r.input, "input", QN_LIMIT_RERANK_DOCUMENTS, true,
                               &r.texts, &r.count, err));
-    qn_status st = qn_inference_rerank(c, qn_route_arg(&c->match, "id"), r.query,
-                                       r.texts, r.count, &ranking, err);
-    QN_TRY(unknown_endpoint(c, st, err));
-    if (ranking.unscored > 0)
-        return qn_fail(err, QN_ETIMEOUT, "time was up with %zu of %zu inputs unscored",
-                       ranking.unscored, r.count);
+    const qn_rank_request request = {.model = qn_route_arg(&c->match, "id"),
+                                     .query = r.query,
+                                     .texts = r.texts,
+                                     .count = r.count,
+                                     .whole = true};
+    QN_TRY(unknown_endpoint(c, qn_inference_rerank(c, &request, &ranking, err), err));
     qn_call_json(c, 200);
     qn_json_writer *w = &c->w;
     qn_json_begin_object(w);
@@ -105,9 +105,9 @@ qn_status qn_es_inference_embed(qn_call *c, qn_error *err)
             "type [text_embedding];");
     QN_TRY(qn_inference_texts(c, r.input, "input", QN_LIMIT_EMBED_TEXTS, true, &r.texts,
                               &r.count, err));
-    qn_status st =
-        qn_inference_embed(c, qn_route_arg(&c->match, "id"), r.texts, r.count, &v, err);
-    QN_TRY(unknown_endpoint(c, st, err));
+    const qn_embed_request request = {.model = qn_route_arg(&c->match, "id"),
+                                      .inputs = {.texts = r.texts, .count = r.count}};
+    QN_TRY(unknown_endpoint(c, qn_inference_embed(c, &request, &v, err), err));
     qn_call_json(c, 200);
     qn_json_writer *w = &c->w;
     qn_json_begin_object(w);
@@ -116,9 +116,7 @@ qn_status qn_es_inference_embed(qn_call *c, qn_error *err)
     for (size_t i = 0; i < v.count; i++) {
         qn_json_begin_object(w);
         qn_json_key(w, "embedding");
-        qn_json_begin_array(w);
-        for (size_t k = 0; k < v.dims; k++) qn_json_float(w, v.floats[i * v.dims + k]);
-        qn_json_end_array(w);
+        qn_inference_write_vector(c, v.floats + i * v.dims, v.dims);
         qn_json_end_object(w);
     }
     qn_json_end_array(w);

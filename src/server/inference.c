@@ -6,47 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static qn_status read_text(const qn_call *c, const qn_json *v, const char *name,
-                           quern_text *out, qn_error *err)
-{
-    const qn_json *text = v->kind == QN_JSON_OBJECT ? qn_json_get(v, "text") : v;
-    uint64_t at = qn_json_offset(v, c->request->body);
-    if (text == NULL || text->kind != QN_JSON_STRING)
-        return qn_fail_at(err, QN_EINVAL, at,
-                          "[%s] must hold strings (or objects with a string [text])",
-                          name);
-    if (text->string.n > QN_LIMIT_RERANK_TEXT_BYTES)
-        return qn_fail_at(err, QN_ELIMIT, at, "a text of [%s] is longer than %d bytes",
-                          name, QN_LIMIT_RERANK_TEXT_BYTES);
-    *out = (quern_text){.text = text->string.p, .size = text->string.n};
-    return QN_OK;
-}
-
-qn_status qn_inference_texts(qn_call *c, const qn_json *list, const char *name,
-                             size_t max, bool one, quern_text **out, size_t *count,
-                             qn_error *err)
-{
-    if (list == NULL) return qn_fail(err, QN_EINVAL, "[%s] is required", name);
-    one = one && list->kind == QN_JSON_STRING;
-    if (!one && list->kind != QN_JSON_ARRAY)
-        return qn_fail_at(err, QN_EINVAL, qn_json_offset(list, c->request->body),
-                          "[%s] must be a list of strings, not %s", name,
-                          qn_json_kind_name(list->kind));
-    *count = one ? 1 : list->count;
-    if (*count == 0) return qn_fail(err, QN_EINVAL, "[%s] is empty", name);
-    if (*count > max)
-        return qn_fail(err, QN_ELIMIT, "[%s] has %zu texts, at most %zu are allowed",
-                       name, *count, max);
-    *out = qn_arena_array(c->arena, *count, sizeof **out);
-    if (*out == NULL) return qn_fail(err, QN_ENOMEM, "no memory for the texts");
-    if (one) return read_text(c, list, name, *out, err);
-    size_t i = 0;
-    for (const qn_json *v = list->first; v != NULL; v = v->next, i++)
-        QN_TRY(read_text(c, v, name, &(*out)[i], err));
-    return QN_OK;
-}
-
-/* ---- reranking ------------------------------------------------------------------------- */
+/* ---- ranking ------------------------------------------------------------------------ */
 
 static int compare_ranked(const void *a, const void *b)
 {
@@ -60,64 +20,185 @@ static qn_status collect(const quern_rerank_score *scores, size_t count,
                          qn_ranked *items, qn_ranking *out, qn_error *err)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!scores[i].scored) {
+        const quern_rerank_score *s = &scores[i];
+        if (!s->scored) {
             out->unscored++;
             continue;
         }
-        if (isnan(scores[i].logit))
+        if (isnan(s->logit))
             return qn_fail(err, QN_EINTERNAL,
                            "the model gave no number for document %zu", i);
-        items[out->count++] = (qn_ranked){i, scores[i].score, scores[i].logit};
-        out->tokens += scores[i].tokens;
-        out->truncated |= scores[i].truncated;
+        items[out->count++] = (qn_ranked){i, s->score, s->logit, s->tokens};
+        out->tokens += s->tokens;
+        out->truncated += s->truncated;
     }
-    if (out->count > 0) qsort(items, out->count, sizeof *items, compare_ranked);
-    out->items = items;
     return QN_OK;
 }
 
-qn_status qn_inference_rerank(qn_call *c, qn_slice model, qn_slice query,
-                              const quern_text *texts, size_t count, qn_ranking *out,
-                              qn_error *err)
+static void add_count_header(qn_call *c, const char *name, size_t count)
+{
+    if (count == 0) return;
+    const char *text = qn_arena_printf(c->arena, "%zu", count);
+    if (text != NULL) qn_http_add_header(c->out, name, text);
+}
+
+static void add_headers(qn_call *c, const qn_ranking *r)
+{
+    add_count_header(c, "X-Quern-Truncated", r->truncated);
+    add_count_header(c, "X-Quern-Unscored", r->unscored);
+}
+
+static qn_status set_options(qn_call *c, const qn_rank_request *r,
+                             quern_rerank_options *o, qn_error *err)
 {
     const qn_server_options *options = &c->server->options;
+    *o = (quern_rerank_options)QUERN_RERANK_OPTIONS_INIT;
+    QN_TRY(qn_server_model(c, r->model, options->default_reranker, &o->model, err));
+    o->timeout_ms = options->rerank_timeout_ms;
+    o->cancel = c->request->cancelled;
+    o->tokens_max = r->tokens_max;
+    o->query_tokens_max = r->query_tokens_max;
+    o->document_tokens_max = r->document_tokens_max;
+    if (r->refuse_long) o->truncation = "none";
+    return QN_OK;
+}
+
+/* One query's texts, counted in the metrics. */
+static qn_status score(qn_call *c, const quern_rerank_options *o, qn_slice query,
+                       const quern_text *texts, size_t count,
+                       quern_rerank_score *scores, qn_error *err)
+{
     qn_metrics *m = &c->server->metrics;
-    *out = (qn_ranking){0};
-    QN_TRY(qn_server_model(c, model, options->default_reranker, &out->model, err));
-    quern_rerank_score *scores = qn_arena_array(c->arena, count, sizeof *scores);
-    qn_ranked *items = qn_arena_array(c->arena, count, sizeof *items);
-    if (scores == NULL || items == NULL)
-        return qn_fail(err, QN_ENOMEM, "no memory for the scores");
-    quern_rerank_options o = QUERN_RERANK_OPTIONS_INIT;
-    o.model = out->model;
-    o.timeout_ms = options->rerank_timeout_ms;
-    o.cancel = c->request->cancelled;
     size_t scored = 0;
     int64_t begin = qn_clock_mono_ns();
-    qn_status st = quern_rerank(c->q, &o, (quern_text){query.p, query.n}, texts, count,
+    qn_status st = quern_rerank(c->q, o, (quern_text){query.p, query.n}, texts, count,
                                 scores, &scored, err);
     qn_metrics_time(m, QN_METRIC_RERANK_SECONDS, qn_clock_mono_ns() - begin);
     qn_metrics_add(m, QN_METRIC_RERANK_PAIRS, scored);
-    return st == QN_OK ? collect(scores, count, items, out, err) : st;
+    return st;
 }
 
-/* ---- embedding ------------------------------------------------------------------------- */
+static qn_status time_is_up(const qn_ranking *r, size_t count, qn_error *err)
+{
+    return qn_fail(err, QN_ETIMEOUT, "time was up with %zu of %zu texts unscored",
+                   r->unscored, count);
+}
 
-qn_status qn_inference_embed(qn_call *c, qn_slice model, const quern_text *texts,
-                             size_t count, qn_vectors *out, qn_error *err)
+qn_status qn_inference_rerank(qn_call *c, const qn_rank_request *r, qn_ranking *out,
+                              qn_error *err)
+{
+    quern_rerank_options o;
+    *out = (qn_ranking){0};
+    QN_TRY(set_options(c, r, &o, err));
+    out->model = o.model;
+    quern_rerank_score *scores = qn_arena_array(c->arena, r->count, sizeof *scores);
+    qn_ranked *items = qn_arena_array(c->arena, r->count, sizeof *items);
+    if (scores == NULL || items == NULL)
+        return qn_fail(err, QN_ENOMEM, "no memory for the scores");
+    QN_TRY(score(c, &o, r->query, r->texts, r->count, scores, err));
+    QN_TRY(collect(scores, r->count, items, out, err));
+    if (out->count > 0) qsort(items, out->count, sizeof *items, compare_ranked);
+    out->items = items;
+    if (r->whole && out->unscored > 0) return time_is_up(out, r->count, err);
+    add_headers(c, out);
+    return QN_OK;
+}
+
+/* ---- pairs -------------------------------------------------------------------------- */
+
+typedef struct queued {
+    qn_slice query;
+    size_t index;
+} queued;
+
+static int by_query(const void *a, const void *b)
+{
+    const queued *x = a, *y = b;
+    int order = qn_slice_compare(x->query, y->query);
+    return order != 0 ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+/* All pairs of one query in one call. */
+static qn_status score_run(qn_call *c, const quern_rerank_options *o,
+                           const qn_text_pair *pairs, const queued *run, size_t count,
+                           quern_rerank_score *scores, qn_error *err)
+{
+    quern_text *texts = qn_arena_array(c->arena, count, sizeof *texts);
+    quern_rerank_score *own = qn_arena_array(c->arena, count, sizeof *own);
+    if (texts == NULL || own == NULL)
+        return qn_fail(err, QN_ENOMEM, "no memory for the pairs");
+    for (size_t i = 0; i < count; i++) {
+        qn_slice text = pairs[run[i].index].text;
+        texts[i] = (quern_text){text.p, text.n};
+    }
+    QN_TRY(score(c, o, run->query, texts, count, own, err));
+    for (size_t i = 0; i < count; i++) scores[run[i].index] = own[i];
+    return QN_OK;
+}
+
+qn_status qn_inference_pairs(qn_call *c, const qn_rank_request *r,
+                             const qn_text_pair *pairs, size_t count, qn_ranking *out,
+                             qn_error *err)
+{
+    quern_rerank_options o;
+    *out = (qn_ranking){0};
+    QN_TRY(set_options(c, r, &o, err));
+    out->model = o.model;
+    queued *queue = qn_arena_array(c->arena, count, sizeof *queue);
+    quern_rerank_score *scores = qn_arena_array(c->arena, count, sizeof *scores);
+    qn_ranked *items = qn_arena_array(c->arena, count, sizeof *items);
+    if (queue == NULL || scores == NULL || items == NULL)
+        return qn_fail(err, QN_ENOMEM, "no memory for the pairs");
+    for (size_t i = 0; i < count; i++) queue[i] = (queued){pairs[i].query, i};
+    qsort(queue, count, sizeof *queue, by_query);
+    int64_t end_ms = qn_clock_mono_ns() / 1000000 + o.timeout_ms;
+    for (size_t begin = 0, end = 0; begin < count; begin = end) {
+        while (end < count && qn_slice_eq(queue[end].query, queue[begin].query)) end++;
+        o.timeout_ms = end_ms - qn_clock_mono_ns() / 1000000;
+        if (o.timeout_ms <= 0) o.timeout_ms = 1;
+        QN_TRY(score_run(c, &o, pairs, queue + begin, end - begin, scores, err));
+    }
+    QN_TRY(collect(scores, count, items, out, err));
+    out->items = items;
+    if (out->unscored > 0) return time_is_up(out, count, err);
+    add_headers(c, out);
+    return QN_OK;
+}
+
+/* ---- embedding ---------------------------------------------------------------------- */
+
+qn_status qn_inference_embed(qn_call *c, const qn_embed_request *r, qn_vectors *out,
+                             qn_error *err)
 {
     const qn_server_options *options = &c->server->options;
+    size_t count = r->inputs.count;
+    quern_embed_options o = QUERN_EMBED_OPTIONS_INIT;
     *out = (qn_vectors){.count = count};
-    QN_TRY(qn_server_model(c, model, options->default_embedder, &out->model, err));
+    QN_TRY(qn_server_model(c, r->model, options->default_embedder, &out->model, err));
     quern_model_info info;
     QN_TRY(quern_model_info_get(c->q, out->model, &info, err));
-    out->dims = info.dims;
+    o.model = out->model;
+    o.timeout_ms = options->request_timeout_ms;
+    o.cancel = c->request->cancelled;
+    o.dims = r->dims;
+    o.length = r->length;
+    o.tokens_max = r->tokens_max;
+    o.refuse_long = r->refuse_long;
+    o.ids = r->inputs.ids;
+    out->dims = r->dims != 0 ? r->dims : info.dims;
+    if (out->dims > info.dims) out->dims = info.dims; /* refused below, by name */
     float *floats = qn_arena_array(c->arena, count * out->dims, sizeof *floats);
-    if (floats == NULL) return qn_fail(err, QN_ENOMEM, "no memory for the vectors");
-    QN_TRY(quern_embed(c->q, out->model, texts, count, options->request_timeout_ms,
-                       c->request->cancelled, floats, count * out->dims, &out->tokens,
-                       err));
+    quern_embed_item *items = qn_arena_array(c->arena, count, sizeof *items);
+    if (floats == NULL || items == NULL)
+        return qn_fail(err, QN_ENOMEM, "no memory for the vectors");
+    QN_TRY(quern_embed_texts(c->q, &o, r->inputs.texts, count, floats,
+                             count * out->dims, items, err));
+    for (size_t i = 0; i < count; i++) {
+        out->tokens += items[i].tokens;
+        out->truncated += items[i].truncated;
+    }
     out->floats = floats;
+    add_count_header(c, "X-Quern-Truncated", out->truncated);
     qn_metrics_add(&c->server->metrics, QN_METRIC_EMBEDDED_TEXTS, count);
     return QN_OK;
 }

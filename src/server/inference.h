@@ -1,44 +1,110 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* server/inference.h -- the one reranking and the one embedding call behind all the
- * inference dialects, and reading their texts. */
+ * inference dialects, and reading their texts.
+ *
+ * Inside a score is a logit; what is shown is made of it where a dialect writes it: its
+ * sigmoid, or the logit itself where the dialect has raw scores. */
 #ifndef QN_SERVER_INFERENCE_H
 #define QN_SERVER_INFERENCE_H
 
 #include "server/call.h"
 
-/* Strings, or objects with a member `text`, into texts; `one`: a bare string will do. */
+/* Strings, or objects with a member `text`, into texts; `one`: a bare string will do. An
+ * empty list is QN_EEMPTY, one over `max` QN_ELIMIT. */
 QN_MUST_CHECK qn_status qn_inference_texts(qn_call *c, const qn_json *list,
                                            const char *name, size_t max, bool one,
                                            quern_text **out, size_t *count,
                                            qn_error *err);
+/* The same where an object is ranked by several of its members: their values, one a
+ * line. `fields` NULL: `text` alone. */
+QN_MUST_CHECK qn_status qn_inference_documents(qn_call *c, const qn_json *list,
+                                               const qn_json *fields, quern_text **out,
+                                               size_t *count, qn_error *err);
+
+/* Texts as embedding requests write them: a string, strings, objects with `text`, a list
+ * of token ids, lists of token ids. */
+typedef struct qn_inputs {
+    quern_text *texts;
+    quern_token_ids *ids; /* NULL: no text came as ids */
+    size_t count;
+    bool one; /* not written as a list of texts */
+} qn_inputs;
+QN_MUST_CHECK qn_status qn_inference_inputs(qn_call *c, const qn_json *list,
+                                            const char *name, qn_inputs *out,
+                                            qn_error *err);
+
+/* ---- reranking ---------------------------------------------------------------------- */
+
+typedef struct qn_rank_request {
+    qn_slice model; /* as the client names it; empty: the default reranker */
+    qn_slice query;
+    const quern_text *texts;
+    size_t count;
+    uint32_t tokens_max, query_tokens_max, document_tokens_max; /* 0: no cap */
+    bool refuse_long; /* a pair over the model's length is QN_ETOOLONG, not cut */
+    bool whole;       /* time up before all are scored is QN_ETIMEOUT */
+} qn_rank_request;
 
 typedef struct qn_ranked {
     size_t index; /* of the document */
     float score, logit;
+    uint32_t tokens;
 } qn_ranked;
 
 typedef struct qn_ranking {
     const char *model;
     const qn_ranked *items; /* scored ones, best first; equal scores by index */
     size_t count;
-    size_t unscored; /* the time was up before them */
-    bool truncated;  /* at least one pair was cut to the model's length */
+    size_t unscored;  /* the time was up before them */
+    size_t truncated; /* pairs cut to the model's length, or to a cap */
     uint64_t tokens;
 } qn_ranking;
 
-QN_MUST_CHECK qn_status qn_inference_rerank(qn_call *c, qn_slice model, qn_slice query,
-                                            const quern_text *texts, size_t count,
+/* Sets the headers X-Quern-Truncated and X-Quern-Unscored where there are such texts:
+ * few dialects have room for it. */
+QN_MUST_CHECK qn_status qn_inference_rerank(qn_call *c, const qn_rank_request *r,
                                             qn_ranking *out, qn_error *err);
+
+typedef struct qn_text_pair {
+    qn_slice query, text;
+} qn_text_pair;
+/* Pairs, each with a query of its own; r->query and r->texts do not matter. `out->items`
+ * are in the order of the pairs, all of them scored. */
+QN_MUST_CHECK qn_status qn_inference_pairs(qn_call *c, const qn_rank_request *r,
+                                           const qn_text_pair *pairs, size_t count,
+                                           qn_ranking *out, qn_error *err);
+
+/* ---- embedding ---------------------------------------------------------------------- */
+
+typedef struct qn_embed_request {
+    qn_slice model; /* as the client names it; empty: the default embedder */
+    qn_inputs inputs;
+    uint32_t dims, tokens_max; /* 0: the model's */
+    quern_vector_length length;
+    bool refuse_long;
+} qn_embed_request;
 
 typedef struct qn_vectors {
     const char *model;
     const float *floats; /* count x dims */
     size_t count, dims;
+    size_t truncated; /* texts */
     uint64_t tokens;
 } qn_vectors;
 
-QN_MUST_CHECK qn_status qn_inference_embed(qn_call *c, qn_slice model,
-                                           const quern_text *texts, size_t count,
+/* Sets X-Quern-Truncated. */
+QN_MUST_CHECK qn_status qn_inference_embed(qn_call *c, const qn_embed_request *r,
                                            qn_vectors *out, qn_error *err);
+
+/* ---- writing ------------------------------------------------------------------------ */
+
+/* [0.1,0.2,...] as the next value. */
+void qn_inference_write_vector(qn_call *c, const float *v, size_t dims);
+/* Bytes as a JSON string of base64. */
+void qn_inference_write_base64(qn_call *c, const void *bytes, size_t n);
+/* "id": prefix and a random UUID. */
+void qn_inference_write_id(qn_call *c, const char *prefix);
+/* {"prompt_tokens":n,"total_tokens":n} as the next value, more with `completion`. */
+void qn_inference_write_usage(qn_call *c, uint64_t tokens, bool completion);
 
 #endif

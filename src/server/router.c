@@ -136,6 +136,21 @@ qn_api qn_route_api_of(const qn_url *url)
     return QN_API_ES;
 }
 
+const char *qn_api_name(qn_api api)
+{
+    static const char *const names[] = {
+        [QN_API_ES] = "elasticsearch",
+        [QN_API_HA3] = "ha3",
+        [QN_API_TEI] = "tei",
+        [QN_API_COHERE] = "cohere",
+        [QN_API_VLLM] = "vllm",
+        [QN_API_OPENAI] = "openai",
+        [QN_API_DASHSCOPE] = "dashscope",
+        [QN_API_QUERN] = "quern",
+    };
+    return names[api];
+}
+
 bool qn_route_has_param(const qn_route *route, qn_slice name)
 {
     qn_slice rest = qn_slice_of(route->params);

@@ -21,6 +21,7 @@ typedef enum qn_api {
     QN_API_HA3,    /* Retrieval Engine: /query, /update */
     QN_API_TEI,    /* text-embeddings-inference */
     QN_API_COHERE, /* Cohere, Jina, Voyage */
+    QN_API_VLLM,   /* vLLM's scores, llama.cpp */
     QN_API_OPENAI,
     QN_API_DASHSCOPE, /* DashScope and AI Search */
     QN_API_QUERN,     /* our own */
@@ -52,6 +53,8 @@ bool qn_route_find(const qn_route *routes, size_t count, qn_slice method,
 qn_slice qn_route_arg(const qn_route_match *m, const char *name);
 /* Whose errors an unknown path gets. */
 qn_api qn_route_api_of(const qn_url *url);
+/* "elasticsearch" and so on. */
+const char *qn_api_name(qn_api api);
 /* `name` stands in the list, blanks between; "*" has every name. */
 bool qn_route_has_param(const qn_route *route, qn_slice name);
 

@@ -24,9 +24,13 @@ const size_t qn_route_count = sizeof qn_routes / sizeof *qn_routes;
 static const struct {
     void (*error)(qn_call *c, const qn_error *err);
 } dialects[] = {
-    [QN_API_ES] = {qn_es_error},         [QN_API_HA3] = {qn_ha3_error},
-    [QN_API_TEI] = {qn_tei_error},       [QN_API_COHERE] = {qn_cohere_error},
-    [QN_API_OPENAI] = {qn_openai_error}, [QN_API_DASHSCOPE] = {qn_dashscope_error},
+    [QN_API_ES] = {qn_es_error},
+    [QN_API_HA3] = {qn_ha3_error},
+    [QN_API_TEI] = {qn_tei_error},
+    [QN_API_COHERE] = {qn_cohere_error},
+    [QN_API_VLLM] = {qn_vllm_error},
+    [QN_API_OPENAI] = {qn_openai_error},
+    [QN_API_DASHSCOPE] = {qn_dashscope_error},
     [QN_API_QUERN] = {qn_admin_error},
 };
 
@@ -69,6 +73,8 @@ void qn_server_tell_place(const qn_call *c, qn_error *err)
 {
     /* Elasticsearch tells line and column beside the text. */
     if (c->api == QN_API_ES || err->at == QN_AT_NONE || err->file[0] != '\0') return;
+    /* The inference dialects do it themselves: qn_call_error_text(). */
+    if (c->api >= QN_API_TEI && c->api <= QN_API_DASHSCOPE) return;
     size_t n = strlen(err->text);
     (void)snprintf(err->text + n, sizeof err->text - n, " (byte %" PRIu64 ")", err->at);
 }

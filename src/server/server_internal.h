@@ -41,6 +41,7 @@ QN_MUST_CHECK qn_status qn_server_model(qn_call *c, qn_slice name, const char *f
 void qn_ha3_error(qn_call *c, const qn_error *err);
 void qn_tei_error(qn_call *c, const qn_error *err);
 void qn_cohere_error(qn_call *c, const qn_error *err);
+void qn_vllm_error(qn_call *c, const qn_error *err);
 void qn_dashscope_error(qn_call *c, const qn_error *err);
 void qn_openai_error(qn_call *c, const qn_error *err);
 void qn_admin_error(qn_call *c, const qn_error *err);

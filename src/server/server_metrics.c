@@ -58,12 +58,6 @@ static void write_histogram(qn_metrics *m, size_t i, qn_buf *out)
 
 static void write_requests(qn_metrics *m, qn_buf *out)
 {
-    static const char *const apis[QN_METRIC_APIS] = {
-        [QN_API_ES] = "elasticsearch", [QN_API_HA3] = "ha3",
-        [QN_API_TEI] = "tei",          [QN_API_COHERE] = "cohere",
-        [QN_API_OPENAI] = "openai",    [QN_API_DASHSCOPE] = "dashscope",
-        [QN_API_QUERN] = "quern",
-    };
     qn_buf_add_str(out, "# HELP quern_http_requests_total requests answered\n"
                         "# TYPE quern_http_requests_total counter\n");
     for (size_t a = 0; a < QN_METRIC_APIS; a++) {
@@ -75,7 +69,7 @@ static void write_requests(qn_metrics *m, qn_buf *out)
                     out,
                     "quern_http_requests_total{dialect=\"%s\",status=\"%zuxx\"} "
                     "%llu\n",
-                    apis[a], digit, n);
+                    qn_api_name((qn_api)a), digit, n);
         }
     }
 }

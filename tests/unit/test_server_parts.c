@@ -23,7 +23,8 @@ static void test_router(void **state)
     } rows[] = {
         {"GET", "/", "/", "", "", ""},
         {"HEAD", "/", "/", "", "", ""},
-        {"POST", "/", NULL, "", "", "GET"},
+        {"POST", "/", "/", "", "", ""},
+        {"DELETE", "/", NULL, "", "", "GET, POST"},
         {"PUT", "/films", "/{index}", "index", "films", ""},
         {"HEAD", "/films", "/{index}", "index", "films", ""},
         {"GET", "/_search", "/_search", "", "", ""},
