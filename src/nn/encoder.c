@@ -395,8 +395,8 @@ static void walk_weights(const qn_encoder *e, void (*each)(void *ctx, const qn_g
         if (own[w] != NULL) each(ctx, own[w]);
     for (size_t i = 0; i < e->config.layers; i++) {
         const qn_encoder_layer *l = &e->layers[i];
-        const qn_gemm *weights[] = {l->qkv, l->query,        l->key_value,   l->out,
-                                    l->up,  l->down.part[0], l->down.part[1]};
+        const qn_gemm *weights[] = {l->qkv, l->query, l->key_value,
+                                    l->out, l->up,    l->down.gemm};
         for (size_t w = 0; w < sizeof weights / sizeof *weights; w++)
             if (weights[w] != NULL) each(ctx, weights[w]);
     }

@@ -263,8 +263,7 @@ static void feed_forward(const pass *p, const float *x, size_t n)
     show_input(p, QN_INTO_DOWN, s->wide, n, F);
     if (l->scale[QN_INTO_DOWN] != NULL)
         scale_rows(p->e->kernels, s->wide, l->scale[QN_INTO_DOWN], n, F, s->wide);
-    qn_gelu_product_run(&l->down, p->e->kernels, n, s->wide, l->down_bias, s->rows,
-                        s->gemm);
+    qn_gelu_product_run(&l->down, n, s->wide, l->down_bias, s->rows, s->gemm);
 }
 
 /* Everything after attention: rows of x and context give rows of x. */

@@ -3,15 +3,11 @@
  *
  * GELU never goes under -0.17, so int8 steps that are symmetric about zero waste half of
  * their range on it, and a single firing unit takes the steps from all others of its
- * row. With an int8 weight each row is therefore cut in two parts, and each part moved
- * by the middle of its values before it is rounded; what was taken away comes back
- * exactly, as the middle times the sum of the weight's row:
+ * row. An int8 weight is therefore packed for activations that are centered in two parts
+ * (num/gemm.h). On MiniLM this halves what int8 costs in accuracy. An f32 weight is
+ * one plain product.
  *
- *     Y[m][n] = sum over parts p of (X_p[m] - mid_p[m]) . W_p[n] + mid_p[m] * sum W_p[n]
- *
- * On MiniLM this halves what int8 costs in accuracy. An f32 weight is one plain product.
- *
- * Lifetime   owns its packed weights.
+ * Lifetime   owns its packed weight.
  * Threads    immutable once open. */
 #ifndef QN_NN_GELU_PRODUCT_H
 #define QN_NN_GELU_PRODUCT_H
@@ -19,14 +15,9 @@
 #include "nn/tensor.h"
 #include "num/gemm.h"
 
-enum { QN_GELU_PARTS = 2 };
-
 /* Zero is empty. */
 typedef struct qn_gelu_product {
-    qn_alloc *alloc;
-    size_t parts, N, K; /* parts 1: one plain product */
-    qn_gemm *part[QN_GELU_PARTS];
-    float *row_sum[QN_GELU_PARTS]; /* N values each */
+    qn_gemm *gemm;
 } qn_gelu_product;
 
 /* W: an int8, bf16 or f32 matrix. Ended by deinit, also after a failure. */
@@ -37,8 +28,8 @@ void qn_gelu_product_deinit(qn_gelu_product *g);
 
 /* Floats of scratch for M rows. */
 size_t qn_gelu_product_scratch(const qn_gelu_product *g, size_t M);
-/* X: M x K contiguous, destroyed; Y: M x N contiguous; scratch aligned to 64. */
-void qn_gelu_product_run(const qn_gelu_product *g, const qn_kernels *kernels, size_t M,
-                         float *X, const float *bias, float *Y, float *scratch);
+/* X: M x K contiguous; Y: M x N contiguous; scratch aligned to 64. */
+void qn_gelu_product_run(const qn_gelu_product *g, size_t M, const float *X,
+                         const float *bias, float *Y, float *scratch);
 
 #endif
