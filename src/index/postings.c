@@ -323,7 +323,7 @@ qn_status qn_postings_seek(qn_postings *p, uint32_t target, qn_error *err)
             set_end(p);
             return QN_OK;
         }
-        QN_TRY(enter_block(p, qn_postings__find(p, p->block + 1, target), err));
+        QN_TRY(enter_block(p, qn_postings__look(p, target), err));
         if (p->doc >= target) return QN_OK;
         if (p->docs[p->filled - 1] < target) {
             set_end(p);
@@ -331,6 +331,15 @@ qn_status qn_postings_seek(qn_postings *p, uint32_t target, qn_error *err)
         }
     }
     seek_slot(p, target);
+    return QN_OK;
+}
+
+qn_status qn_postings_seek_block(qn_postings *p, uint32_t block, uint32_t target,
+                                 qn_error *err)
+{
+    if (p->doc == QN_DOC_END || target <= p->docs[p->filled - 1]) return QN_OK;
+    if (!p->whole && block > p->block) return enter_block(p, block, err);
+    set_end(p);
     return QN_OK;
 }
 

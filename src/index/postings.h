@@ -116,6 +116,10 @@ QN_MUST_CHECK qn_status qn_postings_next(qn_postings *p, qn_error *err);
 /* Moves to the first document >= `target`; never backwards. */
 QN_MUST_CHECK qn_status qn_postings_seek(qn_postings *p, uint32_t target,
                                          qn_error *err);
+/* Decodes `block`, which would hold `target`, and moves to a document of it that is not
+ * behind target, or to the end. Never backwards. */
+QN_MUST_CHECK qn_status qn_postings_seek_block(qn_postings *p, uint32_t block,
+                                               uint32_t target, qn_error *err);
 /* The positions of the current document, ascending, p->freq of them: valid until the
  * cursor moves or positions() is called again. QN_EUNSUPPORTED when the list has none,
  * QN_ENOMEM from the arena. */
@@ -132,6 +136,8 @@ typedef struct qn_postings_spot {
 QN_MUST_CHECK qn_status qn_postings_spots(qn_postings *p, const uint8_t *places,
                                           size_t n, qn_postings_spot *out,
                                           qn_error *err);
+/* Asks the memory for them. */
+void qn_postings_want_spot(const qn_postings *p, qn_postings_spot spot);
 /* The positions at a spot of this list, wherever the cursor stands: valid until positions
  * are asked for again. */
 QN_MUST_CHECK qn_status qn_postings_positions_at(qn_postings *p, qn_postings_spot spot,
@@ -155,6 +161,11 @@ static inline uint8_t qn_postings_norm(const qn_postings *p)
 /* The decoded documents from the current one on: docs[0] is p->doc. n is 0 at the end.
  * The arrays are the cursor's: valid until it moves. */
 void qn_postings_rest_docs(const qn_postings *p, const uint32_t **docs, size_t *n);
+/* The last of them; 0 at the end. */
+static inline uint32_t qn_postings_decoded_last(const qn_postings *p)
+{
+    return p->filled == 0 ? 0 : p->docs[p->filled - 1];
+}
 /* With frequencies (all 1 in keyword fields); not for lazy cursors. */
 void qn_postings_rest(const qn_postings *p, const uint32_t **docs,
                       const uint32_t **freqs, size_t *n);
@@ -183,6 +194,10 @@ void qn_postings_peek(const qn_postings *p, uint32_t target, uint32_t *last,
                       qn_postings_bound *bound);
 /* Asks the memory for the block that would hold `target`. */
 void qn_postings_want(qn_postings *p, uint32_t target);
+/* Which block would hold `target` (the decoded one when the list is short), and its last
+ * document; QN_DOC_END when the list ends before or is short. */
+uint32_t qn_postings_block_at(qn_postings *p, uint32_t target, uint32_t *last);
+void qn_postings_want_block(const qn_postings *p, uint32_t block);
 /* The same with closer bounds: of the block that would hold `target`, and of the
  * super-block (which runs to its own last document). Targets need not ascend, though
  * that is fastest. */

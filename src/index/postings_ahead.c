@@ -59,9 +59,7 @@ static void read_pairs(const uint8_t *pairs, uint32_t most, qn_postings_range *o
             (qn_postings_bound){qn_freq__most(pairs[2 * i]), pairs[2 * i + 1]};
 }
 
-/* The block that would hold `target`; p->block_count when the list ends before. Begins
- * where the last look ended, if that is not behind. */
-static uint32_t look(qn_postings *p, uint32_t target)
+uint32_t qn_postings__look(qn_postings *p, uint32_t target)
 {
     uint32_t from = p->block;
     if (p->ahead > from && p->ahead < p->block_count &&
@@ -105,33 +103,48 @@ static void super_range(const qn_postings *p, uint32_t super, qn_postings_range 
 void qn_postings_block_ahead(qn_postings *p, uint32_t target, qn_postings_range *out)
 {
     if (short_range(p, target, out)) return;
-    uint32_t block = look(p, target);
+    uint32_t block = qn_postings__look(p, target);
     if (block < p->block_count) block_range(p, block, out);
 }
 
 void qn_postings_super_ahead(qn_postings *p, uint32_t target, qn_postings_range *out)
 {
     if (short_range(p, target, out)) return;
-    uint32_t block = look(p, target);
+    uint32_t block = qn_postings__look(p, target);
     if (block < p->block_count) super_range(p, block / QN_POSTINGS_SUPER, out);
 }
 
 uint32_t qn_postings_last_ahead(qn_postings *p, uint32_t target, uint32_t blocks)
 {
     if (p->doc == QN_DOC_END || p->whole) return QN_DOC_END;
-    uint32_t block = look(p, target > p->doc ? target : p->doc);
+    uint32_t block = qn_postings__look(p, target > p->doc ? target : p->doc);
     if (block >= p->block_count || p->block_count - block <= blocks) return QN_DOC_END;
     return block_last(p, block + blocks - 1);
 }
 
-void qn_postings_want(qn_postings *p, uint32_t target)
+uint32_t qn_postings_block_at(qn_postings *p, uint32_t target, uint32_t *last)
+{
+    *last = QN_DOC_END;
+    if (p->doc == QN_DOC_END || p->whole) return p->block;
+    uint32_t block = qn_postings__look(p, target);
+    if (block < p->block_count) *last = block_last(p, block);
+    return block;
+}
+
+void qn_postings_want_block(const qn_postings *p, uint32_t block)
 {
     enum { LINES = 3 };
     const uint8_t *at, *limit;
-    if (p->doc == QN_DOC_END || p->whole) return;
-    uint32_t block = look(p, target);
-    if (block >= p->block_count || !qn_postings__bytes(p, block, &at, &limit)) return;
+    if (p->whole || block >= p->block_count ||
+        !qn_postings__bytes(p, block, &at, &limit))
+        return;
     for (size_t i = 0; i < LINES; i++) __builtin_prefetch(at + 64 * i);
+}
+
+void qn_postings_want(qn_postings *p, uint32_t target)
+{
+    if (p->doc == QN_DOC_END || p->whole) return;
+    qn_postings_want_block(p, qn_postings__look(p, target));
 }
 
 void qn_postings_peek(const qn_postings *p, uint32_t target, uint32_t *last,
@@ -178,7 +191,8 @@ float qn_postings_bound_between(qn_postings *p, uint32_t base, uint32_t limit,
     uint32_t at = p->doc > base ? p->doc : base;
     if (at >= limit) return 0;
     if (short_range(p, at, &r)) return qn_postings_range_score(&r, t);
-    for (uint32_t block = look(p, at); block < p->block_count && at < limit;) {
+    for (uint32_t block = qn_postings__look(p, at);
+         block < p->block_count && at < limit;) {
         uint32_t super = block / QN_POSTINGS_SUPER;
         super_range(p, super, &r);
         if (block % QN_POSTINGS_SUPER == 0 && r.last < limit) {

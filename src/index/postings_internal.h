@@ -50,4 +50,8 @@ uint32_t qn_postings__find(const qn_postings *p, uint32_t from, uint32_t target)
 bool qn_postings__bytes(const qn_postings *p, uint32_t block, const uint8_t **begin,
                         const uint8_t **limit);
 
+/* The block that would hold `target`; p->block_count when the list ends before. Begins
+ * where the last look ended, if that is not behind. */
+uint32_t qn_postings__look(qn_postings *p, uint32_t target);
+
 #endif

@@ -3,7 +3,7 @@
  * of 128; a document's begin where those of all documents before end. */
 #include "index/postings_internal.h"
 
-enum { FEW = 4 };
+enum { FEW = 4, WANTED_LINES = 3 };
 
 static qn_status corrupt(const qn_postings *p, const uint8_t *at, qn_error *err)
 {
@@ -147,6 +147,17 @@ qn_status qn_postings_positions(qn_postings *p, const uint32_t **positions, size
     return QN_OK;
 }
 
+/* Four sums side by side: one would wait for itself. */
+static uint64_t sum_of(const uint32_t *v, size_t n)
+{
+    uint64_t sum[4] = {0};
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (size_t k = 0; k < 4; k++) sum[k] += v[i + k];
+    for (; i < n; i++) sum[0] += v[i];
+    return sum[0] + sum[1] + sum[2] + sum[3];
+}
+
 qn_status qn_postings_spots(qn_postings *p, const uint8_t *places, size_t n,
                             qn_postings_spot *out, qn_error *err)
 {
@@ -156,11 +167,21 @@ qn_status qn_postings_spots(qn_postings *p, const uint8_t *places, size_t n,
     uint32_t s = p->pos_slot;
     for (size_t i = 0; i < n; i++) {
         uint32_t slot = p->slot + places[i];
-        for (; s < slot; s++) index += p->freqs[s];
+        index += sum_of(p->freqs + s, slot - s);
+        s = slot;
         if (index > UINT32_MAX) return corrupt(p, p->pos_groups, err);
         out[i] = (qn_postings_spot){(uint32_t)index, p->freqs[slot]};
     }
     return QN_OK;
+}
+
+void qn_postings_want_spot(const qn_postings *p, qn_postings_spot spot)
+{
+    const uint8_t *at, *limit;
+    if (p->pos_chunks == 0 || spot.index >= p->pos_count ||
+        !chunk_bytes(p, spot.index / QN_PACK_COUNT, &at, &limit))
+        return;
+    for (size_t i = 0; i < WANTED_LINES; i++) __builtin_prefetch(at + 64 * i);
 }
 
 qn_status qn_postings_positions_at(qn_postings *p, qn_postings_spot spot,

@@ -5,12 +5,18 @@
 #include "index/postings.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 void qn_collector_init(qn_collector *c, const qn_exec_options *options, qn_alloc *alloc,
                        qn_error *err)
 {
-    *c = (qn_collector){.options = options, .alloc = alloc, .err = err};
+    memset(c, 0,
+           offsetof(qn_collector, docs)); /* the arrays behind may hold anything */
+    c->options = options;
+    c->alloc = alloc;
+    c->err = err;
 }
 
 void qn_collector_deinit(qn_collector *c)

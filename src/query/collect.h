@@ -36,9 +36,9 @@ typedef struct qn_collector {
     QN_VEC(qn_candidate)
     kept; /* top_n 0: all, in order; else a heap, the worst first */
     uint32_t segment;
+    size_t n;
     uint32_t docs[QN_COLLECT_RUN];
     float scores[QN_COLLECT_RUN];
-    size_t n;
 } qn_collector;
 
 void qn_collector_init(qn_collector *c, const qn_exec_options *options, qn_alloc *alloc,

@@ -200,7 +200,7 @@ qn_status qn_query_execute(const qn_snapshot_view *snapshot, const qn_query *que
     *out = (qn_exec_result){0};
     qn_planner p;
     QN_TRY(qn_planner_init(&p, snapshot, options, arena, err));
-    qn_collector *c = qn_arena_new(arena, sizeof *c);
+    qn_collector *c = qn_arena_raw(arena, 1, sizeof *c);
     qn_status st = QN_OK;
     if (c == NULL) {
         st = qn_fail(err, QN_ENOMEM, "search candidates");

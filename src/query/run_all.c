@@ -30,7 +30,6 @@ typedef struct all_phrase {
 
 typedef struct all_run {
     qn_run *r;
-    all_list lists[LISTS_MAX]; /* the rarest first */
     size_t list_count;
     all_phrase *phrases;
     size_t phrase_count;
@@ -41,12 +40,15 @@ typedef struct all_run {
     bool may_one;     /* one of them must */
     double may_bound;
 
+    bool lead_waits; /* is scored last */
+    size_t n;        /* candidates */
+
+    /* Written before they are read. */
+    all_list lists[LISTS_MAX];  /* the rarest first */
     double left[LISTS_MAX + 1]; /* left[i]: bounds of lists [i, ..), phrases, may */
-    uint32_t docs[BLOCK];       /* candidates */
+    uint32_t docs[BLOCK];
     double sums[BLOCK];
-    bool lead_waits;       /* is scored last */
     uint32_t least[BLOCK]; /* of one phrase: its words' least frequency */
-    size_t n;
     qn_word_docs run;
 } all_run;
 
@@ -433,8 +435,9 @@ static qn_status walk_filter(all_run *a, qn_iter *lead)
 
 qn_status qn_run_all(qn_run *r)
 {
-    all_run *a = qn_arena_new(r->m->scratch, sizeof *a);
+    all_run *a = qn_arena_raw(r->m->scratch, 1, sizeof *a);
     if (a == NULL) return qn_fail(r->m->err, QN_ENOMEM, "query iterator");
+    memset(a, 0, offsetof(all_run, lists));
     a->r = r;
     QN_TRY(make_lists(a, r->shape->scored));
     if (a->none || a->list_count == 0) return QN_OK;

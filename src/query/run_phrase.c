@@ -20,6 +20,7 @@ enum {
     ROUND_FIRST = 256, /* documents of a round, at least: a floor is wanted soon */
     ROUND_MAX = 1024,
     BINS = 64,        /* of bounds */
+    SOON = 6,         /* documents whose positions are asked for beforehand */
     MANY = INT32_MAX, /* as a frequency: not known yet */
     NEAR = 4, /* bounds of lists with many times the lead's documents say little */
 };
@@ -160,6 +161,14 @@ static void order(const phrase_round *o, float most)
         o->ranked[counts[bin_of(o->most[i], unit)]++] = i;
 }
 
+/* Asks the memory for the positions of what is looked at soon. */
+static void want(const phrase_run *f, size_t i)
+{
+    const qn_postings_spot *spots = f->round.spots + i * f->count;
+    for (size_t k = 0; k < f->count; k++)
+        qn_postings_want_spot(&f->words[k]->p, spots[k]);
+}
+
 /* The most promising first: that soon shows which need not be looked at. */
 static qn_status check_best(phrase_run *f)
 {
@@ -169,8 +178,10 @@ static qn_status check_best(phrase_run *f)
         if (o->most[i] > most) most = o->most[i];
     if (!(most > 0)) most = 1;
     order(o, most);
+    for (size_t k = 0; k < SOON && k < o->n; k++) want(f, o->ranked[k]);
     for (size_t k = 0; k < o->n && !*f->r->timed_out; k++) {
         uint32_t i = o->ranked[k];
+        if (k + SOON < o->n) want(f, o->ranked[k + SOON]);
         if (!is_hopeful(f, i)) continue;
         QN_TRY(check(f, i));
         if (f->r->c->n > 0) QN_TRY(qn_run_look(f->r));
@@ -186,7 +197,10 @@ static qn_status end_round(phrase_run *f)
         qn_bm25_scores(f->kernels, &f->bm25, o->least, o->norms, o->n, o->most);
         QN_TRY(check_best(f));
     } else {
-        for (size_t i = 0; i < o->n; i++) QN_TRY(check(f, i));
+        for (size_t i = 0; i < o->n; i++) {
+            if (i + SOON < o->n) want(f, i + SOON);
+            QN_TRY(check(f, i));
+        }
     }
     o->n = 0;
     if (o->wanted < ROUND_MAX) o->wanted *= 2;
@@ -227,6 +241,7 @@ static qn_status match(phrase_run *f, size_t word, size_t from, size_t n, size_t
     size_t count;
     qn_postings *p = &f->words[word]->p;
     qn_postings_rest_docs(p, &list, &count);
+    if (count == 0) return QN_OK;
     size_t hits =
         f->kernels->lists->meet(list, count, f->docs + from, n, which, places);
     if (hits == 0) return QN_OK;
@@ -243,20 +258,13 @@ static qn_status match(phrase_run *f, size_t word, size_t from, size_t n, size_t
 /* Keeps the candidates that the word has. */
 static qn_status look_up(phrase_run *f, size_t word)
 {
+    qn_word_group groups[BLOCK];
     qn_postings *p = &f->words[word]->p;
-    size_t kept = 0;
-    for (size_t i = 0, n; i < f->n; i += n) {
-        const uint32_t *list;
-        size_t count;
-        qn_postings_rest_docs(p, &list, &count);
-        if (count == 0 || f->docs[i] > list[count - 1]) {
-            QN_TRY(qn_postings_seek(p, f->docs[i], f->r->m->err));
-            qn_postings_rest_docs(p, &list, &count);
-            if (count == 0) break;
-        }
-        n = qn_word_below(f->docs + i, f->n - i, list[count - 1] + 1);
-        if (i + n < f->n) qn_postings_want(p, f->docs[i + n]);
-        QN_TRY(match(f, word, i, n, &kept));
+    size_t kept = 0, n = qn_word_groups(p, f->docs, f->n, groups);
+    for (size_t i = 0; i < n; i++) {
+        const qn_word_group *g = &groups[i];
+        QN_TRY(qn_postings_seek_block(p, g->block, f->docs[g->at], f->r->m->err));
+        QN_TRY(match(f, word, g->at, g->n, &kept));
     }
     f->n = kept;
     return QN_OK;

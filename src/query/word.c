@@ -43,6 +43,7 @@ void qn_word_look_block(qn_word *w, uint32_t doc)
     qn_postings_block_ahead(&w->p, doc < w->p.doc ? w->p.doc : doc, &r);
     w->block_from = doc;
     w->block_last = r.last;
+    w->block_at = w->p.ahead;
     w->block = (double)qn_postings_range_score(&r, &w->bm25);
     /* The first pair has the greatest frequency, the last the least length. */
     w->pair = (qn_postings_bound){0, UINT8_MAX};
@@ -148,47 +149,36 @@ qn_status qn_word_pass(qn_word *w, size_t taken, qn_error *err)
 
 /* ---- looking candidates up --------------------------------------------------------- */
 
-/* Candidates that the decoded block holds. */
+/* Candidates that a block holds. */
 typedef struct word_hits {
     uint8_t which[QN_WORD_BATCH], places[QN_WORD_BATCH];
+    uint32_t freqs[QN_WORD_BATCH]; /* where the word's use needs them */
     size_t n;
 } word_hits;
 
-static qn_status score_hits(qn_word *w, const uint32_t *docs, const word_hits *h,
-                            float *scores, qn_error *err)
+static bool needs_freqs(qn_word_how how)
 {
-    uint32_t freqs[QN_WORD_BATCH];
-    uint8_t norms[QN_WORD_BATCH];
-    const uint32_t *all;
-    QN_TRY(qn_postings_freqs(&w->p, &all, err));
-    for (size_t k = 0; k < h->n; k++) {
-        freqs[k] = all[h->places[k]];
-        norms[k] = qn_postings_norm_of(&w->p, docs[h->which[k]]);
-    }
-    qn_bm25_scores(w->p.kernels, &w->bm25, freqs, norms, h->n, scores);
-    return QN_OK;
+    return how != QN_WORD_HAS;
 }
 
-static qn_status add_scores(qn_word *w, const qn_word_batch *b, size_t from,
-                            const word_hits *h, bool marks, qn_error *err)
+static void add_scores(const qn_word *w, const qn_word_batch *b, size_t from,
+                       const word_hits *h, bool marks)
 {
     float scores[QN_WORD_BATCH];
-    QN_TRY(score_hits(w, b->docs + from, h, scores, err));
+    uint8_t norms[QN_WORD_BATCH];
+    for (size_t k = 0; k < h->n; k++)
+        norms[k] = qn_postings_norm_of(&w->p, b->docs[from + h->which[k]]);
+    qn_bm25_scores(w->p.kernels, &w->bm25, h->freqs, norms, h->n, scores);
     for (size_t k = 0; k < h->n; k++) b->sums[from + h->which[k]] += (double)scores[k];
     for (size_t k = 0; marks && k < h->n; k++) b->marks[from + h->which[k]] = 1;
-    return QN_OK;
 }
 
-static qn_status take_least(qn_word *w, const qn_word_batch *b, size_t from,
-                            const word_hits *h, qn_error *err)
+static void take_least(const qn_word_batch *b, size_t from, const word_hits *h)
 {
-    const uint32_t *all;
-    QN_TRY(qn_postings_freqs(&w->p, &all, err));
     for (size_t k = 0; k < h->n; k++) {
-        uint32_t freq = all[h->places[k]], *mark = &b->marks[from + h->which[k]];
-        if (freq < *mark) *mark = freq;
+        uint32_t *mark = &b->marks[from + h->which[k]];
+        if (h->freqs[k] < *mark) *mark = h->freqs[k];
     }
-    return QN_OK;
 }
 
 /* Moves those of n candidates from `from` on that may still pass to `to`. */
@@ -224,74 +214,93 @@ static size_t up_to(const qn_word_batch *b, size_t from, uint32_t last)
     return end - from;
 }
 
-/* The list has to go on for candidate `i`. Those up to the end of the block that would
- * hold it, *n of them, are narrowed to the *kept hopeful ones; if there are any the block
- * is decoded. */
-static qn_status enter_for(qn_word *w, qn_word_batch *b, size_t i, size_t *n,
-                           size_t *kept, double rest, float floor, qn_error *err)
+size_t qn_word_groups(qn_postings *p, const uint32_t *docs, size_t n,
+                      qn_word_group *out)
 {
-    qn_word_look(w, b->docs[i]);
-    *n = up_to(b, i, w->block_last);
-    *kept = keep_hopeful(b, i, *n, i, w->block + rest, floor);
-    if (*kept == 0) return QN_OK;
-    if (i + *n < b->n) qn_postings_want(&w->p, b->docs[i + *n]);
-    return qn_postings_seek(&w->p, b->docs[i], err);
-}
-
-/* The same where bounds are of no use. */
-static qn_status enter_at_once(qn_word *w, const qn_word_batch *b, size_t i, size_t *n,
-                               size_t *kept, qn_error *err)
-{
-    const uint32_t *list;
-    size_t count;
-    QN_TRY(qn_postings_seek(&w->p, b->docs[i], err));
-    qn_postings_rest_docs(&w->p, &list, &count);
-    *n = *kept = count == 0 ? b->n - i : up_to(b, i, list[count - 1]);
-    if (i + *n < b->n) qn_postings_want(&w->p, b->docs[i + *n]);
-    return QN_OK;
-}
-
-/* Candidates [i, i + *n) are in the decoded block if anywhere; *n of those that do not
- * fit the word are dropped. */
-static qn_status match(qn_word *w, qn_word_batch *b, size_t i, size_t *n,
-                       qn_word_how how, qn_error *err)
-{
-    word_hits h;
-    const uint32_t *list;
-    size_t count;
-    qn_postings_rest_docs(&w->p, &list, &count);
-    h.n = count == 0 ? 0
-                     : w->p.kernels->lists->meet(list, count, b->docs + i, *n, h.which,
-                                                 h.places);
-    if (h.n > 0 && (how == QN_WORD_MAY || how == QN_WORD_MUST)) {
-        bool marks = how == QN_WORD_MAY && b->marks != NULL;
-        QN_TRY(add_scores(w, b, i, &h, marks, err));
+    size_t groups = 0;
+    for (size_t i = 0; i < n;) {
+        qn_word_group g = {.block = p->block, .at = (uint16_t)i};
+        uint32_t last = qn_postings_decoded_last(p);
+        if (docs[i] > last || p->doc == QN_DOC_END)
+            g.block = qn_postings_block_at(p, docs[i], &last);
+        if (g.block != p->block) qn_postings_want_block(p, g.block);
+        while (i < n && docs[i] <= last) i++;
+        g.n = (uint16_t)(i - g.at);
+        out[groups++] = g;
     }
-    if (h.n > 0 && how == QN_WORD_LEAST) QN_TRY(take_least(w, b, i, &h, err));
-    if (how == QN_WORD_MAY) return QN_OK;
-    keep_hits(b, i, &h);
-    *n = h.n;
+    return groups;
+}
+
+/* The same, without those candidates that have no hope by the bounds of their blocks. */
+static size_t hopeful_groups(qn_word *w, qn_word_batch *b, double rest, float floor,
+                             qn_word_group *out)
+{
+    size_t groups = 0, kept = 0;
+    for (size_t i = 0, n = 0; i < b->n; i += n) {
+        qn_word_group g = {.block = w->p.block, .at = (uint16_t)kept};
+        uint32_t last = qn_postings_decoded_last(&w->p);
+        double bound = HUGE_VAL; /* known from here on: nobody was dropped before */
+        if (b->docs[i] > last || w->p.doc == QN_DOC_END) {
+            qn_word_look(w, b->docs[i]);
+            g.block = w->block_at;
+            last = w->block_last;
+            bound = w->block;
+        }
+        n = up_to(b, i, last);
+        g.n = (uint16_t)keep_hopeful(b, i, n, kept, bound + rest, floor);
+        if (g.n == 0) continue;
+        if (g.block != w->p.block) qn_postings_want_block(&w->p, g.block);
+        kept += g.n;
+        out[groups++] = g;
+    }
+    b->n = kept;
+    return groups;
+}
+
+/* Which candidates of a group its block holds. */
+static qn_status find_hits(qn_word *w, const qn_word_batch *b, const qn_word_group *g,
+                           qn_word_how how, word_hits *h, qn_error *err)
+{
+    const uint32_t *list, *freqs;
+    size_t count;
+    QN_TRY(qn_postings_seek_block(&w->p, g->block, b->docs[g->at], err));
+    qn_postings_rest_docs(&w->p, &list, &count);
+    h->n = count == 0 ? 0
+                      : w->p.kernels->lists->meet(list, count, b->docs + g->at, g->n,
+                                                  h->which, h->places);
+    if (h->n == 0 || !needs_freqs(how)) return QN_OK;
+    QN_TRY(qn_postings_freqs(&w->p, &freqs, err));
+    for (size_t k = 0; k < h->n; k++) h->freqs[k] = freqs[h->places[k]];
     return QN_OK;
+}
+
+/* Uses what was found among the *n candidates from `i` on; *n of those that do not fit
+ * the word are dropped. */
+static void use_hits(const qn_word *w, qn_word_batch *b, size_t i, size_t *n,
+                     qn_word_how how, const word_hits *h)
+{
+    if (h->n > 0 && (how == QN_WORD_MAY || how == QN_WORD_MUST))
+        add_scores(w, b, i, h, how == QN_WORD_MAY && b->marks != NULL);
+    if (h->n > 0 && how == QN_WORD_LEAST) take_least(b, i, h);
+    if (how == QN_WORD_MAY) return;
+    keep_hits(b, i, h);
+    *n = h->n;
 }
 
 qn_status qn_word_look_up(qn_word *w, qn_word_batch *b, qn_word_how how, double rest,
                           float floor, qn_error *err)
 {
-    size_t kept = 0;
+    word_hits h;
+    qn_word_group groups[QN_WORD_BATCH];
     bool bounds = floor > 0 && (how == QN_WORD_MAY || how == QN_WORD_MUST);
-    for (size_t i = 0, n; i < b->n; i += n) {
-        const uint32_t *list;
-        size_t count, found;
-        qn_postings_rest_docs(&w->p, &list, &count);
-        if (count > 0 && b->docs[i] <= list[count - 1])
-            found = n = up_to(b, i, list[count - 1]);
-        else if (bounds)
-            QN_TRY(enter_for(w, b, i, &n, &found, rest, floor, err));
-        else
-            QN_TRY(enter_at_once(w, b, i, &n, &found, err));
-        if (found == 0) continue;
-        QN_TRY(match(w, b, i, &found, how, err));
-        kept += keep_hopeful(b, i, found, kept, rest, floor);
+    size_t kept = 0, n = bounds ? hopeful_groups(w, b, rest, floor, groups)
+                                : qn_word_groups(&w->p, b->docs, b->n, groups);
+    for (size_t i = 0; i < n; i++) {
+        const qn_word_group *g = &groups[i];
+        size_t found = g->n;
+        QN_TRY(find_hits(w, b, g, how, &h, err));
+        use_hits(w, b, g->at, &found, how, &h);
+        kept += keep_hopeful(b, g->at, found, kept, rest, floor);
     }
     b->n = kept;
     return QN_OK;

@@ -19,6 +19,7 @@ typedef struct qn_word {
 
     /* Made by qn_word_look() and qn_word_look_far(). */
     uint32_t block_from, block_last;
+    uint32_t block_at; /* which */
     double block;
     uint32_t super_from, super_last;
     double super;
@@ -79,6 +80,17 @@ typedef enum qn_word_how {
  * under the floor. */
 QN_MUST_CHECK qn_status qn_word_look_up(qn_word *w, qn_word_batch *b, qn_word_how how,
                                         double rest, float floor, qn_error *err);
+
+/* Candidates [at, at + n) that `block` of a list would hold. */
+typedef struct qn_word_group {
+    uint32_t block;
+    uint16_t at, n;
+} qn_word_group;
+/* Cuts ascending documents, not before the list's place, into groups (at most n), and
+ * asks the memory for their blocks: all, before the first is waited for. Returns how
+ * many. */
+size_t qn_word_groups(qn_postings *p, const uint32_t *docs, size_t n,
+                      qn_word_group *out);
 
 /* Sums of bounds are compared with scores that are rounded sums of floats; this covers
  * the rounding of the sums themselves. */
