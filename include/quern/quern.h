@@ -58,6 +58,8 @@ typedef atomic_bool quern_cancel;
 
 typedef struct quern quern; /* an open data folder */
 
+#define QUERN_CACHE_OFF UINT64_MAX
+
 typedef struct quern_options {
     size_t size;
     const char *data_dir; /* created when absent */
@@ -84,6 +86,9 @@ typedef struct quern_options {
     uint64_t merge_bytes_per_second, merge_segment_bytes_max;
     bool manual_merges; /* none in the background: quern_table_optimize() alone */
     uint64_t code_cache_bytes; /* machine code of formulas that run often; 0: 64 MB */
+    /* What models said of pairs of texts, and the token ids of documents that they read
+     * (0: 32 MB and 64 MB; QUERN_CACHE_OFF: none). */
+    uint64_t score_cache_bytes, token_cache_bytes;
 } quern_options;
 #define QUERN_OPTIONS_INIT                                                             \
     {                                                                                  \
@@ -295,11 +300,14 @@ typedef struct quern_search_options {
     int64_t from, hits;
     bool explain;       /* an explanation per hit */
     int64_t timeout_ms; /* 0: the query's own, else 60000 */
-    /* Model for a neural stage after everything else, in place of one that the pipeline
-     * ends with; NULL: none of the caller's own. */
+    /* Models after everything else, in place of those that the pipeline ends with: one's
+     * name; several, each on the best of the one before it, as "small:100,large:20"; or
+     * what "neural" of a pipeline holds, as JSON. NULL: none of the caller's own. */
     const char *rerank;
-    unsigned rerank_window;   /* how many of the best it scores; 0: 100 */
-    int64_t rerank_budget_ms; /* 0: what is left of the timeout */
+    unsigned
+        rerank_window; /* how many documents each scores that says no number; 0: 100 */
+    int64_t
+        rerank_budget_ms; /* of all of them together; 0: what is left of the timeout */
     const quern_cancel *cancel;
     bool count_only; /* total only, no hits */
     /* What the model of `rerank` reads as the query; NULL: the words of the query. */
@@ -322,6 +330,9 @@ typedef struct quern_search_options {
     size_t analysis_rule_size;
     const char *raw_query; /* what the user typed, where `query` is made of it */
     size_t raw_query_size;
+    /* How the models of `rerank` read long documents: as in quern_rerank_options. */
+    const char *rerank_chunking;
+    const char *rerank_join;
 } quern_search_options;
 #define QUERN_SEARCH_OPTIONS_INIT                                                      \
     {                                                                                  \
@@ -362,10 +373,17 @@ typedef struct quern_stage_scores {
     double
         vector; /* raw metric: squared distance or inner product; NaN: not by vector */
     double rough, fine;
-    double neural;       /* the model's logit */
+    double neural;       /* the logit of the last model that reached it */
     double neural_score; /* sigmoid of it */
     uint32_t recall_rank, rough_rank, fine_rank, neural_rank, final_rank;
 } quern_stage_scores;
+
+/* What one neural stage said of a document: as above. */
+typedef struct quern_neural_mark {
+    double logit, score; /* NaN: it did not reach it; `score` is the stage's */
+    uint32_t rank;
+    uint32_t passage, passages; /* which passage it owes that to; how many there are */
+} quern_neural_mark;
 
 typedef struct quern_hit {
     const char *id;
@@ -388,6 +406,13 @@ typedef struct quern_hit {
     /* What a plug-in left with the document: a JSON object; NULL: nothing. */
     const char *variables;
     size_t variables_size;
+    /* One for each neural stage, in their order. */
+    const quern_neural_mark *neural;
+    size_t neural_count;
+    /* The passage that the last model to reach it found best, where it cut the text: the
+     * words, and where they stand in the text that it read. NULL: it read the whole. */
+    const char *passage;
+    size_t passage_size, passage_start;
 } quern_hit;
 
 /* One group of an aggregation. */
@@ -413,6 +438,16 @@ typedef struct quern_stage_report {
     double ms;        /* wall time */
 } quern_stage_report;
 
+/* What became of a neural stage. */
+typedef struct quern_neural_report {
+    const char *model;
+    uint64_t scored, of; /* documents */
+    double ms;
+    bool timed_out;
+    bool skipped;      /* the next one scored the same documents anew */
+    qn_status failure; /* QN_OK, or why a stage that may fail scored nothing */
+} quern_neural_report;
+
 /* A mistyped query. */
 typedef struct quern_correction {
     const char *index, *original, *corrected;
@@ -431,10 +466,12 @@ typedef struct quern_reply {
     double took_ms;
     bool timed_out;
     /* The neural stage, when there was one. */
-    bool reranked;
+    bool reranked; /* by the last of the stages in `neural_stages` that ran: */
     const char *rerank_model;
     uint64_t rerank_scored, rerank_of;
-    bool rerank_timed_out;
+    bool rerank_timed_out; /* of some stage */
+    const quern_neural_report *neural_stages;
+    size_t neural_stage_count;
     /* HA3: how the request wanted its reply. */
     const char *format;              /* "json", "fulljson", "xml" */
     const char *const *fetch_fields; /* NULL: all summary fields */
@@ -786,6 +823,17 @@ typedef struct quern_rerank_options {
     const quern_cancel *cancel;
     /* Caps on the tokens of either text, before the pair is cut; 0: none. */
     uint32_t query_tokens_max, document_tokens_max;
+    /* How long documents are cut into passages that are scored alone, as a
+     * chunking_settings object or in short, "sentence", "word:100:20"
+     * (docs/reference/chunking.md); NULL or "none": documents are scored whole, cut to
+     * what the model takes. */
+    const char *chunking;
+    uint32_t passages_max; /* of a document, from its beginning; 0: all */
+    uint32_t
+        passages_best; /* only so many, those that have most of the query's words */
+    const char *join;  /* "max", "first", "mean", "sum" of passages; NULL: "max" */
+    uint32_t join_top; /* mean and sum: of the best so many; 0: all */
+    bool not_kept;     /* neither use scores known from earlier calls nor keep these */
 } quern_rerank_options;
 #define QUERN_RERANK_OPTIONS_INIT                                                      \
     {                                                                                  \
@@ -798,6 +846,10 @@ typedef struct quern_rerank_score {
     float score; /* sigmoid of the logit */
     uint32_t tokens;
     bool truncated;
+    /* The best passage: bytes of the document, its number from 0, and how many there are.
+     * Of a document that is not cut: all of it. */
+    size_t passage_start, passage_end;
+    uint32_t passage, passages;
 } quern_rerank_score;
 
 /* `scores`: one per document, in the order given, which should be the most promising

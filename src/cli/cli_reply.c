@@ -147,11 +147,16 @@ static void print_footer(const cli *c, const quern_reply *reply)
                      (unsigned long long)s->out);
     }
     (void)printf("\n");
-    if (reply->reranked)
-        (void)printf("%s scored %llu of %llu%s\n", reply->rerank_model,
-                     (unsigned long long)reply->rerank_scored,
-                     (unsigned long long)reply->rerank_of,
-                     reply->rerank_timed_out ? "; its time ran out" : "");
+    for (size_t i = 0; i < reply->neural_stage_count; i++) {
+        const quern_neural_report *s = &reply->neural_stages[i];
+        if (s->skipped)
+            (void)printf("%s was not asked: the next model reads the same documents\n",
+                         s->model);
+        else
+            (void)printf("%s scored %llu of %llu%s\n", s->model,
+                         (unsigned long long)s->scored, (unsigned long long)s->of,
+                         s->timed_out ? "; its time ran out" : "");
+    }
     print_corrections(reply);
     for (size_t i = 0; i < reply->warning_count; i++)
         (void)fprintf(stderr, "warning: %s\n", reply->warnings[i].text);

@@ -14,6 +14,10 @@ enum { QUERY_MAX_BYTES = 16 << 20 };
 const cli_option cmd_query_options[] = {
     {"format", CLI_TEXT, "table|json|fulljson", "table", "how to print", 0, 0},
     {"explain", CLI_FLAG, NULL, "", "why each hit has its score", 0, 0},
+    {"rerank", CLI_TEXT, "MODEL[:N][,...]", "",
+     "models over the best hits, as in search", 0, 0},
+    {"budget", CLI_INT, "MS", "what is left of the timeout", "time for the models", 1,
+     86400000},
     {"analysis", CLI_TEXT, "NAMES", "the query's, else the active ones",
      "rules of query analysis, commas between; \"\" none", 0, 0},
     {"disable", CLI_TEXT, "LIST", "", "as qp:stop_word,qp:synonym:title", 0, 0},
@@ -28,15 +32,19 @@ const cli_option cmd_search_options[] = {
      0},
     {"pipeline", CLI_TEXT, "NAME|FILE", "the table's own, else bm25",
      "bm25, vector, hybrid (each also +rerank), a stored one, or a JSON file", 0, 0},
-    {"rerank", CLI_TEXT, "MODEL", "", "a cross-encoder over the best hits", 0, 0},
-    {"window", CLI_INT, "N", "100", "how many it scores", 1, 10000},
+    {"rerank", CLI_TEXT, "MODEL[:N][,...]", "",
+     "a cross-encoder over the best N hits, another over the best of those, ...", 0, 0},
+    {"window", CLI_INT, "N", "100", "how many one scores that says no N", 1, 10000},
+    {"chunk", CLI_TEXT, "STRATEGY[:SIZE]", "none",
+     "cut long texts: sentence, word, recursive, token; the best passage counts", 0, 0},
+    {"join", CLI_TEXT, "HOW", "max", "max, first, mean or sum of the passages", 0, 0},
     {"analysis", CLI_TEXT, "NAMES", "the active ones",
      "rules of query analysis, commas between; \"\" none", 0, 0},
     {"disable", CLI_TEXT, "LIST", "", "as qp:stop_word,qp:synonym:title", 0, 0},
     {"size", CLI_INT, "N", "10", "hits to print", 0, 10000},
     {"from", CLI_INT, "N", "0", "hits to skip", 0, 10000},
     {"timeout", CLI_INT, "MS", "60000", "time for the whole search", 1, 86400000},
-    {"budget", CLI_INT, "MS", "what is left of the timeout", "time for the model", 1,
+    {"budget", CLI_INT, "MS", "what is left of the timeout", "time for the models", 1,
      86400000},
     {"explain", CLI_FLAG, NULL, "", "why each hit has its score", 0, 0},
     {"format", CLI_TEXT, "table|json", "table", "how to print", 0, 0},
@@ -115,6 +123,12 @@ static int words_remote(cli *c, const char *words, qn_slice pipeline)
     }
     if (cli_text(c, "rerank", NULL) != NULL)
         qn_json_member_str(&w, "rerank", cli_text(c, "rerank", ""));
+    if (cli_text(c, "chunk", NULL) != NULL)
+        qn_json_member_str(&w, "chunking", cli_text(c, "chunk", ""));
+    if (cli_text(c, "join", NULL) != NULL)
+        qn_json_member_str(&w, "join", cli_text(c, "join", ""));
+    if (cli_has(c, "budget"))
+        qn_json_member_int(&w, "budget_ms", cli_int(c, "budget", 0));
     if (cli_has(c, "analysis"))
         qn_json_member_str(&w, "analysis", cli_text(c, "analysis", ""));
     if (cli_has(c, "disable"))
@@ -158,6 +172,9 @@ int cmd_query(cli *c)
 {
     int code = bad_format(c);
     if (code != 0) return code;
+    if (cli_server(c) != NULL && cli_has(c, "rerank"))
+        return cli_usage(c, "--rerank is not for a query through a server: send "
+                            "{\"kind\": \"ha3\", \"rerank\": ...} to /_quern/search");
     if (cli_server(c) != NULL) return query_remote(c);
     if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
     quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
@@ -168,6 +185,8 @@ int cmd_query(cli *c)
     o.analysis_off = cli_text(c, "disable", NULL);
     o.explain = cli_has(c, "explain");
     o.timeout_ms = cli_int(c, "timeout", 0);
+    o.rerank = cli_text(c, "rerank", NULL);
+    o.rerank_budget_ms = cli_int(c, "budget", 0);
     return run_search(c, &o);
 }
 
@@ -201,6 +220,8 @@ static int search_here(cli *c, qn_buf *dsl, qn_buf *pipeline)
     o.rerank = cli_text(c, "rerank", NULL);
     o.rerank_window = (unsigned)cli_int(c, "window", 0);
     o.rerank_budget_ms = cli_int(c, "budget", 0);
+    o.rerank_chunking = cli_text(c, "chunk", NULL);
+    o.rerank_join = cli_text(c, "join", NULL);
     return run_search(c, &o);
 }
 

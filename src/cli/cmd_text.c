@@ -31,6 +31,12 @@ const cli_option cmd_rerank_options[] = {
     {"raw", CLI_FLAG, NULL, "", "the model's logit instead of its sigmoid", 0, 0},
     {"timeout", CLI_INT, "MS", "none", "texts not reached in time stay unscored", 1,
      86400000},
+    {"chunk", CLI_TEXT, "STRATEGY[:SIZE[:OVERLAP]]", "none",
+     "cut long texts: sentence, word, recursive, token; or a JSON object", 0, 0},
+    {"join", CLI_TEXT, "HOW", "max", "max, first, mean or sum of a text's passages", 0,
+     0},
+    {"passages", CLI_INT, "N", "all", "score only the first N passages of a text", 1,
+     1000000},
     {NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0},
 };
 
@@ -210,6 +216,18 @@ static int by_rank(const void *a, const void *b)
     return (x->index > y->index) - (x->index < y->index);
 }
 
+/* Which passage the score is owed to. */
+static void print_passage(qn_json_writer *w, const quern_rerank_score *s)
+{
+    qn_json_key(w, "passage");
+    qn_json_begin_object(w);
+    qn_json_member_int(w, "number", s->passage);
+    qn_json_member_int(w, "of", s->passages);
+    qn_json_member_int(w, "start", (int64_t)s->passage_start);
+    qn_json_member_int(w, "end", (int64_t)s->passage_end);
+    qn_json_end_object(w);
+}
+
 static void print_ranked(const cli *c, const ranked *rows, size_t n)
 {
     qn_buf out;
@@ -229,6 +247,7 @@ static void print_ranked(const cli *c, const ranked *rows, size_t n)
                                                 : rows[i].score.score);
         qn_json_member_int(&w, "tokens", rows[i].score.tokens);
         if (rows[i].score.truncated) qn_json_member_bool(&w, "truncated", true);
+        if (rows[i].score.passages > 1) print_passage(&w, &rows[i].score);
         qn_json_end_object(&w);
         (void)printf("%.*s\n", QN_SLICE_ARG(qn_buf_slice(&out)));
     }
@@ -241,6 +260,9 @@ static int rerank_texts(cli *c, const char *query, const text_list *l)
     quern_rerank_options o = QUERN_RERANK_OPTIONS_INIT;
     o.model = cli_text(c, "model", NULL);
     o.timeout_ms = cli_int(c, "timeout", 0);
+    o.chunking = cli_text(c, "chunk", NULL);
+    o.join = cli_text(c, "join", NULL);
+    o.passages_max = (uint32_t)cli_int(c, "passages", 0);
     quern_rerank_score *scores = qn_new_array(qn_alloc_heap(), n + 1, sizeof *scores);
     ranked *rows = qn_new_array(qn_alloc_heap(), n + 1, sizeof *rows);
     int code = 1;

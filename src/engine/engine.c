@@ -8,6 +8,7 @@
 #include "engine/names.h"
 #include "engine/plugins.h"
 #include "expr/code.h"
+#include "nn/token_cache.h"
 
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@ enum {
     REFRESH_MS = 1000,
     PRIORITY = 5, /* of the thread that refreshes and flushes */
     SCORE_CACHE_BYTES = 32 * 1024 * 1024,
+    TOKEN_CACHE_BYTES = 64 * 1024 * 1024,
 };
 static const int64_t searched_ns = (int64_t)30 * 1000 * 1000 * 1000;
 static const uint64_t memory_default = (uint64_t)512 * 1024 * 1024;
@@ -468,6 +470,12 @@ static size_t core_count(void)
     return n < 1 ? 1 : (size_t)n;
 }
 
+static size_t cache_bytes(uint64_t asked, size_t otherwise)
+{
+    if (asked == QUERN_CACHE_OFF) return 0;
+    return asked == 0 ? otherwise : (size_t)asked;
+}
+
 static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
 {
     size_t threads = o->neural_threads == 0 ? core_count() : o->neural_threads;
@@ -484,7 +492,12 @@ static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
     /* The caller works too. */
     QN_TRY(qn_pool_create(q->alloc, threads - 1, &q->neural_pool, err));
     if (search > 1) QN_TRY(qn_pool_create(q->alloc, search - 1, &q->search_pool, err));
-    QN_TRY(qn_score_cache_create(q->alloc, SCORE_CACHE_BYTES, &q->scores, err));
+    QN_TRY(qn_score_cache_create(q->alloc,
+                                 cache_bytes(o->score_cache_bytes, SCORE_CACHE_BYTES),
+                                 &q->scores, err));
+    QN_TRY(qn_token_cache_create(q->alloc,
+                                 cache_bytes(o->token_cache_bytes, TOKEN_CACHE_BYTES),
+                                 &q->tokens, err));
     QN_TRY(qn_filter_cache_create(
         q->alloc, o->filter_cache_bytes == 0 ? filters_default : o->filter_cache_bytes,
         QN_FILTER_DOCS_MIN, &q->filters, err));
@@ -549,6 +562,7 @@ void quern_close(quern *q)
     qn_control_close(q->control);
     qn_models_destroy(q->models);
     qn_score_cache_destroy(q->scores);
+    qn_token_cache_destroy(q->tokens);
     qn_filter_cache_destroy(q->filters);
     qn_code_destroy(q->code);
     qn_pool_destroy(q->neural_pool);

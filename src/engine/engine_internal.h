@@ -31,6 +31,7 @@ struct quern {
     QN_NULLABLE qn_pool *search_pool; /* NULL: a search keeps to its thread */
     qn_models *models;
     qn_score_cache *scores;
+    struct qn_token_cache *tokens; /* ids of documents that models read */
     qn_filter_cache *filters;
     struct qn_code *code; /* of formulas that run often */
     qn_control *control;

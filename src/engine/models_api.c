@@ -3,6 +3,7 @@
 #include "base/bits.h"
 #include "engine/engine_internal.h"
 #include "nn/import.h"
+#include "engine/passages.h"
 #include "nn/rerank.h"
 
 static void fill_info(const qn_model *model, const char *name, const char *path,
@@ -205,39 +206,75 @@ static qn_status rerank_options(const quern_rerank_options *given,
                    o->truncation);
 }
 
+/* How documents are cut, and what is made of their passages. */
+static qn_status passage_options(const quern_rerank_options *o, qn_arena *arena,
+                                 qn_passage_options *out, qn_error *err)
+{
+    *out = (qn_passage_options){
+        .most = o->passages_max, .best_by_words = o->passages_best, .top = o->join_top};
+    if (o->join != NULL && !qn_passage_join_parse(qn_slice_of(o->join), &out->join))
+        return qn_fail(err, QN_EINVAL, "join [%s]: known are max, first, mean, sum",
+                       o->join);
+    if (o->chunking == NULL) return QN_OK;
+    return qn_chunk_settings_parse(qn_slice_of(o->chunking), arena, &out->chunking,
+                                   err);
+}
+
+static quern_rerank_score told(const qn_passage_score *s)
+{
+    return (quern_rerank_score){
+        .scored = s->scored,
+        .logit = s->logit,
+        .score = s->scored ? qn_rerank_score(s->logit) : 0,
+        .tokens = s->tokens,
+        .truncated = s->truncated,
+        .passage_start = s->start,
+        .passage_end = s->end,
+        .passage = s->passage,
+        .passages = s->passages,
+    };
+}
+
+static qn_status rerank(quern *q, const quern_rerank_options *o, qn_passage_job *job,
+                        const quern_text *documents, size_t count,
+                        quern_rerank_score *scores, size_t *scored, qn_arena *arena,
+                        qn_error *err)
+{
+    qn_passage_options options;
+    QN_TRY(passage_options(o, arena, &options, err));
+    qn_slice *slices = as_slices(q, documents, count);
+    qn_passage_score *found = qn_new_array(q->alloc, count + 1, sizeof *found);
+    qn_status st =
+        slices == NULL || found == NULL ? qn_fail(err, QN_ENOMEM, "rerank") : QN_OK;
+    job->options = &options;
+    if (st == QN_OK) st = qn_passages_score(job, slices, count, found, scored, err);
+    if (st == QN_OK && qn_deadline_cancelled(job->how.deadline))
+        st = qn_fail(err, QN_ECANCELLED, "the call was cancelled");
+    for (size_t i = 0; st == QN_OK && i < count; i++) scores[i] = told(&found[i]);
+    qn_delete(q->alloc, slices);
+    qn_delete(q->alloc, found);
+    return st;
+}
+
 qn_status quern_rerank(quern *q, const quern_rerank_options *given, quern_text query,
                        const quern_text *documents, size_t count,
                        quern_rerank_score *scores, size_t *scored, qn_error *err)
 {
     quern_rerank_options o;
-    qn_rerank_options options = {.pool = q->neural_pool};
-    qn_model *model = NULL;
-    if (scored != NULL) *scored = 0;
-    QN_TRY(rerank_options(given, &o, &options, err));
-    QN_TRY(qn_models_get(q->models, o.model, QN_MODEL_RERANK, &model, err));
-    qn_slice *slices = as_slices(q, documents, count);
-    qn_rerank_doc *docs = qn_new_array(q->alloc, count + 1, sizeof *docs);
-    qn_status st =
-        slices == NULL || docs == NULL ? qn_fail(err, QN_ENOMEM, "rerank") : QN_OK;
+    size_t ignored = 0;
+    if (scored == NULL) scored = &ignored;
+    *scored = 0;
+    qn_passage_job job = {
+        .q = q, .query = {query.text, query.size}, .how.pool = q->neural_pool};
+    QN_TRY(rerank_options(given, &o, &job.how, err));
+    QN_TRY(qn_models_get(q->models, o.model, QN_MODEL_RERANK, &job.model, err));
     qn_deadline deadline = {.cancelled = o.cancel};
     if (o.timeout_ms > 0) deadline = qn_deadline_in_ms(o.timeout_ms, o.cancel);
-    options.deadline = &deadline;
-    qn_rerank_stats stats = {0};
-    if (st == QN_OK)
-        st = qn_rerank_run(model, (qn_slice){query.text, query.size}, slices, count,
-                           &options, docs, &stats, err);
-    if (st == QN_OK && qn_deadline_cancelled(&deadline))
-        st = qn_fail(err, QN_ECANCELLED, "the call was cancelled");
-    for (size_t i = 0; st == QN_OK && i < count; i++)
-        scores[i] = (quern_rerank_score){
-            .scored = docs[i].scored,
-            .logit = docs[i].logit,
-            .score = docs[i].scored ? qn_rerank_score(docs[i].logit) : 0,
-            .tokens = docs[i].tokens,
-            .truncated = docs[i].truncated,
-        };
-    if (st == QN_OK && scored != NULL) *scored = stats.scored;
-    qn_delete(q->alloc, slices);
-    qn_delete(q->alloc, docs);
+    job.how.deadline = &deadline;
+    job.kept = !o.not_kept;
+    qn_arena arena;
+    qn_arena_init(&arena, q->alloc, 0);
+    qn_status st = rerank(q, &o, &job, documents, count, scores, scored, &arena, err);
+    qn_arena_deinit(&arena);
     return st;
 }

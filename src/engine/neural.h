@@ -2,8 +2,7 @@
 /* engine/neural.h -- a model's scores of stored documents, remembered.
  *
  * The text of a document is the strings of some fields of its source, in the order of
- * the fields, joined by one blank. What a model said of (query, text) before is taken
- * from the score cache; the rest is scored in the order given until the deadline.
+ * the fields, joined by one blank. How it is cut and scored: engine/passages.h.
  *
  * Lifetime   texts and results in the caller's arena.
  * Threads    any number of calls.
@@ -13,6 +12,7 @@
 #define QN_ENGINE_NEURAL_H
 
 #include "engine/engine_internal.h"
+#include "rank/pipeline.h"
 
 typedef struct qn_neural_job {
     quern *q;
@@ -26,10 +26,9 @@ typedef struct qn_neural_job {
 } qn_neural_job;
 
 /* A qn_rank_neural_fn (rank/pipeline.h); ctx is a qn_neural_job. */
-qn_status qn_neural_score(void *ctx, const char *model, const qn_slice *fields,
-                          size_t field_count, const uint32_t *segments,
-                          const uint32_t *docs, size_t n, const qn_deadline *deadline,
-                          float *logits, bool *scored, qn_error *err);
+qn_status qn_neural_score(void *ctx, const qn_rank_neural_ask *ask,
+                          qn_rank_neural_answer *answers, const char **model_name,
+                          qn_error *err);
 
 /* The text a model reads of one source. */
 QN_MUST_CHECK qn_status qn_neural_text(qn_arena *arena, const qn_schema *schema,

@@ -8,7 +8,7 @@ enum { WAYS = 4, STRIPES = 64 };
 
 typedef struct slot {
     qn_score_key key; /* both 0: empty */
-    float logit;
+    qn_score score;
     uint32_t used; /* the stripe's clock when it was last put or read */
 } slot;
 
@@ -54,21 +54,19 @@ void qn_score_cache_destroy(qn_score_cache *c)
 }
 
 typedef struct hashed {
-    XXH128_hash_t model, query, document;
-    uint64_t model_size, query_size, document_size, truncation;
+    XXH128_hash_t model, query, passage;
+    uint64_t model_size, query_size, passage_size;
 } hashed;
 
-qn_score_key qn_score_cache_key(qn_slice model, unsigned truncation, qn_slice query,
-                                qn_slice document)
+qn_score_key qn_score_cache_key(qn_slice model, qn_slice query, qn_slice passage)
 {
     hashed parts = {
         .model = XXH3_128bits(model.p, model.n),
         .query = XXH3_128bits(query.p, query.n),
-        .document = XXH3_128bits(document.p, document.n),
+        .passage = XXH3_128bits(passage.p, passage.n),
         .model_size = model.n,
         .query_size = query.n,
-        .document_size = document.n,
-        .truncation = truncation,
+        .passage_size = passage.n,
     };
     XXH128_hash_t h = XXH3_128bits(&parts, sizeof parts);
     /* Both zero marks an empty slot. */
@@ -82,7 +80,7 @@ static slot *set_of(qn_score_cache *c, qn_score_key key, struct stripe **stripe)
     return c->slots + set * WAYS;
 }
 
-bool qn_score_cache_get(qn_score_cache *c, qn_score_key key, float *logit)
+bool qn_score_cache_get(qn_score_cache *c, qn_score_key key, qn_score *score)
 {
     if (c->sets == 0) return false;
     struct stripe *stripe;
@@ -91,7 +89,7 @@ bool qn_score_cache_get(qn_score_cache *c, qn_score_key key, float *logit)
     (void)pthread_mutex_lock(&stripe->lock);
     for (size_t i = 0; i < WAYS && !found; i++) {
         if (s[i].key.low != key.low || s[i].key.high != key.high) continue;
-        *logit = s[i].logit;
+        *score = s[i].score;
         s[i].used = ++stripe->clock;
         found = true;
     }
@@ -103,7 +101,7 @@ bool qn_score_cache_get(qn_score_cache *c, qn_score_key key, float *logit)
     return found;
 }
 
-void qn_score_cache_put(qn_score_cache *c, qn_score_key key, float logit)
+void qn_score_cache_put(qn_score_cache *c, qn_score_key key, qn_score score)
 {
     if (c->sets == 0) return;
     struct stripe *stripe;
@@ -119,7 +117,7 @@ void qn_score_cache_put(qn_score_cache *c, qn_score_key key, float logit)
         if (s[i].used < place->used) place = &s[i];
     }
     if (place->key.low == 0) stripe->entries++;
-    *place = (slot){key, logit, ++stripe->clock};
+    *place = (slot){key, score, ++stripe->clock};
     (void)pthread_mutex_unlock(&stripe->lock);
 }
 

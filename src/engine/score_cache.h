@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/score_cache.h -- logits of (model, query, document) already computed.
+/* engine/score_cache.h -- scores of (model, query, passage) already computed.
  *
- * A pair's logit depends on its two texts, the model and the truncation alone, so it
+ * A pair's logit depends on its two texts, the model and how pairs are cut alone, so it
  * may be kept. The key is a 128-bit hash of all of them with lengths between (two pairs
  * would have to collide in 128 bits to be mixed up). Bounded: a set-associative table
  * in which the oldest of four gives way.
@@ -24,11 +24,16 @@ QN_MUST_CHECK qn_status qn_score_cache_create(qn_alloc *a, size_t bytes,
                                               qn_error *err);
 void qn_score_cache_destroy(QN_OWNED QN_NULLABLE qn_score_cache *c);
 
-/* `model` names it exactly: its file and what identifies its content. */
-qn_score_key qn_score_cache_key(qn_slice model, unsigned truncation, qn_slice query,
-                                qn_slice document);
-bool qn_score_cache_get(qn_score_cache *c, qn_score_key key, float *logit);
-void qn_score_cache_put(qn_score_cache *c, qn_score_key key, float logit);
+typedef struct qn_score {
+    float logit;
+    uint32_t tokens; /* of the pair */
+    bool truncated;
+} qn_score;
+
+/* `model` is all but the texts: what the model is, and how it is asked. */
+qn_score_key qn_score_cache_key(qn_slice model, qn_slice query, qn_slice passage);
+bool qn_score_cache_get(qn_score_cache *c, qn_score_key key, qn_score *score);
+void qn_score_cache_put(qn_score_cache *c, qn_score_key key, qn_score score);
 
 typedef struct qn_score_cache_stats {
     uint64_t hits, misses, entries, capacity;

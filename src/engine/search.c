@@ -123,32 +123,13 @@ static size_t depth_of(const qn_search *s)
     return depth == 0 ? 1 : depth;
 }
 
-/* The caller's own rerank, after everything else: the pipeline's makes room for it. */
-static qn_status add_rerank(qn_search *s, qn_error *err)
-{
-    if (s->options.rerank == NULL) return QN_OK;
-    while (s->stage_count > 0 && s->stages[s->stage_count - 1].kind == QN_STAGE_NEURAL)
-        s->stage_count--;
-    if (s->stage_count == QN_RANK_STAGES_MAX)
-        return qn_fail(err, QN_ELIMIT, "a pipeline has at most %d stages",
-                       QN_RANK_STAGES_MAX);
-    s->stages[s->stage_count++] = (qn_stage){
-        .kind = QN_STAGE_NEURAL,
-        .formula = QN_SLICE_LIT(""),
-        .keep = s->options.rerank_window == 0 ? QN_RANK_NEURAL_KEEP_DEFAULT
-                                              : s->options.rerank_window,
-        .budget_ms = s->options.rerank_budget_ms,
-        .model = s->options.rerank,
-    };
-    return QN_OK;
-}
-
 static qn_status read_query(qn_search *s, qn_error *err)
 {
+    QN_TRY(qn_search__rerank_read(s, err));
     switch (s->options.kind) {
     case QUERN_QUERY_WORDS:
         QN_TRY(qn_search__words(s, err));
-        QN_TRY(add_rerank(s, err));
+        QN_TRY(qn_search__rerank(s, err));
         return qn_search__plugin_stages(s, err);
     case QUERN_QUERY_HA3:
         QN_TRY(read_ha3(s, err));
@@ -157,7 +138,7 @@ static qn_status read_query(qn_search *s, qn_error *err)
         QN_TRY(read_dsl(s, err));
         break;
     }
-    QN_TRY(add_rerank(s, err));
+    QN_TRY(qn_search__rerank(s, err));
     QN_TRY(qn_search__plugin_stages(s, err));
     if (s->request.after != NULL && s->stage_count > 0)
         return qn_fail(err, QN_EUNSUPPORTED,
@@ -268,6 +249,7 @@ static void fill_input(qn_search *s)
         .watched_count = s->watches ? 1 : 0,
         .neural = qn_neural_score,
         .neural_ctx = &s->neural,
+        .neural_budget_ms = s->neural_budget_ms,
         .length = qn_search__length,
         .length_ctx = s,
         .deadline = &s->deadline,

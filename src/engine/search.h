@@ -65,6 +65,9 @@ typedef struct qn_search {
     const qn_slice *neural_fields;
     size_t neural_field_count;
     uint32_t neural_tokens;
+    int64_t neural_budget_ms;
+    const qn_stage *own_stages; /* the caller's neural ones */
+    size_t own_stage_count;
 
     size_t from, size, wanted;
     qn_rank_input input;
@@ -144,6 +147,10 @@ bool qn_search__counts_thinned(const qn_search *s);
 qn_status qn_search__length(void *ctx, uint32_t segment, uint32_t doc,
                             const qn_field *field, uint32_t *length, qn_error *err);
 
+/* The caller's own models: read, and put after everything else, in the place of the
+ * pipeline's. */
+QN_MUST_CHECK qn_status qn_search__rerank_read(qn_search *s, qn_error *err);
+QN_MUST_CHECK qn_status qn_search__rerank(qn_search *s, qn_error *err);
 /* The words that a model reads beside each document: what the caller says, else the
  * words of the query. */
 QN_MUST_CHECK qn_status qn_search__neural_text(qn_search *s, qn_slice *out,

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { DETAILS_MAX = 8 };
+enum { DETAILS_MAX = 16 };
 
 typedef struct details {
     quern_explanation *p;
@@ -72,15 +72,27 @@ static const char *formula_text(qn_search *s, qn_stage_kind kind, const char *na
     return qn_arena_printf(s->arena, "%s sort (place %u)", name, rank);
 }
 
+/* What neural stage number `i` said. */
+static void add_mark(qn_search *s, size_t i, const qn_neural_mark *m, details *list)
+{
+    const char *model = s->ranked.neural_runs[i].model;
+    const char *passage = "";
+    if (m->passages > 1)
+        passage = qn_arena_printf(s->arena, ", passage %u of %u", m->passage + 1,
+                                  m->passages);
+    add(list, m->logit,
+        qn_arena_printf(s->arena,
+                        "neural rerank: logit of %s, as a score %.6f, the stage's %.6g "
+                        "(place %u%s)",
+                        model == NULL ? "the model" : model,
+                        (double)qn_rerank_score((float)m->logit), m->score, m->rank + 1,
+                        passage == NULL ? "" : passage));
+}
+
 static void add_stages(qn_search *s, const qn_ranked *d, details *list)
 {
-    if (!isnan(d->neural)) {
-        const char *model = s->neural.model_name;
-        add(list, d->neural,
-            qn_arena_printf(s->arena, "neural rerank: logit of %s, as a score %.6f",
-                            model == NULL ? "the model" : model,
-                            (double)qn_rerank_score((float)d->neural)));
-    }
+    for (size_t i = s->ranked.neural_run_count; d->marks != NULL && i-- > 0;)
+        add_mark(s, i, &d->marks[i], list);
     if (!isnan(d->fine))
         add(list, d->fine, formula_text(s, QN_STAGE_FINE, "fine", d->fine_rank + 1));
     if (!isnan(d->rough))

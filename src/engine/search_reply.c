@@ -128,6 +128,63 @@ static qn_status fill_variables(const qn_search *s, const qn_ranked *d, quern_hi
     return failed ? no_memory(err) : QN_OK;
 }
 
+/* What each neural stage said. */
+static qn_status fill_marks(const qn_search *s, const qn_ranked *d, quern_hit *hit,
+                            qn_error *err)
+{
+    size_t n = d->marks == NULL ? 0 : s->ranked.neural_run_count;
+    if (n == 0) return QN_OK;
+    quern_neural_mark *marks = qn_arena_array(s->arena, n, sizeof *marks);
+    if (marks == NULL) return no_memory(err);
+    for (size_t i = 0; i < n; i++)
+        marks[i] = (quern_neural_mark){
+            .logit = d->marks[i].logit,
+            .score = d->marks[i].score,
+            .rank = d->marks[i].rank,
+            .passage = d->marks[i].passage,
+            .passages = d->marks[i].passages,
+        };
+    hit->neural = marks;
+    hit->neural_count = n;
+    return QN_OK;
+}
+
+/* The neural stage number `i` of the search. */
+static const qn_stage *neural_stage(const qn_search *s, size_t i)
+{
+    for (size_t k = 0; k < s->stage_count; k++)
+        if (s->stages[k].kind == QN_STAGE_NEURAL && i-- == 0) return &s->stages[k];
+    return NULL;
+}
+
+/* The words of the best passage: the text is made again as the model read it. */
+static qn_status fill_passage(const qn_search *s, const qn_ranked *d, qn_slice source,
+                              quern_hit *hit, qn_error *err)
+{
+    if (d->marks == NULL || d->reached == 0) return QN_OK;
+    const qn_neural_mark *m = &d->marks[d->reached - 1];
+    const qn_stage *stage = neural_stage(s, d->reached - 1);
+    if (stage == NULL || m->passages < 2) return QN_OK;
+    bool own = stage->field_count > 0;
+    qn_slice text = {0};
+    source = qn_arena_slice(s->arena, source);
+    if (source.p == NULL) return no_memory(err);
+    QN_TRY(qn_neural_text(
+        s->arena, s->snapshot->view.schema, own ? stage->fields : s->neural_fields,
+        own ? stage->field_count : s->neural_field_count, source, &text, err));
+    if (m->passage_end > text.n) return QN_OK;
+    hit->passage = text_of(
+        s, (qn_slice){text.p + m->passage_start, m->passage_end - m->passage_start});
+    hit->passage_size = m->passage_end - m->passage_start;
+    hit->passage_start = m->passage_start;
+    return hit->passage == NULL ? no_memory(err) : QN_OK;
+}
+
+static bool shows_passage(const qn_ranked *d)
+{
+    return d->marks != NULL && d->reached > 0 && d->marks[d->reached - 1].passages > 1;
+}
+
 static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit *hit,
                           qn_error *err)
 {
@@ -139,12 +196,15 @@ static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit
         return QN_OK;
     }
     QN_TRY(qn_segment_id(segment, d->doc, &id, err));
-    if (!qn_search__wants_source(s)) {
-        source = (qn_slice){NULL, 0};
-    } else {
+    bool shown = qn_search__wants_source(s);
+    if (shown || shows_passage(d))
         QN_TRY(qn_patched_source(segment, d->doc, scratch, &source, err));
+    QN_TRY(fill_marks(s, d, hit, err));
+    QN_TRY(fill_passage(s, d, source, hit, err));
+    if (shown)
         QN_TRY(qn_search__source(s, source, &source, err));
-    }
+    else
+        source = (qn_slice){NULL, 0};
     hit->id = text_of(s, id);
     hit->id_size = id.n;
     hit->source = source.p;
@@ -309,6 +369,30 @@ static qn_status fill_warnings(const qn_search *s, quern_reply *r, qn_error *err
     return QN_OK;
 }
 
+/* What became of each neural stage. */
+static qn_status fill_neural(const qn_search *s, quern_reply *r, qn_error *err)
+{
+    size_t n = s->ranked.neural_run_count;
+    quern_neural_report *list = qn_arena_array(s->arena, n + 1, sizeof *list);
+    if (list == NULL) return no_memory(err);
+    for (size_t i = 0; i < n; i++) {
+        const qn_neural_run *run = &s->ranked.neural_runs[i];
+        list[i] = (quern_neural_report){
+            .model = text_of(s, qn_slice_of(run->model == NULL ? "" : run->model)),
+            .scored = run->scored,
+            .of = run->of,
+            .ms = run->ms,
+            .timed_out = run->timed_out,
+            .skipped = run->skipped,
+            .failure = run->failure,
+        };
+        if (list[i].model == NULL) return no_memory(err);
+    }
+    r->neural_stages = list;
+    r->neural_stage_count = n;
+    return QN_OK;
+}
+
 qn_status qn_search__reply(qn_search *s, size_t first, size_t count, quern_reply *r,
                            qn_error *err)
 {
@@ -337,6 +421,7 @@ qn_status qn_search__reply(qn_search *s, size_t first, size_t count, quern_reply
     r->rerank_timed_out = s->ranked.neural_timed_out;
     if (s->neural.model_name != NULL)
         r->rerank_model = text_of(s, qn_slice_of(s->neural.model_name));
+    QN_TRY(fill_neural(s, r, err));
     QN_TRY(fill_warnings(s, r, err));
     QN_TRY(qn_search__fill_facets(s, r, err));
     QN_TRY(qn_search__analysis_reply(s, r, err));

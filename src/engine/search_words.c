@@ -177,10 +177,8 @@ static size_t text_depth(const qn_search *s, const qn_pipeline *p)
             p->stages[i].keep == 0 ? QN_RANK_NEURAL_KEEP_DEFAULT : p->stages[i].keep;
         if (keep > depth) depth = keep;
     }
-    if (s->options.rerank != NULL && s->options.rerank_window > depth)
-        depth = s->options.rerank_window;
-    if (s->options.rerank != NULL && depth < QN_RANK_NEURAL_KEEP_DEFAULT)
-        depth = QN_RANK_NEURAL_KEEP_DEFAULT;
+    for (size_t i = 0; i < s->own_stage_count; i++)
+        if (s->own_stages[i].keep > depth) depth = s->own_stages[i].keep;
     if (p->has_vector && depth < QN_SEARCH_HYBRID_TEXT_K)
         depth = QN_SEARCH_HYBRID_TEXT_K;
     return depth == 0 ? 1 : depth;
@@ -247,5 +245,6 @@ qn_status qn_search__words(qn_search *s, qn_error *err)
     s->neural_fields = p->neural_fields;
     s->neural_field_count = p->neural_field_count;
     s->neural_tokens = p->neural_tokens;
+    s->neural_budget_ms = p->neural_budget_ms;
     return QN_OK;
 }

@@ -77,6 +77,8 @@ void qn_blockfile_close(QN_OWNED QN_NULLABLE qn_blockfile *f);
 uint32_t qn_blockfile_version(const qn_blockfile *f);
 uint64_t qn_blockfile_size(const qn_blockfile *f);
 const char *qn_blockfile_name(const qn_blockfile *f);
+/* The checksum of the directory, which holds those of all blocks: what the file says. */
+uint64_t qn_blockfile_digest(const qn_blockfile *f);
 /* The block's bytes, aligned to 64. QN_ENOTFOUND when there is no such block (out is
  * then an empty slice), QN_ECORRUPT when its checksum is wrong. */
 QN_MUST_CHECK qn_status qn_blockfile_block(const qn_blockfile *f, uint32_t kind,

@@ -270,6 +270,11 @@ uint64_t qn_blockfile_size(const qn_blockfile *f)
     return f->n;
 }
 
+uint64_t qn_blockfile_digest(const qn_blockfile *f)
+{
+    return XXH3_64bits(f->directory, f->count * QN_BLOCKFILE_ENTRY);
+}
+
 const char *qn_blockfile_name(const qn_blockfile *f)
 {
     return f->name;

@@ -111,6 +111,24 @@ qn_status qn_nn__encode(const qn_model *m, qn_slice text, bool specials_are_text
     }
 }
 
+qn_status qn_nn__encode_kept(const qn_model *m, qn_token_cache *cache, qn_slice text,
+                             bool specials_are_text, size_t most, qn_arena *arena,
+                             qn_pieces *out, qn_error *err)
+{
+    bool found = false;
+    qn_token_key key = {0, 0};
+    if (cache != NULL) {
+        qn_tokenize_flags flags =
+            specials_are_text ? QN_TOKENIZE_PLAIN : QN_TOKENIZE_SPECIALS;
+        key = qn_token_cache_key(m->info.tokenizer_digest, flags, most, text);
+        QN_TRY(qn_token_cache_get(cache, key, arena, out, &found, err));
+    }
+    if (found) return QN_OK;
+    QN_TRY(qn_nn__encode(m, text, specials_are_text, most, arena, out, err));
+    if (cache != NULL) qn_token_cache_put(cache, key, out);
+    return QN_OK;
+}
+
 /* ---- batches ---------------------------------------------------------------- */
 
 void qn_nn__batch_add(qn_nn_scratch *s, const qn_encoding *e, size_t item)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "nn/nn_internal.h"
 
+#include <xxhash.h>
+
 enum { ARENA_LIMIT = 1024 * 1024 };
 
 /* Adds the file to a message that names only a key of the description. */
@@ -62,6 +64,9 @@ static qn_status open_parts(qn_model *m, qn_error *err)
     if (m->info.task == QN_MODEL_RERANK)
         QN_TRY(qn_head_open(m->alloc, m->kernels, m->file, &meta.head, &m->head, err));
     m->info.file_bytes = qn_qnm_size(m->file);
+    m->info.digest = qn_qnm_digest(m->file);
+    qn_slice vocab = qn_qnm_vocab(m->file);
+    m->info.tokenizer_digest = XXH3_64bits_withSeed(vocab.p, vocab.n, meta.tokenizer);
     m->info.memory_bytes = qn_encoder_memory(m->encoder) + qn_head_memory(&m->head);
     m->info.backend = qn_encoder_backend(m->encoder);
     return QN_OK;

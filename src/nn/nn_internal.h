@@ -8,6 +8,7 @@
 #include "nn/model_meta.h"
 #include "nn/scheduler.h"
 #include "nn/speed.h"
+#include "nn/token_cache.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -61,6 +62,12 @@ void qn_nn__scratch_destroy(qn_model *m, qn_nn_scratch *s);
 QN_MUST_CHECK qn_status qn_nn__encode(const qn_model *m, qn_slice text,
                                       bool specials_are_text, size_t most,
                                       qn_arena *arena, qn_pieces *out, qn_error *err);
+/* The same through a cache (NULL: none): ids alone, where they were known. */
+QN_MUST_CHECK qn_status qn_nn__encode_kept(const qn_model *m,
+                                           QN_NULLABLE qn_token_cache *cache,
+                                           qn_slice text, bool specials_are_text,
+                                           size_t most, qn_arena *arena, qn_pieces *out,
+                                           qn_error *err);
 /* Adds a sequence; the batch has room as long as it is not full. */
 void qn_nn__batch_add(qn_nn_scratch *s, const qn_encoding *e, size_t item);
 bool qn_nn__batch_full(const qn_nn_scratch *s);

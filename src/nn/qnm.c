@@ -209,6 +209,11 @@ uint64_t qn_qnm_size(const qn_qnm *q)
     return qn_blockfile_size(q->file);
 }
 
+uint64_t qn_qnm_digest(const qn_qnm *q)
+{
+    return qn_blockfile_digest(q->file);
+}
+
 const qn_json *qn_qnm_meta(const qn_qnm *q)
 {
     return q->meta;

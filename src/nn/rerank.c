@@ -18,6 +18,8 @@ typedef struct job {
     qn_truncation truncation;
     size_t max_tokens, doc_tokens_max;
     bool specials_are_text, query_cut;
+    qn_token_cache *token_cache;
+    const uint32_t *numbers;
     bool hurried; /* there is a deadline with an end */
     qn_rerank_doc *out;
     float *logits;    /* n x labels, or NULL */
@@ -73,8 +75,9 @@ static qn_status add_doc(job *j, qn_nn_scratch *s, size_t i, qn_error *err)
     qn_pieces pieces = {0};
     qn_encoding pair = {0};
     qn_status st;
-    QN_TRY_TO(out, qn_nn__encode(j->work.model, j->docs[i], j->specials_are_text,
-                                 j->max_tokens, &arena, &pieces, err));
+    QN_TRY_TO(out, qn_nn__encode_kept(j->work.model, j->token_cache, j->docs[i],
+                                      j->specials_are_text, j->max_tokens, &arena,
+                                      &pieces, err));
     bool cut = cap_pieces(&pieces, j->doc_tokens_max);
     QN_TRY_TO(out, qn_tokenizer_join(j->work.model->tokenizer, j->query, &pieces,
                                      j->max_tokens, j->truncation, &arena, &pair, err));
@@ -85,7 +88,8 @@ out:
     qn_arena_deinit(&arena);
     if (st != QN_OK && err->file[0] == '\0') {
         qn_error inner = *err;
-        return qn_fail(err, st, "document %zu: %.400s", i, inner.text);
+        size_t number = j->numbers == NULL ? i : j->numbers[i];
+        return qn_fail(err, st, "document %zu: %.400s", number, inner.text);
     }
     return st;
 }
@@ -172,6 +176,8 @@ static void set_options(job *j, const qn_rerank_options *o)
                         : o->max_tokens;
     j->doc_tokens_max = o->doc_tokens_max;
     j->specials_are_text = o->specials_are_text;
+    j->token_cache = o->token_cache;
+    j->numbers = o->numbers;
     j->hurried = o->deadline != NULL && o->deadline->at_ns != 0;
     w->fill = fill;
     w->use = use;

@@ -19,6 +19,7 @@
 
 #include "nn/model.h"
 #include "nn/scheduler.h"
+#include "nn/token_cache.h"
 
 /* Zero-initialised options are the defaults. */
 typedef struct qn_rerank_options {
@@ -37,6 +38,8 @@ typedef struct qn_rerank_options {
     /* n x labels: every logit of a scored document; needed for several labels, of which
      * `logit` is the first. */
     QN_NULLABLE float *logits;
+    QN_NULLABLE qn_token_cache *token_cache; /* of documents */
+    QN_NULLABLE const uint32_t *numbers; /* of documents, in messages; NULL: from 0 */
     bool specials_are_text; /* "[SEP]" in a text is five characters, not the token
                                   * (the reference libraries make it the token) */
 } qn_rerank_options;

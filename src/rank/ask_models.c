@@ -9,17 +9,23 @@ static qn_status ask_one(const qn_rank_input *in, qn_arena *arena,
                          const uint32_t *docs, size_t n, double *out, size_t *missed,
                          qn_error *err)
 {
-    float *logits = qn_arena_array(arena, n + 1, sizeof *logits);
-    bool *scored = qn_arena_array(arena, n + 1, sizeof *scored);
-    if (logits == NULL || scored == NULL)
-        return qn_fail(err, QN_ENOMEM, "models of a formula");
+    qn_rank_neural_answer *answers = qn_arena_array(arena, n + 1, sizeof *answers);
+    if (answers == NULL) return qn_fail(err, QN_ENOMEM, "models of a formula");
     const qn_deadline none = {0};
-    QN_TRY(in->neural(in->neural_ctx, ask->model, ask->fields, ask->field_count,
-                      segments, docs, n, in->deadline == NULL ? &none : in->deadline,
-                      logits, scored, err));
+    const char *name = NULL;
+    const qn_rank_neural_ask question = {
+        .model = ask->model,
+        .fields = ask->fields,
+        .field_count = ask->field_count,
+        .segments = segments,
+        .docs = docs,
+        .n = n,
+        .deadline = in->deadline == NULL ? &none : in->deadline,
+    };
+    QN_TRY(in->neural(in->neural_ctx, &question, answers, &name, err));
     for (size_t i = 0; i < n; i++) {
-        out[i] = scored[i] ? (double)logits[i] : (double)NAN;
-        *missed += !scored[i];
+        out[i] = answers[i].scored ? (double)answers[i].logit : (double)NAN;
+        *missed += !answers[i].scored;
     }
     return QN_OK;
 }

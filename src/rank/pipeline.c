@@ -75,7 +75,6 @@ static qn_status run_all(qn_ranking *r)
 {
     const qn_stage *rough = qn_rank__find_stage(r->in, QN_STAGE_ROUGH);
     const qn_stage *fine = qn_rank__find_stage(r->in, QN_STAGE_FINE);
-    const qn_stage *neural = qn_rank__find_stage(r->in, QN_STAGE_NEURAL);
     int64_t started = qn_clock_mono_ns();
     QN_TRY(qn_rank__pool_make(r->in, r->arena, &r->pool, r->err));
     /* A budget of documents in their order, not of the best. */
@@ -91,9 +90,9 @@ static qn_status run_all(qn_ranking *r)
         *r->out = (qn_rank_result){.unsure = true};
         return QN_OK;
     }
-    QN_TRY(qn_rank__order_rows(r, SIZE_MAX));
+    QN_TRY(qn_rank__order_rows(r));
     qn_rank__set_fine_ranks(r);
-    if (neural != NULL) QN_TRY(qn_rank__run_neural(r, neural));
+    QN_TRY(qn_rank__run_neural(r));
     QN_TRY(qn_rank__final_order(r));
     return qn_rank__finish(r);
 }

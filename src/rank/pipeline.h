@@ -23,6 +23,7 @@
 #ifndef QN_RANK_PIPELINE_H
 #define QN_RANK_PIPELINE_H
 
+#include "nn/passage_options.h"
 #include "query/exec.h"
 #include "query/request.h"
 #include "rank/trace.h"
@@ -54,7 +55,28 @@ typedef struct qn_stage {
     size_t keep; /* ROUGH: documents that go on. FINE, NEURAL: documents it scores.
                         * 0: all for ROUGH and FINE, the default for NEURAL */
     int64_t budget_ms; /* NEURAL: 0 is what the request has left */
+    /* NEURAL: the part of the time left that the stage may take, in (0, 1]; 0: an equal
+     * part for it and each stage after it. */
+    double budget_share;
+    /* NEURAL: in (0, 1): its score is weight x its logit + (1 - weight) x the score before
+     * it, both standardised over the documents it reached; 0: as `formula` says. */
+    double weight;
     const char *model; /* NEURAL */
+    QN_NULLABLE const char
+        *query; /* NEURAL: what the model reads; NULL: the request's */
+    size_t query_size;
+    const qn_slice
+        *fields; /* NEURAL: whose text the model reads; none: the request's */
+    size_t field_count;
+    uint32_t tokens_max;         /* NEURAL: of a pair; 0: what the model takes */
+    qn_passage_options passages; /* NEURAL */
+    /* NEURAL: how Elasticsearch's text_similarity_reranker goes about it: scores are
+     * max(s, 0) + min(exp(s), 1), documents beyond `keep` or below `min_score` are no
+     * results. */
+    bool retriever;
+    bool has_min_score;
+    float min_score;
+    bool may_fail; /* NEURAL: an error leaves the order before it, with a warning */
     qn_slice
         policy; /* ROUGH, FINE: its name, where `formula` is still to be looked up */
     bool
@@ -82,14 +104,32 @@ typedef struct qn_rank_path {
     bool is_vector; /* its candidates' scores are vector scores, not text scores */
 } qn_rank_path;
 
-/* Scores documents with a model, the most promising first: n of them, given by (segment,
- * doc), by `fields`, none: those of the request. logits[i] where scored[i]; the rest was
- * not reached in time. */
-typedef qn_status qn_rank_neural_fn(void *ctx, const char *model,
-                                    const qn_slice *fields, size_t field_count,
-                                    const uint32_t *segments, const uint32_t *docs,
-                                    size_t n, const qn_deadline *deadline,
-                                    float *logits, bool *scored, qn_error *err);
+/* What a model is asked: `n` documents given by (segment, doc), the most promising first. */
+typedef struct qn_rank_neural_ask {
+    QN_NULLABLE const char *model; /* NULL: the default */
+    QN_NULLABLE const char *query; /* what it reads beside them; NULL: the request's */
+    size_t query_size;
+    const qn_slice *fields; /* whose text it reads; none: those of the request */
+    size_t field_count;
+    uint32_t tokens_max; /* of a pair; 0: what the request or the model takes */
+    QN_NULLABLE const qn_passage_options *passages; /* NULL: texts as they are */
+    const uint32_t *segments, *docs;
+    size_t n;
+    const qn_deadline *deadline;
+} qn_rank_neural_ask;
+
+typedef struct qn_rank_neural_answer {
+    bool scored; /* false: not reached in time */
+    float logit;
+    /* The passage that the score is owed to: bytes of the text that the model read, its
+     * number from 0, how many there are. */
+    uint32_t passage_start, passage_end, passage, passages;
+} qn_rank_neural_answer;
+
+/* Fills ask->n answers. *model_name: who answered, alive as long as the engine. */
+typedef qn_status qn_rank_neural_fn(void *ctx, const qn_rank_neural_ask *ask,
+                                    qn_rank_neural_answer *answers,
+                                    const char **model_name, qn_error *err);
 
 typedef struct qn_rank_place {
     uint32_t segment, doc;
@@ -142,6 +182,7 @@ typedef struct qn_rank_input {
     size_t watched_count;
     QN_NULLABLE qn_rank_neural_fn *neural;
     void *neural_ctx;
+    int64_t neural_budget_ms; /* of all neural stages together; 0: what is left */
     QN_NULLABLE qn_rank_length_fn *length; /* NULL: lengths as the index keeps them */
     void *length_ctx;
     QN_NULLABLE const qn_deadline *deadline; /* of the request */
@@ -149,6 +190,13 @@ typedef struct qn_rank_input {
 } qn_rank_input;
 
 /* ---- what came of it -------------------------------------------------------------- */
+
+/* What one neural stage said of a document. */
+typedef struct qn_neural_mark {
+    double logit, score; /* NaN: it did not reach the document */
+    uint32_t rank;       /* UINT32_MAX: it did not */
+    uint32_t passage_start, passage_end, passage, passages;
+} qn_neural_mark;
 
 /* One document and what each stage said of it. NaN: that stage did not score it. Ranks from
  * 0, UINT32_MAX where the document did not take part. */
@@ -158,8 +206,10 @@ typedef struct qn_ranked {
     double text, vector; /* Lucene-scale text score; raw metric */
     double recall;       /* fused */
     double rough, fine;  /* as the formulas gave them, rounded to float */
-    double neural;       /* the model's logit */
-    double stage_score;  /* of the neural stage: its formula's value */
+    double neural;       /* the logit of the last model that reached it */
+    double stage_score;  /* of the last neural stage that reached it */
+    uint32_t reached;    /* neural stages up to the last one that did */
+    QN_NULLABLE const qn_neural_mark *marks; /* of each neural stage; NULL: none ran */
     uint32_t recall_rank, rough_rank, fine_rank, neural_rank, final_rank;
     QN_NULLABLE const qn_trace *trace; /* with the input's `trace` */
     /* Of a plug-in: it was given the document, and deleted it; the lines that it traced;
@@ -192,6 +242,16 @@ typedef struct qn_stage_run {
     double ms;
 } qn_stage_run;
 
+/* What became of a neural stage. */
+typedef struct qn_neural_run {
+    const char *model; /* who answered; what was asked for when nobody did; or NULL */
+    uint64_t scored, of;
+    double ms;
+    bool timed_out;
+    bool skipped;      /* the next stage scores all the same documents anew */
+    qn_status failure; /* QN_OK, or why there is no score: the stage may fail */
+} qn_neural_run;
+
 typedef struct qn_rank_result {
     const qn_ranked *docs; /* best first; all candidates, in order as far as `wanted` */
     size_t count;
@@ -203,10 +263,13 @@ typedef struct qn_rank_result {
     size_t stage_count;
     bool unsure; /* with `recall_is_rough`: what recall left out might belong here, or a
                   * formula asks for its scores. Nothing else is filled */
-    bool neural_ran, neural_timed_out;
-    const char *neural_model;
-    uint64_t neural_scored, neural_of;
-    uint64_t dropped;  /* documents that distinct or a plug-in took out of the total */
+    bool neural_ran, neural_timed_out; /* some stage */
+    const char *neural_model;          /* of the last stage that ran */
+    uint64_t neural_scored, neural_of; /* of the same */
+    const qn_neural_run *neural_runs;  /* one for each neural stage */
+    size_t neural_run_count;
+    uint64_t dropped; /* documents that distinct, a plug-in or a least score took out of
+                        * the total */
     uint64_t bad_docs; /* documents whose formula was not finite: scored 0 */
     const qn_error *warnings;
     size_t warning_count;
@@ -235,7 +298,8 @@ void qn_sort_value_print(const qn_sort_value *v, qn_buf *out);
  *    "rough":  {"formula": "..." | "policy": NAME, "keep": 1000},
  *    "fine":   {"formula": "..." | "policy": NAME | "plugin": NAME, "keep": 200},
  *    "neural": {"model": "...", "fields": ["title", "overview"], "keep": 50,
- *               "budget_ms": 800, "formula": "neural_z()+0.5*text_z()"}} */
+ *               "budget_ms": 800, "formula": "neural_z()+0.5*text_z()"} | [{...}, ...],
+ *    "neural_budget_ms": 800} */
 typedef struct qn_pipeline {
     bool has_text, has_vector;
     const qn_slice
@@ -250,6 +314,7 @@ typedef struct qn_pipeline {
     float text_weight, vector_weight;
     const qn_stage *stages;
     size_t stage_count;
+    int64_t neural_budget_ms; /* of all neural stages together; 0: what is left */
     const qn_slice
         *neural_fields; /* whose text the model reads; none: every TEXT field */
     size_t neural_field_count;
@@ -261,5 +326,9 @@ typedef struct qn_pipeline {
  * QN_ENOTFOUND for another name, which lists the known ones. */
 QN_MUST_CHECK qn_status qn_pipeline_parse(qn_slice text, qn_arena *arena,
                                           const qn_pipeline **out, qn_error *err);
+/* Neural stages alone: what "neural" of a pipeline holds, an object or a list of them. */
+QN_MUST_CHECK qn_status qn_pipeline_neural(qn_slice text, qn_arena *arena,
+                                           const qn_stage **stages, size_t *count,
+                                           qn_error *err);
 
 #endif

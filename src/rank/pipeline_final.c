@@ -85,7 +85,8 @@ static qn_status trace_stage(qn_ranking *r, qn_stage_kind kind, qn_rank_formula 
                  [QN_STAGE_NEURAL] = {"NeuralRank", "neural"}};
     const double values[] = {d->rough, d->fine, d->stage_score};
     const uint32_t ranks[] = {d->rough_rank, d->fine_rank, d->neural_rank};
-    const qn_stage *stage = qn_rank__find_stage(r->in, kind);
+    const qn_stage *stage =
+        kind == QN_STAGE_NEURAL ? r->neural_stage : qn_rank__find_stage(r->in, kind);
     if (stage == NULL || (f == NULL && kind != QN_STAGE_FINE)) return QN_OK;
     qn_trace_stage *t = &trace->stages[trace->stage_count];
     *t = (qn_trace_stage){.title = names[kind].title,
@@ -197,6 +198,8 @@ qn_status qn_rank__finish(qn_ranking *r)
     out->sort_value_rows = shown;
     out->stages = stages;
     out->stage_count = r->stage_count;
+    out->neural_runs = r->neural_runs; /* the ranking lives in the arena */
+    out->neural_run_count = r->neural_count;
     out->warnings = warnings;
     out->warning_count = r->warning_count;
     return QN_OK;

@@ -136,25 +136,25 @@ static void set_scores(qn_ranking *r)
         r->rows[i].r.score = score_of(r, &r->rows[i].r);
 }
 
-/* In a plain pipeline documents that the fine sort did not see stay behind those it saw,
- * whatever the numbers; in HA3 the numbers decide (2.4: kept as documented). */
-static void set_groups(qn_ranking *r, size_t scored_last)
+/* A document that a later neural stage reached stands before one that it did not. In a plain
+ * pipeline documents that the fine sort did not see stay behind those it saw, whatever the
+ * numbers; in HA3 the numbers decide (2.4: kept as documented). */
+static void set_groups(qn_ranking *r)
 {
     for (size_t i = 0; i < r->row_count; i++) {
-        bool behind =
-            r->in->scale == QN_RANK_PLAIN && r->fine_ran && isnan(r->rows[i].r.fine);
-        r->rows[i].group = behind ? 1 : 0;
-        if (scored_last != SIZE_MAX)
-            r->rows[i].group = isnan(r->rows[i].r.neural) ? 1 + r->rows[i].group : 0;
+        const qn_ranked *d = &r->rows[i].r;
+        bool behind = r->in->scale == QN_RANK_PLAIN && r->fine_ran && isnan(d->fine);
+        r->rows[i].group =
+            2 * ((uint32_t)r->neural_count - d->reached) + (behind ? 1 : 0);
     }
 }
 
-/* Order by what is known so far; `rank` says which member gets the places. */
-qn_status qn_rank__order_rows(qn_ranking *r, size_t scored_last)
+/* Order by what is known so far. */
+qn_status qn_rank__order_rows(qn_ranking *r)
 {
     qn_rank_input by_score = *r->in;
     by_score.sort_count = 0;
     set_scores(r);
-    set_groups(r, scored_last);
+    set_groups(r);
     return qn_rank__sort(&by_score, r->arena, r->rows, r->row_count, r->err);
 }

@@ -33,6 +33,10 @@ typedef struct qn_ranking {
     qn_error warnings[WARNINGS_MAX];
     size_t warning_count;
     qn_rank_formula *rough_formula, *fine_formula, *neural_formula;
+    QN_NULLABLE const qn_stage *neural_stage; /* whose formula that is */
+    const qn_stage *neural_stages[QN_RANK_STAGES_MAX];
+    size_t neural_count;
+    qn_neural_run neural_runs[QN_RANK_STAGES_MAX];
     qn_rank_spread spreads[3]; /* of the stage that ran last, for the trace */
     qn_rank_spread model_spreads[QN_RANK_MODELS_MAX];
     qn_rank_result *out;
@@ -73,10 +77,13 @@ qn_status qn_rank__run_formula(qn_ranking *r, qn_rank_formula *f, qn_grouped *g)
 
 /* pipeline_fine.c */
 qn_status qn_rank__run_fine(qn_ranking *r, const qn_stage *stage);
-qn_status qn_rank__order_rows(qn_ranking *r, size_t scored_last);
+qn_status qn_rank__order_rows(qn_ranking *r);
 
 /* pipeline_neural.c */
-qn_status qn_rank__run_neural(qn_ranking *r, const qn_stage *stage);
+/* Every neural stage, one after another. */
+qn_status qn_rank__run_neural(qn_ranking *r);
+/* Gives documents that later stages did not reach scores below those they reached. */
+void qn_rank__settle_scores(qn_ranking *r);
 
 /* pipeline_final.c */
 void qn_rank__set_fine_ranks(qn_ranking *r);

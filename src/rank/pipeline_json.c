@@ -271,16 +271,143 @@ static qn_status stage_model(reader *r, const qn_json *v, void *into)
 
 static qn_status neural_fields(reader *r, const qn_json *v, void *into)
 {
-    (void)into;
-    return read_names(r, v, &r->p->neural_fields, &r->p->neural_field_count);
+    qn_stage *stage = into;
+    return read_names(r, v, &stage->fields, &stage->field_count);
 }
 
 static qn_status neural_tokens(reader *r, const qn_json *v, void *into)
 {
+    qn_stage *stage = into;
     size_t n = 0;
-    (void)into;
     QN_TRY(read_count(r, v, 65536, &n));
-    r->p->neural_tokens = (uint32_t)n;
+    stage->tokens_max = (uint32_t)n;
+    return QN_OK;
+}
+
+static qn_status read_part(reader *r, const qn_json *v, double *out)
+{
+    bool number = v->kind == QN_JSON_INT || v->kind == QN_JSON_DOUBLE;
+    if (!number || !(v->number > 0) || v->number > 1)
+        return wrong(r, v, "a number above 0, at most 1");
+    *out = v->number;
+    return QN_OK;
+}
+
+static qn_status neural_share(reader *r, const qn_json *v, void *into)
+{
+    return read_part(r, v, &((qn_stage *)into)->budget_share);
+}
+
+static qn_status neural_weight(reader *r, const qn_json *v, void *into)
+{
+    qn_stage *stage = into;
+    QN_TRY(read_part(r, v, &stage->weight));
+    if (stage->weight >= 1) stage->weight = 0; /* the model alone */
+    return QN_OK;
+}
+
+static qn_status neural_optional(reader *r, const qn_json *v, void *into)
+{
+    qn_stage *stage = into;
+    if (v->kind != QN_JSON_BOOL) return wrong(r, v, "true or false");
+    stage->may_fail = v->boolean;
+    return QN_OK;
+}
+
+static qn_status neural_chunking(reader *r, const qn_json *v, void *into)
+{
+    qn_stage *stage = into;
+    qn_chunk_settings *s = &stage->passages.chunking;
+    if (v->kind == QN_JSON_STRING)
+        return qn_chunk_settings_parse(qn_arena_slice(r->arena, v->string), r->arena, s,
+                                       r->err);
+    return qn_chunk_settings_read(v, r->text, r->arena, s, r->err);
+}
+
+static qn_status passages_max(reader *r, const qn_json *v, void *into)
+{
+    return read_count(r, v, 1000000, &((qn_stage *)into)->passages.most);
+}
+
+static qn_status passages_best(reader *r, const qn_json *v, void *into)
+{
+    return read_count(r, v, 1000000, &((qn_stage *)into)->passages.best_by_words);
+}
+
+static qn_status passages_join(reader *r, const qn_json *v, void *into)
+{
+    qn_stage *stage = into;
+    if (v->kind == QN_JSON_STRING &&
+        qn_passage_join_parse(v->string, &stage->passages.join))
+        return QN_OK;
+    return wrong(r, v, "\"max\", \"first\", \"mean\" or \"sum\"");
+}
+
+static qn_status passages_top(reader *r, const qn_json *v, void *into)
+{
+    return read_count(r, v, 1000000, &((qn_stage *)into)->passages.top);
+}
+
+static const member neural_members[] = {{"formula", stage_formula},
+                                        {"keep", stage_keep},
+                                        {"budget_ms", stage_budget},
+                                        {"budget_share", neural_share},
+                                        {"weight", neural_weight},
+                                        {"model", stage_model},
+                                        {"fields", neural_fields},
+                                        {"max_tokens", neural_tokens},
+                                        {"optional", neural_optional},
+                                        {"chunking", neural_chunking},
+                                        {"passages_max", passages_max},
+                                        {"passages_best", passages_best},
+                                        {"join", passages_join},
+                                        {"join_top", passages_top},
+                                        {NULL, NULL}};
+
+static qn_status add_stage(reader *r, const qn_json *v, qn_stage s)
+{
+    if (r->stage_count == QN_RANK_STAGES_MAX)
+        return qn_fail_at(r->err, QN_ELIMIT, qn_json_offset(v, r->text),
+                          "pipeline: a pipeline has at most %d stages",
+                          QN_RANK_STAGES_MAX);
+    r->stages[r->stage_count++] = s;
+    return QN_OK;
+}
+
+static qn_status neural_one(reader *r, const qn_json *v)
+{
+    qn_stage s = {.kind = QN_STAGE_NEURAL};
+    QN_TRY(read_object(r, v, neural_members, &s));
+    if (s.weight > 0 && s.formula.n > 0)
+        return qn_fail_at(r->err, QN_EJSON, qn_json_offset(v, r->text),
+                          "pipeline: \"neural\" takes a \"weight\" or a \"formula\", "
+                          "not both");
+    if (s.budget_ms > 0 && s.budget_share > 0)
+        return qn_fail_at(r->err, QN_EJSON, qn_json_offset(v, r->text),
+                          "pipeline: \"neural\" takes a \"budget_ms\" or a "
+                          "\"budget_share\", not both");
+    return add_stage(r, v, s);
+}
+
+/* One stage, or several in the order they run. */
+static qn_status neural(reader *r, const qn_json *v, void *into)
+{
+    (void)into;
+    if (v->kind != QN_JSON_ARRAY) return neural_one(r, v);
+    if (v->count == 0) return wrong(r, v, "a stage or a list of stages");
+    for (const qn_json *it = v->first; it != NULL; it = it->next) {
+        if (it->kind != QN_JSON_OBJECT) return wrong(r, v, "a list of objects");
+        QN_TRY(neural_one(r, it));
+    }
+    return QN_OK;
+}
+
+static qn_status neural_budget(reader *r, const qn_json *v, void *into)
+{
+    size_t ms = 0;
+    (void)into;
+    QN_TRY(read_count(r, v, 86400000, &ms));
+    r->p->neural_budget_ms = (int64_t)ms;
     return QN_OK;
 }
 
@@ -295,29 +422,18 @@ static qn_status stage(reader *r, const qn_json *v, void *into)
                                   {"plugin", stage_plugin},
                                   {"keep", stage_keep},
                                   {NULL, NULL}};
-    static const member neural[] = {{"formula", stage_formula},
-                                    {"keep", stage_keep},
-                                    {"budget_ms", stage_budget},
-                                    {"model", stage_model},
-                                    {"fields", neural_fields},
-                                    {"max_tokens", neural_tokens},
-                                    {NULL, NULL}};
-    qn_stage s = {.kind = QN_STAGE_NEURAL};
+    bool is_fine = qn_slice_eq_str(v->key, "fine");
+    qn_stage s = {.kind = is_fine ? QN_STAGE_FINE : QN_STAGE_ROUGH};
+    const member *known = is_fine ? fine : plain;
     (void)into;
-    if (qn_slice_eq_str(v->key, "rough")) s.kind = QN_STAGE_ROUGH;
-    if (qn_slice_eq_str(v->key, "fine")) s.kind = QN_STAGE_FINE;
-    const member *known = s.kind == QN_STAGE_NEURAL ? neural
-                          : s.kind == QN_STAGE_FINE ? fine
-                                                    : plain;
     QN_TRY(read_object(r, v, known, &s));
     int ways = (s.formula.n > 0) + (s.policy.n > 0) + (s.plugin_name.n > 0);
-    if (s.kind != QN_STAGE_NEURAL && ways != 1)
+    if (ways != 1)
         return wrong(r, v,
                      s.kind == QN_STAGE_FINE
                          ? "a \"formula\", a \"policy\" or a \"plugin\", one of them"
                          : "a \"formula\" or a \"policy\", one of them");
-    r->stages[r->stage_count++] = s;
-    return QN_OK;
+    return add_stage(r, v, s);
 }
 
 static qn_status read_pipeline(reader *r)
@@ -325,22 +441,22 @@ static qn_status read_pipeline(reader *r)
     static const member known[] = {{"recall", recall},
                                    {"rough", stage},
                                    {"fine", stage},
-                                   {"neural", stage},
+                                   {"neural", neural},
+                                   {"neural_budget_ms", neural_budget},
                                    {NULL, NULL}};
     const qn_json *root = NULL;
     QN_TRY(qn_json_parse(r->arena, r->text, &root, r->err));
     if (root->kind != QN_JSON_OBJECT)
         return qn_fail_at(r->err, QN_EJSON, 0, "a pipeline is a JSON object");
     /* Stages run in the order of their kinds, whatever order they were written in. */
-    static const char *const order[] = {"recall", "rough", "fine", "neural"};
     for (const qn_json *it = root->first; it != NULL; it = it->next) {
         const member *m = known;
         while (m->key != NULL && !qn_slice_eq_str(it->key, m->key)) m++;
         if (m->key == NULL) return unknown(r, it, known);
     }
-    for (size_t i = 0; i < 4; i++) {
-        const qn_json *v = qn_json_get(root, order[i]);
-        if (v != NULL) QN_TRY((i == 0 ? recall : stage)(r, v, NULL));
+    for (const member *m = known; m->key != NULL; m++) {
+        const qn_json *v = qn_json_get(root, m->key);
+        if (v != NULL) QN_TRY(m->read(r, v, NULL));
     }
     return QN_OK;
 }
@@ -390,8 +506,32 @@ qn_status qn_pipeline_parse(qn_slice text, qn_arena *arena, const qn_pipeline **
     qn_stage *stages = qn_arena_array(arena, r.stage_count + 1, sizeof *stages);
     if (stages == NULL) return qn_fail(err, QN_ENOMEM, "pipeline");
     memcpy(stages, r.stages, r.stage_count * sizeof *stages);
+    /* Formulas that name a model have it read what the first neural stage reads. */
+    for (size_t i = 0; i < r.stage_count && p->neural_fields == NULL; i++) {
+        if (stages[i].kind != QN_STAGE_NEURAL) continue;
+        p->neural_fields = stages[i].fields;
+        p->neural_field_count = stages[i].field_count;
+        p->neural_tokens = stages[i].tokens_max;
+    }
     p->stages = stages;
     p->stage_count = r.stage_count;
     *out = p;
+    return QN_OK;
+}
+
+qn_status qn_pipeline_neural(qn_slice text, qn_arena *arena, const qn_stage **stages,
+                             size_t *count, qn_error *err)
+{
+    qn_pipeline *p = qn_arena_new(arena, sizeof *p);
+    if (p == NULL) return qn_fail(err, QN_ENOMEM, "pipeline");
+    reader r = {.arena = arena, .text = qn_slice_trim(text), .p = p, .err = err};
+    const qn_json *root = NULL;
+    QN_TRY(qn_json_parse(arena, r.text, &root, err));
+    QN_TRY(neural(&r, root, NULL));
+    qn_stage *list = qn_arena_array(arena, r.stage_count + 1, sizeof *list);
+    if (list == NULL) return qn_fail(err, QN_ENOMEM, "pipeline");
+    memcpy(list, r.stages, r.stage_count * sizeof *list);
+    *stages = list;
+    *count = r.stage_count;
     return QN_OK;
 }

@@ -9,8 +9,8 @@
 #include <stdio.h>
 
 typedef struct own_search {
-    qn_slice table, id, kind, rerank, analysis, disable, raw_query;
-    const qn_json *query, *pipeline;
+    qn_slice table, id, kind, analysis, disable, raw_query, join;
+    const qn_json *query, *pipeline, *rerank, *chunking;
     int64_t from, size, window, timeout_ms, budget_ms;
     bool explain;
 } own_search;
@@ -27,7 +27,9 @@ static qn_status read_search(qn_call *c, own_search *s, bool with_id, qn_error *
         {"from", QN_MEMBER_INT, &s->from, 0, QN_LIMIT_SEARCH_WINDOW},
         {"size", QN_MEMBER_INT, &s->size, 0, QN_LIMIT_SEARCH_WINDOW},
         {"explain", QN_MEMBER_BOOL, &s->explain, 0, 0},
-        {"rerank", QN_MEMBER_STRING, &s->rerank, 0, 0},
+        {"rerank", QN_MEMBER_ANY, &s->rerank, 0, 0},
+        {"chunking", QN_MEMBER_ANY, &s->chunking, 0, 0},
+        {"join", QN_MEMBER_STRING, &s->join, 0, 0},
         {"analysis", QN_MEMBER_STRING, &s->analysis, 0, 0},
         {"disable", QN_MEMBER_STRING, &s->disable, 0, 0},
         {"raw_query", QN_MEMBER_STRING, &s->raw_query, 0, 0},
@@ -108,6 +110,37 @@ static qn_status set_analysis(qn_call *c, const own_search *s, quern_search_opti
     return failed ? qn_fail(err, QN_ENOMEM, "no memory") : QN_OK;
 }
 
+/* A string as it is, anything else as JSON. */
+static qn_status as_text(qn_call *c, const qn_json *v, const char **out, qn_error *err)
+{
+    qn_slice text = v->kind == QN_JSON_STRING ? v->string : v->raw;
+    if (v->kind == QN_JSON_STRING && text.n == 0) return QN_OK;
+    *out = qn_arena_strndup(c->arena, text.p, text.n);
+    return *out == NULL ? qn_fail(err, QN_ENOMEM, "no memory") : QN_OK;
+}
+
+/* Models by name, or stages as "neural" of a pipeline has them. */
+static qn_status set_rerank(qn_call *c, const own_search *s, quern_search_options *o,
+                            qn_error *err)
+{
+    if (s->rerank != NULL) {
+        qn_json_kind kind = s->rerank->kind;
+        if (kind != QN_JSON_STRING && kind != QN_JSON_OBJECT && kind != QN_JSON_ARRAY)
+            return qn_fail(err, QN_EINVAL,
+                           "[rerank] must be names of models, a stage or a list of "
+                           "stages, not %s",
+                           qn_json_kind_name(kind));
+        QN_TRY(kind == QN_JSON_STRING
+                   ? qn_server_model(c, s->rerank->string, "", &o->rerank, err)
+                   : as_text(c, s->rerank, &o->rerank, err));
+        if (kind == QN_JSON_STRING && s->rerank->string.n == 0) o->rerank = NULL;
+    }
+    if (s->chunking != NULL) QN_TRY(as_text(c, s->chunking, &o->rerank_chunking, err));
+    if (s->join.n == 0) return QN_OK;
+    o->rerank_join = qn_arena_strndup(c->arena, s->join.p, s->join.n);
+    return o->rerank_join == NULL ? qn_fail(err, QN_ENOMEM, "no memory") : QN_OK;
+}
+
 static qn_status make_options(qn_call *c, const own_search *s, quern_search_options *o,
                               qn_error *err)
 {
@@ -122,7 +155,7 @@ static qn_status make_options(qn_call *c, const own_search *s, quern_search_opti
     o->rerank_window = (unsigned)s->window;
     o->rerank_budget_ms = s->budget_ms;
     o->cancel = c->request->cancelled;
-    if (s->rerank.n > 0) QN_TRY(qn_server_model(c, s->rerank, "", &o->rerank, err));
+    QN_TRY(set_rerank(c, s, o, err));
     if (s->table.n > 0) {
         (void)snprintf(c->table, sizeof c->table, "%.*s", QN_SLICE_ARG(s->table));
         return QN_OK;

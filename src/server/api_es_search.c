@@ -4,6 +4,7 @@
 #include "server/handlers.h"
 
 #include "server/api_es.h"
+#include "server/reply_json.h"
 #include "server/server_internal.h"
 
 #include <math.h>
@@ -294,6 +295,7 @@ static void write_reply(qn_call *c, const quern_reply *r, const search_flags *fl
         qn_json_member_int(w, "scored", (int64_t)r->rerank_scored);
         qn_json_member_int(w, "of", (int64_t)r->rerank_of);
         qn_json_member_bool(w, "timed_out", r->rerank_timed_out);
+        if (r->neural_stage_count > 1) qn_reply_neural_json(w, r);
         qn_json_end_object(w);
     }
     qn_json_end_object(w);

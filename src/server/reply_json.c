@@ -52,6 +52,30 @@ static void write_value(qn_json_writer *w, const quern_value *v)
         qn_json_double(w, v->number);
 }
 
+/* Of the last neural stage that reached the hit; the hit has one. */
+static const quern_neural_mark *last_mark(const quern_hit *h)
+{
+    size_t i = h->neural_count - 1;
+    while (i > 0 && h->neural[i].rank == QUERN_RANK_NONE) i--;
+    return &h->neural[i];
+}
+
+/* What each of several neural stages said: null where it did not reach the hit. */
+static void write_neural(qn_json_writer *w, const quern_hit *h)
+{
+    qn_json_key(w, "neural");
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < h->neural_count; i++) {
+        const quern_neural_mark *m = &h->neural[i];
+        qn_json_begin_object(w);
+        qn_json_member_double(w, "logit", m->logit);
+        qn_json_member_double(w, "score", m->score);
+        rank_or_null(w, "rank", m->rank);
+        qn_json_end_object(w);
+    }
+    qn_json_end_array(w);
+}
+
 static void write_hit(qn_json_writer *w, const quern_hit *h)
 {
     qn_json_begin_object(w);
@@ -73,6 +97,17 @@ static void write_hit(qn_json_writer *w, const quern_hit *h)
         qn_json_key(w, "attributes");
         qn_json_raw(w, (qn_slice){h->attributes, h->attributes_size});
     }
+    if (h->neural_count > 1) write_neural(w, h);
+    if (h->passage != NULL) {
+        const quern_neural_mark *m = last_mark(h);
+        qn_json_key(w, "passage");
+        qn_json_begin_object(w);
+        qn_json_member_slice(w, "text", (qn_slice){h->passage, h->passage_size});
+        qn_json_member_int(w, "offset", (int64_t)h->passage_start);
+        qn_json_member_int(w, "number", m->passage);
+        qn_json_member_int(w, "of", m->passages);
+        qn_json_end_object(w);
+    }
     if (h->explanation != NULL) {
         qn_json_key(w, "explanation");
         write_explanation(w, h->explanation);
@@ -84,6 +119,26 @@ static void write_hit(qn_json_writer *w, const quern_hit *h)
         qn_json_raw(w, (qn_slice){h->trace_json, h->trace_json_size});
     }
     qn_json_end_object(w);
+}
+
+void qn_reply_neural_json(qn_json_writer *w, const quern_reply *r)
+{
+    qn_json_key(w, "stages");
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < r->neural_stage_count; i++) {
+        const quern_neural_report *s = &r->neural_stages[i];
+        qn_json_begin_object(w);
+        qn_json_member_str(w, "model", s->model);
+        qn_json_member_int(w, "scored", (int64_t)s->scored);
+        qn_json_member_int(w, "of", (int64_t)s->of);
+        qn_json_member_double(w, "ms", s->ms);
+        qn_json_member_bool(w, "timed_out", s->timed_out);
+        if (s->skipped) qn_json_member_bool(w, "skipped", true);
+        if (s->failure != QN_OK)
+            qn_json_member_str(w, "failure", quern_status_describe(s->failure)->name);
+        qn_json_end_object(w);
+    }
+    qn_json_end_array(w);
 }
 
 static void write_reports(qn_json_writer *w, const quern_reply *r)
@@ -110,6 +165,7 @@ static void write_reports(qn_json_writer *w, const quern_reply *r)
     qn_json_member_int(w, "scored", (int64_t)r->rerank_scored);
     qn_json_member_int(w, "of", (int64_t)r->rerank_of);
     qn_json_member_bool(w, "timed_out", r->rerank_timed_out);
+    if (r->neural_stage_count > 1) qn_reply_neural_json(w, r);
     qn_json_end_object(w);
 }
 

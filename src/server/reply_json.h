@@ -15,6 +15,8 @@
 #include "quern/quern.h"
 
 /* As one value of the writer. */
+/* "stages": what became of each neural stage. */
+void qn_reply_neural_json(qn_json_writer *w, const quern_reply *reply);
 void qn_reply_json(qn_json_writer *w, const char *table, const quern_reply *r);
 
 #endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* search_neural.c -- the neural stages that the caller of a search names. */
+#include "engine/search.h"
+
+/* "small:100": a model's name and how many documents it reads. A colon that no number
+ * follows belongs to the name. */
+static qn_status read_model(qn_search *s, qn_slice part, qn_stage *stage, qn_error *err)
+{
+    size_t colon = part.n;
+    int64_t keep = 0;
+    part = qn_slice_trim(part);
+    for (size_t i = 0; i < part.n; i++)
+        if (part.p[i] == ':') colon = i;
+    if (colon < part.n) {
+        qn_slice number = {part.p + colon + 1, part.n - colon - 1};
+        if (qn_slice_to_i64(number, &keep)) {
+            if (keep < 1 || keep > QN_SEARCH_WORDS_WINDOW_MAX)
+                return qn_fail(err, QN_EINVAL,
+                               "rerank '%.*s': a model reads 1 to %d documents",
+                               part.n > 100 ? 100 : (int)part.n, part.p,
+                               QN_SEARCH_WORDS_WINDOW_MAX);
+            part.n = colon;
+        }
+    }
+    if (part.n == 0)
+        return qn_fail(err, QN_EINVAL,
+                       "rerank: MODEL[:DOCUMENTS][,MODEL[:DOCUMENTS]...] is expected");
+    *stage = (qn_stage){.kind = QN_STAGE_NEURAL, .formula = QN_SLICE_LIT("")};
+    stage->keep = (size_t)keep;
+    stage->model = qn_arena_strndup(s->arena, part.p, part.n);
+    return stage->model == NULL ? qn_fail(err, QN_ENOMEM, "rerank") : QN_OK;
+}
+
+/* "small:100,large:20" */
+static qn_status read_models(qn_search *s, qn_slice text, qn_stage *stages,
+                             size_t *count, qn_error *err)
+{
+    *count = 0;
+    for (bool more = true; more;) {
+        const char *comma = memchr(text.p, ',', text.n);
+        qn_slice part = {text.p, comma == NULL ? text.n : (size_t)(comma - text.p)};
+        more = comma != NULL;
+        if (more) text = (qn_slice){comma + 1, text.n - part.n - 1};
+        if (*count == QN_RANK_STAGES_MAX)
+            return qn_fail(err, QN_ELIMIT, "rerank: at most %d models",
+                           QN_RANK_STAGES_MAX);
+        QN_TRY(read_model(s, part, &stages[(*count)++], err));
+    }
+    return QN_OK;
+}
+
+static qn_status caller_stages(qn_search *s, const qn_stage **out, size_t *count,
+                               qn_error *err)
+{
+    qn_slice text = qn_slice_trim(qn_slice_of(s->options.rerank));
+    *out = NULL;
+    if (text.n > 0 && (text.p[0] == '{' || text.p[0] == '['))
+        return qn_pipeline_neural(text, s->arena, out, count, err);
+    qn_stage *stages = qn_arena_array(s->arena, QN_RANK_STAGES_MAX, sizeof *stages);
+    if (stages == NULL) return qn_fail(err, QN_ENOMEM, "rerank");
+    *out = stages;
+    return read_models(s, text, stages, count, err);
+}
+
+static qn_status passage_options(qn_search *s, qn_passage_options *out, qn_error *err)
+{
+    *out = (qn_passage_options){0};
+    if (s->options.rerank_join != NULL &&
+        !qn_passage_join_parse(qn_slice_of(s->options.rerank_join), &out->join))
+        return qn_fail(err, QN_EINVAL, "join [%s]: known are max, first, mean, sum",
+                       s->options.rerank_join);
+    if (s->options.rerank_chunking == NULL) return QN_OK;
+    return qn_chunk_settings_parse(qn_slice_of(s->options.rerank_chunking), s->arena,
+                                   &out->chunking, err);
+}
+
+qn_status qn_search__rerank_read(qn_search *s, qn_error *err)
+{
+    const qn_stage *given = NULL;
+    qn_passage_options passages;
+    if (s->options.rerank == NULL) return QN_OK;
+    QN_TRY(caller_stages(s, &given, &s->own_stage_count, err));
+    QN_TRY(passage_options(s, &passages, err));
+    qn_stage *own = qn_arena_array(s->arena, s->own_stage_count + 1, sizeof *own);
+    if (own == NULL) return qn_fail(err, QN_ENOMEM, "rerank");
+    for (size_t i = 0; i < s->own_stage_count; i++) {
+        own[i] = given[i];
+        if (own[i].keep == 0) own[i].keep = s->options.rerank_window;
+        if (own[i].keep == 0) own[i].keep = QN_RANK_NEURAL_KEEP_DEFAULT;
+        if (s->options.rerank_chunking != NULL || s->options.rerank_join != NULL)
+            own[i].passages = passages;
+    }
+    s->own_stages = own;
+    return QN_OK;
+}
+
+qn_status qn_search__rerank(qn_search *s, qn_error *err)
+{
+    size_t count = s->own_stage_count;
+    if (s->options.rerank_budget_ms > 0)
+        s->neural_budget_ms = s->options.rerank_budget_ms;
+    if (s->options.rerank == NULL) return QN_OK;
+    while (s->stage_count > 0 && s->stages[s->stage_count - 1].kind == QN_STAGE_NEURAL)
+        s->stage_count--;
+    if (s->stage_count + count > QN_RANK_STAGES_MAX)
+        return qn_fail(err, QN_ELIMIT, "a pipeline has at most %d stages",
+                       QN_RANK_STAGES_MAX);
+    for (size_t i = 0; i < count; i++) s->stages[s->stage_count++] = s->own_stages[i];
+    return QN_OK;
+}
