@@ -289,6 +289,33 @@ static qn_status run_all(run *r, qn_passage_score *out, size_t *scored)
     return QN_OK;
 }
 
+/* Every logit of a model with several labels: whole texts, straight through. */
+static qn_status score_whole(const qn_passage_job *job, const qn_slice *texts, size_t n,
+                             qn_passage_score *out, size_t *scored, qn_error *err)
+{
+    qn_alloc *a = job->q->alloc;
+    if (job->options != NULL && job->options->chunking.strategy != QN_CHUNK_NONE)
+        return qn_fail(err, QN_EINVAL,
+                       "a model with several labels reads whole texts: no chunking");
+    qn_rerank_doc *docs = qn_new_array(a, n + 1, sizeof *docs);
+    if (docs == NULL) return qn_fail(err, QN_ENOMEM, "rerank");
+    qn_rerank_options how = job->how;
+    how.token_cache = job->q->tokens;
+    qn_status st =
+        qn_rerank_run(job->model, job->query, texts, n, &how, docs, NULL, err);
+    for (size_t i = 0; i < n && st == QN_OK; i++) {
+        out[i] = (qn_passage_score){.scored = docs[i].scored,
+                                    .truncated = docs[i].truncated,
+                                    .logit = docs[i].logit,
+                                    .tokens = docs[i].tokens,
+                                    .end = (uint32_t)texts[i].n,
+                                    .passages = 1};
+        *scored += docs[i].scored;
+    }
+    qn_delete(a, docs);
+    return st;
+}
+
 qn_status qn_passages_score(const qn_passage_job *job, const qn_slice *texts, size_t n,
                             qn_passage_score *out, size_t *scored, qn_error *err)
 {
@@ -298,6 +325,7 @@ qn_status qn_passages_score(const qn_passage_job *job, const qn_slice *texts, si
         return qn_fail(err, QN_ELIMIT, "%zu documents in one call, at most %d", n,
                        QN_PASSAGES_MAX);
     if (n > 0) memset(out, 0, n * sizeof *out);
+    if (job->how.logits != NULL) return score_whole(job, texts, n, out, scored, err);
     run r = {.job = job,
              .options = job->options == NULL ? &whole : job->options,
              .texts = texts,

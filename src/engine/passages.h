@@ -9,6 +9,8 @@
  * text counts as scored when all of its passages are: a deadline leaves whole texts out,
  * never parts, so a score does not depend on the time there was.
  *
+ * With `how.logits` (several labels) texts are read whole and nothing is kept.
+ *
  * Lifetime   results in the caller's array.
  * Threads    any number of calls.
  * Errors     those of nn/rerank.h and text/chunk.h; QN_ELIMIT for too many passages. Running
