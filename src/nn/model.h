@@ -66,9 +66,9 @@ typedef struct qn_model_info {
     uint32_t max_tokens; /* special tokens included */
     uint32_t layers, hidden, heads, vocab;
     uint64_t parameters, file_bytes, memory_bytes; /* memory: packed weights */
-    uint64_t digest;           /* of all that the file says */
+    uint64_t digest;                               /* of all that the file says */
     uint64_t tokenizer_digest; /* of what the tokenizer was made from */
-    const char *backend; /* who multiplies: qn_gemm_backend() */
+    const char *backend;       /* who multiplies: qn_gemm_backend() */
 } qn_model_info;
 
 /* Zero-initialised options are the defaults. */

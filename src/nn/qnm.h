@@ -46,7 +46,7 @@ void qn_qnm_close(QN_OWNED QN_NULLABLE qn_qnm *q);
 
 const char *qn_qnm_name(const qn_qnm *q); /* path, for messages */
 uint64_t qn_qnm_size(const qn_qnm *q);
-uint64_t qn_qnm_digest(const qn_qnm *q); /* of all that the file says */
+uint64_t qn_qnm_digest(const qn_qnm *q);     /* of all that the file says */
 const qn_json *qn_qnm_meta(const qn_qnm *q); /* an object */
 qn_slice qn_qnm_vocab(const qn_qnm *q);
 size_t qn_qnm_count(const qn_qnm *q);
