@@ -2,7 +2,7 @@
 /* encoder.c -- opening: tensors of the file become packed weights and tables. */
 #include "nn/encoder_internal.h"
 
-#include "nn/attention.h"
+#include "num/attention.h"
 
 #include <math.h>
 
@@ -136,8 +136,8 @@ static qn_status open_scales(const opening *o, qn_encoder_layer *l, qn_error *er
 
 /* ---- the relative table ----------------------------------------------------- */
 
-/* out = (R s) W^T + b, for the rows R of the relative table; s: input scales of the
- * weights, or NULL. In f32 whatever the weights are stored as: it runs once. */
+/* out = (R s) W^T + b, turned, for the rows R of the relative table; s: input scales of
+ * the weights, or NULL. In f32 whatever the weights are stored as: it runs once. */
 static qn_status project_table(const opening *o, const float *R, const float *scale,
                                qn_slot weight, qn_slot bias, QN_OWNED float **out,
                                qn_error *err)
@@ -146,7 +146,7 @@ static qn_status project_table(const opening *o, const float *R, const float *sc
     size_t H = e->config.hidden, n = 2 * (size_t)qn_encoder_span(&e->config);
     const qn_tensor *t = NULL;
     const float *b = NULL;
-    float *W = NULL, *X = NULL;
+    float *W = NULL, *X = NULL, *Y = NULL;
     void *scratch = NULL;
     qn_gemm *g = NULL;
     qn_status st;
@@ -155,9 +155,10 @@ static qn_status project_table(const opening *o, const float *R, const float *sc
     QN_TRY(matrix_f32(o, t, &W, err));
     QN_TRY_TO(done, qn_gemm_pack_f32(e->alloc, e->kernels, W, H, H, &g, err));
     X = qn_new_array(e->alloc, n * H, sizeof *X);
-    *out = qn_new_array(e->alloc, n * H, sizeof **out);
+    Y = qn_new_array(e->alloc, n * H, sizeof *Y);
+    *out = qn_new_aligned(e->alloc, 64, qn_attention_stride(n) * H * sizeof **out);
     scratch = qn_new_aligned(e->alloc, 64, qn_gemm_scratch_bytes(g, n) + 64);
-    if (X == NULL || *out == NULL || scratch == NULL) {
+    if (X == NULL || Y == NULL || *out == NULL || scratch == NULL) {
         st = no_memory(err);
         goto done;
     }
@@ -165,10 +166,12 @@ static qn_status project_table(const opening *o, const float *R, const float *sc
         memcpy(X + r * H, R + r * H, H * sizeof *X);
         if (scale != NULL) e->kernels->mul(X + r * H, scale, X + r * H, H);
     }
-    qn_gemm_run(g, n, X, H, b, *out, H, scratch);
+    qn_gemm_run(g, n, X, H, b, Y, H, scratch);
+    qn_attention_turn(e->kernels, Y, n, H, *out);
 done:
     qn_delete_aligned(e->alloc, scratch);
     qn_gemm_destroy(g);
+    qn_delete(e->alloc, Y);
     qn_delete(e->alloc, X);
     qn_delete(e->alloc, W);
     return st;
@@ -372,8 +375,8 @@ void qn_encoder_close(qn_encoder *e)
         qn_gelu_product_deinit(&l->down);
         qn_delete(e->alloc, l->qkv_bias);
         qn_delete(e->alloc, l->up_bias);
-        qn_delete(e->alloc, l->pos_key);
-        qn_delete(e->alloc, l->pos_query);
+        qn_delete_aligned(e->alloc, l->pos_key);
+        qn_delete_aligned(e->alloc, l->pos_query);
     }
     qn_gemm_destroy(e->embed_proj);
     qn_gemm_destroy(e->conv);
@@ -416,7 +419,8 @@ static void most_scratch(void *ctx, const qn_gemm *g)
 size_t qn_encoder_memory(const qn_encoder *e)
 {
     const qn_encoder_config *c = &e->config;
-    size_t bytes = 0, table = 2 * (size_t)qn_encoder_span(c) * c->hidden;
+    size_t bytes = 0,
+           table = qn_attention_stride(2 * (size_t)qn_encoder_span(c)) * c->hidden;
     walk_weights(e, add_bytes, &bytes);
     for (size_t i = 0; i < c->layers; i++)
         bytes += ((e->layers[i].pos_key != NULL ? table : 0) +

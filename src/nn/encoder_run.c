@@ -2,7 +2,7 @@
 /* encoder_run.c -- one batch through the layers. */
 #include "nn/encoder_internal.h"
 
-#include "nn/attention.h"
+#include "num/attention.h"
 
 enum { CHUNK = QN_ENCODER_CHUNK };
 
@@ -214,7 +214,7 @@ static qn_status attend(const pass *p, qn_error *err)
             .ldq = 3 * H,
             .ldkv = 3 * H,
             .ldo = H,
-            .relative = {.ld = H},
+            .relative = {.ld = qn_attention_stride(2 * (size_t)qn_encoder_span(c))},
         };
         if (e->distance_rows != NULL)
             a.relative.index = e->distance_rows + qn_encoder_longest(c) - 1;
@@ -223,8 +223,10 @@ static qn_status attend(const pass *p, qn_error *err)
             a.K = p->s->qkv + begin * 3 * H + H + h * d;
             a.V = a.K + H;
             a.out = p->s->context + row * H + h * d;
-            if (p->l->pos_key != NULL) a.relative.PK = p->l->pos_key + h * d;
-            if (p->l->pos_query != NULL) a.relative.PQ = p->l->pos_query + h * d;
+            if (p->l->pos_key != NULL)
+                a.relative.PK = p->l->pos_key + h * d * a.relative.ld;
+            if (p->l->pos_query != NULL)
+                a.relative.PQ = p->l->pos_query + h * d * a.relative.ld;
             if (!qn_attention_run(&a, p->deadline, p->s->scores))
                 return out_of_time(p->deadline, err);
         }

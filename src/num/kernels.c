@@ -79,6 +79,9 @@ static bool has_avxvnni(void)
      .l2_i8_rows = qn_num__l2_i8_rows_##set,        \
      .quantize_i8 = qn_num__quantize_i8_##set,      \
      .softmax = qn_num__softmax_##set,              \
+     .softmax_sum = qn_num__softmax_sum_##set,      \
+     .pick = qn_num__pick_##set,                    \
+     .scale = qn_num__scale_##set,                  \
      .layer_norm = qn_num__layer_norm_##set,        \
      .gelu = qn_num__gelu_##set,                    \
      .gelu_tanh = qn_num__gelu_tanh_##set,          \

@@ -47,6 +47,14 @@ typedef struct qn_kernels {
 
     /* x = exp(x - max) / sum, in place; -inf gives 0 beside a finite value. */
     void (*softmax)(float *x, size_t n);
+    /* The same without the division: returns the sum. n at least 1. */
+    float (*softmax_sum)(float *x, size_t n);
+    /* y[i] = x[index[i] - from], or y[i] += it. The index goes up or goes down, by 0 or
+     * 1 a step where it shall be fast; x has room for 15 values past the last one. */
+    void (*pick)(const float *x, const int32_t *index, int32_t from, size_t n, bool add,
+                 float *y);
+    /* x *= a */
+    void (*scale)(float *x, float a, size_t n);
     /* out = (x - mean) / sqrt(var + eps) * gamma + beta; out may be x. beta NULL: the
      * same bits as a beta of zeros. */
     void (*layer_norm)(const float *x, const float *gamma,

@@ -21,6 +21,9 @@
     void qn_num__l2_i8_rows_##set(const int8_t *q, const int8_t *v, size_t rows, size_t n, int32_t *out);  \
     float qn_num__quantize_i8_##set(const float *x, size_t n, int8_t *q);                   \
     void qn_num__softmax_##set(float *x, size_t n);                                         \
+    float qn_num__softmax_sum_##set(float *x, size_t n);                                    \
+    void qn_num__pick_##set(const float *x, const int32_t *index, int32_t from, size_t n, bool add, float *y); \
+    void qn_num__scale_##set(float *x, float a, size_t n);                                  \
     void qn_num__layer_norm_##set(const float *x, const float *gamma, const float *beta,    \
                                   float eps, size_t n, float *out);                         \
     void qn_num__gelu_##set(float *x, size_t n);                                            \

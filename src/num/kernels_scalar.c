@@ -99,6 +99,31 @@ void qn_num__softmax_scalar(float *x, size_t n)
     for (size_t i = 0; i < n; i++) x[i] = (float)((double)x[i] / sum);
 }
 
+float qn_num__softmax_sum_scalar(float *x, size_t n)
+{
+    float most = -INFINITY;
+    for (size_t i = 0; i < n; i++)
+        if (x[i] > most) most = x[i];
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        x[i] = (float)exp((double)x[i] - (double)most);
+        sum += (double)x[i];
+    }
+    return (float)sum;
+}
+
+void qn_num__pick_scalar(const float *x, const int32_t *index, int32_t from, size_t n,
+                         bool add, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = add ? y[i] + x[index[i] - from] : x[index[i] - from];
+}
+
+void qn_num__scale_scalar(float *x, float a, size_t n)
+{
+    for (size_t i = 0; i < n; i++) x[i] *= a;
+}
+
 void qn_num__layer_norm_scalar(const float *x, const float *gamma, const float *beta,
                                float eps, size_t n, float *out)
 {

@@ -164,7 +164,7 @@ void qn_num__rotate_avx2(float *x, const float *c, const float *s, size_t half,
     }
 }
 
-void qn_num__softmax_avx2(float *x, size_t n)
+float qn_num__softmax_sum_avx2(float *x, size_t n)
 {
     const __m256 lowest = set(-__builtin_inff());
     __m256 most = lowest, sum = _mm256_setzero_ps();
@@ -186,12 +186,43 @@ void qn_num__softmax_avx2(float *x, size_t n)
         sum = _mm256_add_ps(sum, _mm256_and_ps(e, _mm256_castsi256_ps(mask)));
         _mm256_maskstore_ps(x + i, mask, e);
     }
-    const __m256 inverse = set(1.0f / sum_lanes(sum));
-    for (i = 0; i < whole; i += 8)
-        _mm256_storeu_ps(x + i, _mm256_mul_ps(_mm256_loadu_ps(x + i), inverse));
-    if (i < n)
+    return sum_lanes(sum);
+}
+
+void qn_num__scale_avx2(float *x, float a, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(x + i, _mm256_mul_ps(_mm256_loadu_ps(x + i), set(a)));
+    if (i < n) {
+        __m256i mask = first_lanes(n - i);
         _mm256_maskstore_ps(x + i, mask,
-                            _mm256_mul_ps(_mm256_maskload_ps(x + i, mask), inverse));
+                            _mm256_mul_ps(_mm256_maskload_ps(x + i, mask), set(a)));
+    }
+}
+
+void qn_num__softmax_avx2(float *x, size_t n)
+{
+    qn_num__scale_avx2(x, 1.0f / qn_num__softmax_sum_avx2(x, n), n);
+}
+
+/* Eight values that lie within eight are one load and one shuffle. */
+void qn_num__pick_avx2(const float *x, const int32_t *index, int32_t from, size_t n,
+                       bool add, float *y)
+{
+    for (size_t i = 0; i < n; i += 8) {
+        __m256i mask = first_lanes(n - i < 8 ? n - i : 8);
+        int32_t first = index[i], last = index[n - i < 8 ? n - 1 : i + 7];
+        int32_t low = first < last ? first : last, high = first < last ? last : first;
+        __m256i at = _mm256_sub_epi32(_mm256_maskload_epi32(index + i, mask),
+                                      _mm256_set1_epi32(low));
+        const float *base = x + (low - from);
+        __m256 v = high - low < 8 ? _mm256_permutevar8x32_ps(_mm256_loadu_ps(base), at)
+                                  : _mm256_mask_i32gather_ps(
+                                        set(0), base, at, _mm256_castsi256_ps(mask), 4);
+        if (add) v = _mm256_add_ps(v, _mm256_maskload_ps(y + i, mask));
+        _mm256_maskstore_ps(y + i, mask, v);
+    }
 }
 
 INLINE __m256 normalised(__m256 x, __m256 mean, __m256 inverse, __m256 gamma,

@@ -148,7 +148,7 @@ void qn_num__rotate_avx512(float *x, const float *c, const float *s, size_t half
     }
 }
 
-void qn_num__softmax_avx512(float *x, size_t n)
+float qn_num__softmax_sum_avx512(float *x, size_t n)
 {
     __m512 most = set(-__builtin_inff()), sum = _mm512_setzero_ps();
     for (size_t i = 0; i < n; i += 16) {
@@ -162,11 +162,39 @@ void qn_num__softmax_avx512(float *x, size_t n)
         sum = _mm512_mask_add_ps(sum, m, sum, e);
         _mm512_mask_storeu_ps(x + i, m, e);
     }
-    const __m512 inverse = set(1.0f / _mm512_reduce_add_ps(sum));
+    return _mm512_reduce_add_ps(sum);
+}
+
+void qn_num__scale_avx512(float *x, float a, size_t n)
+{
     for (size_t i = 0; i < n; i += 16) {
         __mmask16 m = lanes(i, n);
         _mm512_mask_storeu_ps(x + i, m,
-                              _mm512_mul_ps(_mm512_maskz_loadu_ps(m, x + i), inverse));
+                              _mm512_mul_ps(_mm512_maskz_loadu_ps(m, x + i), set(a)));
+    }
+}
+
+void qn_num__softmax_avx512(float *x, size_t n)
+{
+    qn_num__scale_avx512(x, 1.0f / qn_num__softmax_sum_avx512(x, n), n);
+}
+
+/* Sixteen values that lie within sixteen are one load and one shuffle. */
+void qn_num__pick_avx512(const float *x, const int32_t *index, int32_t from, size_t n,
+                         bool add, float *y)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 m = lanes(i, n);
+        int32_t first = index[i], last = index[n - i < 16 ? n - 1 : i + 15];
+        int32_t low = first < last ? first : last, high = first < last ? last : first;
+        __m512i at = _mm512_sub_epi32(_mm512_maskz_loadu_epi32(m, index + i),
+                                      _mm512_set1_epi32(low));
+        const float *base = x + (low - from);
+        __m512 v = high - low < 16
+                       ? _mm512_permutexvar_ps(at, _mm512_loadu_ps(base))
+                       : _mm512_mask_i32gather_ps(set(0), m, at, base, sizeof(float));
+        if (add) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(m, y + i));
+        _mm512_mask_storeu_ps(y + i, m, v);
     }
 }
 

@@ -155,7 +155,7 @@ void qn_num__rotate_neon(float *x, const float *c, const float *s, size_t half,
     }
 }
 
-void qn_num__softmax_neon(float *x, size_t n)
+float qn_num__softmax_sum_neon(float *x, size_t n)
 {
     const float32x4_t lowest = set(-__builtin_inff());
     float32x4_t most = lowest, sum = set(0);
@@ -167,9 +167,25 @@ void qn_num__softmax_neon(float *x, size_t n)
         sum = vaddq_f32(sum, first_lanes(e, n - i, set(0)));
         store(x + i, n - i, e);
     }
-    const float inverse = 1.0f / vaddvq_f32(sum);
+    return vaddvq_f32(sum);
+}
+
+void qn_num__scale_neon(float *x, float a, size_t n)
+{
     for (size_t i = 0; i < n; i += 4)
-        store(x + i, n - i, vmulq_n_f32(load(x + i, n - i), inverse));
+        store(x + i, n - i, vmulq_n_f32(load(x + i, n - i), a));
+}
+
+void qn_num__softmax_neon(float *x, size_t n)
+{
+    qn_num__scale_neon(x, 1.0f / qn_num__softmax_sum_neon(x, n), n);
+}
+
+/* No shuffle takes any lane: four loads. */
+void qn_num__pick_neon(const float *x, const int32_t *index, int32_t from, size_t n,
+                       bool add, float *y)
+{
+    qn_num__pick_scalar(x, index, from, n, add, y);
 }
 
 void qn_num__layer_norm_neon(const float *x, const float *gamma, const float *beta,

@@ -1,5 +1,6 @@
 qn_test(test_kernels SOURCES test_kernels.c)
 qn_test(test_num_packed SOURCES test_num_packed.c)
+qn_test(test_num_attention SOURCES test_num_attention.c)
 set(second_opinion "")
 if(TARGET quern_gemm_onednn)
   set(second_opinion quern_gemm_onednn)

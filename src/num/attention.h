@@ -1,31 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/attention.h -- softmax(scores) V for one sequence and one head, where
+/* num/attention.h -- softmax(scores) V for one sequence and one head, where
  *
  *     score[i][j] = alpha * (Q[i].K[j] + Q[i].PK[ix(i - j)] + K[j].PQ[ix(i - j)])
  *
  * over all j, or those with |i - j| <= window. The two terms with positions are those of
  * disentangled attention (DeBERTa, arXiv 2006.03654) and optional, each by itself.
  *
- * Query rows go through in blocks, so that the scores of a block stay in the cache: the
- * matrix of all scores is never written.
+ * Query rows go through in blocks of 32 or so: a block's scores stay in the cache, and
+ * the matrix of all scores is never written.
  *
  * Output row i has the same bits whether all queries are asked for or only the first
  * ones.
  *
  * Letters   d: size of a head; keys: tokens of the sequence.
  * Threads   pure; scratch belongs to the caller. */
-#ifndef QN_NN_ATTENTION_H
-#define QN_NN_ATTENTION_H
+#ifndef QN_NUM_ATTENTION_H
+#define QN_NUM_ATTENTION_H
 
 #include "base/clock.h"
 #include "num/kernels.h"
 
-/* Relative positions: rows of `d` values with leading dimension ld. Zero is none. */
+/* Relative positions. Zero is none. */
 typedef struct qn_attention_relative {
-    QN_NULLABLE const float *PK, *PQ; /* what queries and what keys are multiplied by */
+    /* What queries and what keys are multiplied by, turned: d rows, of this head, of one
+     * value a position; leading dimension ld. */
+    QN_NULLABLE const float *PK, *PQ;
     size_t ld;
     /* Points at ix(0), the middle of a table from ix(-(keys - 1)) to ix(keys - 1): the
-     * row of PK and PQ; it never falls as i - j grows. */
+     * position's number; it never falls as i - j grows. */
     const int32_t *index;
 } qn_attention_relative;
 
@@ -42,13 +44,20 @@ typedef struct qn_attention {
     size_t ldo;
 } qn_attention;
 
+/* The leading dimension that `positions` columns are best kept with. */
+size_t qn_attention_stride(size_t positions);
+/* rows: positions x width becomes out: width x qn_attention_stride(positions). */
+void qn_attention_turn(const qn_kernels *kernels, const float *rows, size_t positions,
+                       size_t width, float *out);
+
 /* Floats of scratch for sequences of up to `keys` tokens and position tables of up to
- * `positions` rows (0: none). */
+ * `positions` columns (0: none). */
 size_t qn_attention_scratch(const qn_kernels *kernels, size_t d, size_t keys,
                             size_t positions);
 
 /* False when the deadline passed before the end: `out` is then worthless. It is looked
- * at every millisecond or so of work. scratch: aligned to 64. */
+ * at every half a millisecond or so of work, and not at all in a call of less. scratch:
+ * aligned to 64. */
 QN_MUST_CHECK bool qn_attention_run(const qn_attention *a,
                                     QN_NULLABLE const qn_deadline *deadline,
                                     float *scratch);
