@@ -2,7 +2,8 @@
 /* bench_neural.c -- a reranker that is told what to do, line by line, so that a script
  * can take turns between it and its peers (bench/neural.py).
  *
- *     bench_neural MODEL.qnm        {"opened_ms", "first_score_ms", "rss_anon_kb", ...}
+ *     bench_neural MODEL.qnm [DIR]  {"opened_ms", "first_score_ms", "rss_anon_kb", ...};
+ *                                   DIR: where packed copies lie
  *     load FILE                     lines of {"query": ..., "docs": [...]}: requests
  *     threads N
  *     run                           every request once: {"wall_ns", "cpu_ns", "pairs"}
@@ -159,11 +160,12 @@ static void memory(void)
 }
 
 /* Opens the model and scores one short pair. */
-static void open_model(bench *b, const char *path)
+static void open_model(bench *b, const char *path, const char *packed)
 {
     qn_error err = {0};
     int64_t begin = qn_clock_mono_ns();
-    if (qn_model_open(qn_alloc_heap(), path, NULL, &b->model, &err) != QN_OK) die(&err);
+    const qn_model_options o = {.packed_dir = packed};
+    if (qn_model_open(qn_alloc_heap(), path, &o, &b->model, &err) != QN_OK) die(&err);
     int64_t opened = qn_clock_mono_ns();
     qn_slice doc = qn_slice_of("Bread is made of flour, water, salt and time.");
     qn_rerank_doc out;
@@ -174,23 +176,24 @@ static void open_model(bench *b, const char *path)
     (void)printf(
         "{\"name\":\"%s\",\"dtype\":\"%s\",\"backend\":\"%s\",\"opened_ms\":%.1f,"
         "\"first_score_ms\":%.1f,\"logit\":%.9g,\"weights_kb\":%llu,"
-        "\"rss_anon_kb\":%ld}\n",
+        "\"packed_kb\":%llu,\"rss_anon_kb\":%ld}\n",
         info->name, qn_model_dtype_name(info->dtype), info->backend,
         (double)(opened - begin) * 1e-6, (double)(first - begin) * 1e-6,
         (double)out.logit, (unsigned long long)(info->memory_bytes / 1024),
-        status_kb("RssAnon:"));
+        (unsigned long long)(info->packed_bytes / 1024), status_kb("RssAnon:"));
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        (void)fprintf(stderr, "bench_neural MODEL.qnm, then commands line by line\n");
+    if (argc != 2 && argc != 3) {
+        (void)fprintf(stderr,
+                      "bench_neural MODEL.qnm [DIR], then commands line by line\n");
         return 2;
     }
     bench b = {0};
     qn_buf_init(&b.text, qn_alloc_heap());
     qn_arena_init(&b.arena, qn_alloc_heap(), FILE_LIMIT);
-    open_model(&b, argv[1]);
+    open_model(&b, argv[1], argc > 2 ? argv[2] : NULL);
     (void)fflush(stdout);
     char line[LINE_MAX_BYTES];
     while (fgets(line, sizeof line, stdin) != NULL) {

@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* ---- reading ---------------------------------------------------------------- */
@@ -114,6 +115,15 @@ qn_status qn_file_size(const char *path, uint64_t *out, qn_error *err)
     struct stat st;
     if (stat(path, &st) != 0) return qn_fail_errno(err, errno, path, "stat");
     *out = (uint64_t)st.st_size;
+    return QN_OK;
+}
+
+qn_status qn_file_free_bytes(const char *path, uint64_t *out, qn_error *err)
+{
+    struct statvfs st;
+    *out = 0;
+    if (statvfs(path, &st) != 0) return qn_fail_errno(err, errno, path, "statvfs");
+    *out = (uint64_t)st.f_bavail * st.f_frsize;
     return QN_OK;
 }
 

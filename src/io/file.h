@@ -42,6 +42,9 @@ QN_MUST_CHECK qn_status qn_file_remove(const char *path, qn_error *err);
 QN_MUST_CHECK qn_status qn_file_rename(const char *from, const char *to, qn_error *err);
 QN_MUST_CHECK qn_status qn_file_size(const char *path, uint64_t *out, qn_error *err);
 bool qn_file_exists(const char *path);
+/* What is free for this user on the file system that `path` lies on. */
+QN_MUST_CHECK qn_status qn_file_free_bytes(const char *path, uint64_t *out,
+                                           qn_error *err);
 
 /* The folder and its parents; QN_OK when it is there already. */
 QN_MUST_CHECK qn_status qn_dir_create(const char *path, qn_error *err);

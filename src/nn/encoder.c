@@ -5,6 +5,7 @@
 #include "num/attention.h"
 
 #include <math.h>
+#include <stdio.h>
 
 static qn_status no_memory(qn_error *err)
 {
@@ -15,18 +16,25 @@ static qn_status no_memory(qn_error *err)
 
 typedef struct opening {
     qn_encoder *e;
-    const qn_qnm *file;
+    const qn_weight_source *from;
     uint32_t layer;
 } opening;
 
-/* NULL in *out when this configuration has no such tensor. */
-static qn_status tensor_of(const opening *o, qn_slot slot, const qn_tensor **out,
+/* Not yet read. NULL in *out when this configuration has no such tensor. */
+static qn_status unread_of(const opening *o, qn_slot slot, const qn_tensor **out,
                            qn_error *err)
 {
     qn_tensor_spec spec;
     *out = NULL;
     if (!qn_encoder_spec_of(&o->e->config, slot, o->layer, &spec)) return QN_OK;
-    return qn_spec_tensor(o->file, &spec, out, err);
+    return qn_spec_find(o->from->file, &spec, out, err);
+}
+
+static qn_status tensor_of(const opening *o, qn_slot slot, const qn_tensor **out,
+                           qn_error *err)
+{
+    QN_TRY(unread_of(o, slot, out, err));
+    return *out == NULL ? QN_OK : qn_qnm_read(o->from->file, *out, err);
 }
 
 static qn_status vector_of(const opening *o, qn_slot slot, const float **out,
@@ -59,44 +67,15 @@ static qn_status matrix_f32(const opening *o, const qn_tensor *t, QN_OWNED float
 
 /* The tensors of the slots, those that exist, one below the other. */
 static qn_status pack(const opening *o, const qn_slot *slots, size_t count,
-                      qn_gemm **out, qn_error *err)
+                      bool centered, qn_gemm **out, qn_error *err)
 {
     const qn_tensor *t[3] = {0};
-    qn_alloc *a = o->e->alloc;
-    size_t N = 0, n = 0;
+    size_t n = 0;
     for (size_t i = 0; i < count; i++) {
-        QN_TRY(tensor_of(o, slots[i], &t[n], err));
-        if (t[n] == NULL) continue;
-        N += t[n]->rows;
-        if (t[n]->dtype != t[0]->dtype)
-            return qn_fail_file(err, QN_EMODEL, qn_qnm_name(o->file), QN_AT_NONE,
-                                "tensor \"%s\" has another dtype than its neighbours",
-                                t[n]->name);
-        n++;
+        QN_TRY(unread_of(o, slots[i], &t[n], err));
+        if (t[n] != NULL) n++;
     }
-    size_t K = t[0]->columns;
-    bool int8 = t[0]->dtype == QN_MODEL_INT8;
-    qn_status st = QN_OK;
-    void *weight = qn_new_array(a, N * K, int8 ? 1 : sizeof(float));
-    float *scale = qn_new_array(a, N, sizeof *scale);
-    if (weight == NULL || scale == NULL) {
-        st = no_memory(err);
-        goto done;
-    }
-    for (size_t i = 0, row = 0; i < n; row += t[i]->rows, i++) {
-        if (!int8) {
-            qn_tensor_to_f32(t[i], (float *)weight + row * K);
-            continue;
-        }
-        memcpy((int8_t *)weight + row * K, t[i]->data, t[i]->rows * K);
-        memcpy(scale + row, t[i]->scale, t[i]->rows * sizeof *scale);
-    }
-    st = int8 ? qn_gemm_pack_i8(a, o->e->kernels, weight, scale, N, K, out, err)
-              : qn_gemm_pack_f32(a, o->e->kernels, weight, N, K, out, err);
-done:
-    qn_delete(a, scale);
-    qn_delete(a, weight);
-    return st;
+    return qn_pack_weight(o->from, t, n, centered, out, err);
 }
 
 /* The bias vectors of the slots, those that exist, one after the other; NULL when there
@@ -127,8 +106,8 @@ static qn_status open_scales(const opening *o, qn_encoder_layer *l, qn_error *er
         qn_tensor_spec spec;
         const qn_tensor *t = NULL;
         qn_encoder_scale_spec(&o->e->config, o->layer, scaled[i], &spec);
-        if (qn_qnm_find(o->file, spec.name) == NULL) continue;
-        QN_TRY(qn_spec_tensor(o->file, &spec, &t, err));
+        if (qn_qnm_find(o->from->file, spec.name) == NULL) continue;
+        QN_TRY(qn_spec_tensor(o->from->file, &spec, &t, err));
         l->scale[scaled[i]] = t->data;
     }
     return QN_OK;
@@ -193,6 +172,25 @@ static qn_status relative_table(const opening *o, QN_OWNED float **out, qn_error
     return QN_OK;
 }
 
+/* One position term of a layer, from the copy or computed. */
+static qn_status position_term(const opening *o, const float *R, const char *term,
+                               qn_slot weight, qn_slot bias, QN_OWNED float **own,
+                               const float **out, qn_error *err)
+{
+    qn_encoder *e = o->e;
+    const qn_encoder_config *c = &e->config;
+    const float *scale = c->shared ? e->layers[o->layer].scale[QN_INTO_QKV] : NULL;
+    size_t count = qn_attention_stride(2 * (size_t)qn_encoder_span(c)) * c->hidden;
+    char name[64];
+    (void)snprintf(name, sizeof name, "layer %u %s", o->layer, term);
+    *out = qn_packed_copy_values(o->from->copy, name, count);
+    if (*out != NULL) return QN_OK;
+    QN_TRY(project_table(o, R, scale, weight, bias, own, err));
+    qn_packed_copy_keep_values(o->from->copy, name, *own, count);
+    *out = *own;
+    return QN_OK;
+}
+
 /* The position terms of every layer: PK = R Wk^T + bk and PQ = R Wq^T + bq. */
 static qn_status open_relative(opening *o, qn_error *err)
 {
@@ -202,17 +200,16 @@ static qn_status open_relative(opening *o, qn_error *err)
     qn_status st = relative_table(o, &R, err);
     for (uint32_t i = 0; st == QN_OK && i < c->layers; i++) {
         qn_encoder_layer *l = &e->layers[i];
-        const float *scale = c->shared ? l->scale[QN_INTO_QKV] : NULL;
         o->layer = i;
         if (c->c2p)
-            st = project_table(o, R, scale, c->shared ? QN_SLOT_KEY : QN_SLOT_POS_KEY,
+            st = position_term(o, R, "keys", c->shared ? QN_SLOT_KEY : QN_SLOT_POS_KEY,
                                c->shared ? QN_SLOT_KEY_BIAS : QN_SLOT_POS_KEY_BIAS,
-                               &l->pos_key, err);
+                               &l->own_pos_key, &l->pos_key, err);
         if (st == QN_OK && c->p2c)
-            st = project_table(o, R, scale,
+            st = position_term(o, R, "queries",
                                c->shared ? QN_SLOT_QUERY : QN_SLOT_POS_QUERY,
                                c->shared ? QN_SLOT_QUERY_BIAS : QN_SLOT_POS_QUERY_BIAS,
-                               &l->pos_query, err);
+                               &l->own_pos_query, &l->pos_query, err);
     }
     qn_delete(e->alloc, R);
     QN_TRY(st);
@@ -287,21 +284,20 @@ static qn_status open_layer(opening *o, uint32_t number, qn_error *err)
                          biases[] = {QN_SLOT_QUERY_BIAS, QN_SLOT_KEY_BIAS,
                                      QN_SLOT_VALUE_BIAS},
                          out[] = {QN_SLOT_OUT}, up[] = {QN_SLOT_UP, QN_SLOT_GATE},
+                         down[] = {QN_SLOT_DOWN},
                          up_biases[] = {QN_SLOT_UP_BIAS, QN_SLOT_GATE_BIAS};
     qn_encoder *e = o->e;
     qn_encoder_layer *l = &e->layers[number];
     o->layer = number;
     if (is_short(e, number)) {
-        QN_TRY(pack(o, qkv, 1, &l->query, err));
-        QN_TRY(pack(o, qkv + 1, 2, &l->key_value, err));
+        QN_TRY(pack(o, qkv, 1, false, &l->query, err));
+        QN_TRY(pack(o, qkv + 1, 2, false, &l->key_value, err));
     } else {
-        QN_TRY(pack(o, qkv, 3, &l->qkv, err));
+        QN_TRY(pack(o, qkv, 3, false, &l->qkv, err));
     }
-    QN_TRY(pack(o, out, 1, &l->out, err));
-    QN_TRY(pack(o, up, 2, &l->up, err));
-    const qn_tensor *down = NULL;
-    QN_TRY(tensor_of(o, QN_SLOT_DOWN, &down, err));
-    QN_TRY(qn_gelu_product_init(&l->down, e->alloc, e->kernels, down, err));
+    QN_TRY(pack(o, out, 1, false, &l->out, err));
+    QN_TRY(pack(o, up, 2, false, &l->up, err));
+    QN_TRY(pack(o, down, 1, true, &l->down, err));
     QN_TRY(join_biases(o, biases, 3, &l->qkv_bias, err));
     QN_TRY(join_biases(o, up_biases, 2, &l->up_bias, err));
     QN_TRY(vector_of(o, QN_SLOT_OUT_BIAS, &l->out_bias, err));
@@ -318,19 +314,19 @@ static qn_status open_embeddings(opening *o, qn_error *err)
 {
     static const qn_slot proj[] = {QN_SLOT_EMBED_PROJ};
     qn_encoder *e = o->e;
-    QN_TRY(tensor_of(o, QN_SLOT_WORD, &e->word, err));
+    QN_TRY(unread_of(o, QN_SLOT_WORD, &e->word, err));
     QN_TRY(tensor_of(o, QN_SLOT_POSITION, &e->position, err));
     QN_TRY(tensor_of(o, QN_SLOT_TYPE, &e->type, err));
     QN_TRY(norm_of(o, QN_SLOT_EMBED_GAMMA, QN_SLOT_EMBED_BETA, &e->embed_norm, err));
     if (e->config.embedding != e->config.hidden)
-        QN_TRY(pack(o, proj, 1, &e->embed_proj, err));
+        QN_TRY(pack(o, proj, 1, false, &e->embed_proj, err));
     return norm_of(o, QN_SLOT_LAST_GAMMA, QN_SLOT_LAST_BETA, &e->last_norm, err);
 }
 
-static qn_status open_all(qn_encoder *e, const qn_qnm *file, qn_error *err)
+static qn_status open_all(qn_encoder *e, const qn_weight_source *from, qn_error *err)
 {
     const qn_encoder_config *c = &e->config;
-    opening o = {e, file, 0};
+    opening o = {e, from, 0};
     QN_TRY(qn_encoder_config_check(c, err));
     e->layers = qn_new_array(e->alloc, c->layers, sizeof *e->layers);
     if (e->layers == NULL) return no_memory(err);
@@ -344,18 +340,19 @@ static qn_status open_all(qn_encoder *e, const qn_qnm *file, qn_error *err)
     return c->relative ? open_relative(&o, err) : QN_OK;
 }
 
-qn_status qn_encoder_open(qn_alloc *a, const qn_kernels *kernels, const qn_qnm *file,
-                          const qn_encoder_config *config, bool first_only,
-                          qn_encoder **out, qn_error *err)
+qn_status qn_encoder_open_packed(const qn_weight_source *from,
+                                 const qn_encoder_config *config, bool first_only,
+                                 qn_encoder **out, qn_error *err)
 {
     *out = NULL;
-    qn_encoder *e = qn_new0(a, sizeof *e);
+    qn_encoder *e = qn_new0(from->alloc, sizeof *e);
     if (e == NULL) return no_memory(err);
-    e->alloc = a;
-    e->kernels = kernels;
+    e->alloc = from->alloc;
+    e->kernels = from->kernels;
+    e->file = from->file;
     e->config = *config;
     e->first_only = first_only;
-    qn_status st = open_all(e, file, err);
+    qn_status st = open_all(e, from, err);
     if (st != QN_OK) {
         qn_encoder_close(e);
         return st;
@@ -364,19 +361,26 @@ qn_status qn_encoder_open(qn_alloc *a, const qn_kernels *kernels, const qn_qnm *
     return QN_OK;
 }
 
+qn_status qn_encoder_open(qn_alloc *a, const qn_kernels *kernels, const qn_qnm *file,
+                          const qn_encoder_config *config, bool first_only,
+                          qn_encoder **out, qn_error *err)
+{
+    const qn_weight_source from = {a, kernels, file, NULL};
+    return qn_encoder_open_packed(&from, config, first_only, out, err);
+}
+
 void qn_encoder_close(qn_encoder *e)
 {
     if (e == NULL) return;
     for (size_t i = 0; e->layers != NULL && i < e->config.layers; i++) {
         qn_encoder_layer *l = &e->layers[i];
-        qn_gemm *weights[] = {l->qkv, l->query, l->key_value, l->out, l->up};
+        qn_gemm *weights[] = {l->qkv, l->query, l->key_value, l->out, l->up, l->down};
         for (size_t w = 0; w < sizeof weights / sizeof *weights; w++)
             qn_gemm_destroy(weights[w]);
-        qn_gelu_product_deinit(&l->down);
         qn_delete(e->alloc, l->qkv_bias);
         qn_delete(e->alloc, l->up_bias);
-        qn_delete_aligned(e->alloc, l->pos_key);
-        qn_delete_aligned(e->alloc, l->pos_query);
+        qn_delete_aligned(e->alloc, l->own_pos_key);
+        qn_delete_aligned(e->alloc, l->own_pos_query);
     }
     qn_gemm_destroy(e->embed_proj);
     qn_gemm_destroy(e->conv);
@@ -399,7 +403,7 @@ static void walk_weights(const qn_encoder *e, void (*each)(void *ctx, const qn_g
     for (size_t i = 0; i < e->config.layers; i++) {
         const qn_encoder_layer *l = &e->layers[i];
         const qn_gemm *weights[] = {l->qkv, l->query, l->key_value,
-                                    l->out, l->up,    l->down.gemm};
+                                    l->out, l->up,    l->down};
         for (size_t w = 0; w < sizeof weights / sizeof *weights; w++)
             if (weights[w] != NULL) each(ctx, weights[w]);
     }
@@ -423,8 +427,8 @@ size_t qn_encoder_memory(const qn_encoder *e)
            table = qn_attention_stride(2 * (size_t)qn_encoder_span(c)) * c->hidden;
     walk_weights(e, add_bytes, &bytes);
     for (size_t i = 0; i < c->layers; i++)
-        bytes += ((e->layers[i].pos_key != NULL ? table : 0) +
-                  (e->layers[i].pos_query != NULL ? table : 0)) *
+        bytes += ((e->layers[i].own_pos_key != NULL ? table : 0) +
+                  (e->layers[i].own_pos_query != NULL ? table : 0)) *
                  sizeof(float);
     if (c->rotary)
         bytes +=
@@ -459,9 +463,7 @@ static size_t lay_out(qn_encoder_scratch *s, const qn_encoder *e, float *base)
     size_t wide = max_of((c->gated ? 2u : 1u) * (size_t)c->intermediate,
                          max_of(c->conv_kernel * H, c->embedding));
     walk_weights(e, most_scratch, &gemm_bytes);
-    size_t gemm_floats =
-        max_of(qn_gelu_product_scratch(&e->layers[0].down, QN_ENCODER_CHUNK),
-               gemm_bytes / 4 + 1);
+    size_t gemm_floats = gemm_bytes / sizeof(float) + 1;
     size_t longest = qn_encoder_longest(c);
     if (longest > s->tokens) longest = s->tokens;
     bool terms = c->relative && (c->c2p || c->p2c);

@@ -29,6 +29,7 @@
 #define QN_NN_ENCODER_H
 
 #include "nn/encoder_config.h"
+#include "nn/pack_weight.h"
 
 typedef struct qn_encoder qn_encoder;
 
@@ -38,6 +39,12 @@ QN_MUST_CHECK qn_status qn_encoder_open(qn_alloc *a, const qn_kernels *kernels,
                                         const qn_encoder_config *config,
                                         bool first_only, QN_OWNED qn_encoder **out,
                                         qn_error *err);
+/* The same with weights that may come from a packed copy; `from` may go after. */
+QN_MUST_CHECK qn_status qn_encoder_open_packed(const qn_weight_source *from,
+                                               const qn_encoder_config *config,
+                                               bool first_only,
+                                               QN_OWNED qn_encoder **out,
+                                               qn_error *err);
 void qn_encoder_close(QN_OWNED QN_NULLABLE qn_encoder *e);
 size_t qn_encoder_memory(const qn_encoder *e); /* bytes of packed weights and tables */
 const char *qn_encoder_backend(const qn_encoder *e); /* qn_gemm_backend() of products */

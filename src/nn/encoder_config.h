@@ -172,7 +172,10 @@ size_t qn_encoder_input_slots(qn_encoder_input which, qn_slot out[3]);
 void qn_encoder_scale_spec(const qn_encoder_config *c, uint32_t layer,
                            qn_encoder_input which, qn_tensor_spec *out);
 
-/* A tensor of the file, checked against the shape. */
+/* A tensor of the file, checked against the shape; not read (qn_qnm_read). */
+QN_MUST_CHECK qn_status qn_spec_find(const qn_qnm *file, const qn_tensor_spec *spec,
+                                     const qn_tensor **out, qn_error *err);
+/* And read. */
 QN_MUST_CHECK qn_status qn_spec_tensor(const qn_qnm *file, const qn_tensor_spec *spec,
                                        const qn_tensor **out, qn_error *err);
 

@@ -4,7 +4,7 @@
 #define QN_NN_ENCODER_INTERNAL_H
 
 #include "nn/encoder.h"
-#include "nn/gelu_product.h"
+#include "num/gemm.h"
 
 enum {
     /* Rows that go through a layer's products together: the F-wide rows in between stay
@@ -22,16 +22,17 @@ typedef struct qn_encoder_layer {
      * encoder apart: queries are wanted for fewer rows. */
     qn_gemm *qkv, *query, *key_value;
     qn_gemm *out, *up; /* up: F wide, or 2F with the gate */
-    qn_gelu_product down;
+    qn_gemm *down;
     float *qkv_bias; /* 3H, owned; NULL: none */
     float *up_bias;  /* F or 2F, owned; NULL: none */
     const float *out_bias, *down_bias;
     qn_norm norm_1, norm_2;
     const float *scale[QN_ENCODER_INPUTS]; /* of columns going in; NULL: none */
-    /* Projections of the relative table, 2 span x H, owned; NULL: no such term. */
-    float *pos_key, *pos_query;
-    const float *rotation; /* of qn_encoder.rotation; NULL: none */
-    size_t window;         /* 0: all */
+    /* Projections of the relative table, 2 span x H; NULL: no such term. */
+    const float *pos_key, *pos_query;
+    float *own_pos_key, *own_pos_query; /* unless they lie in a packed copy */
+    const float *rotation;              /* of qn_encoder.rotation; NULL: none */
+    size_t window;                      /* 0: all */
 } qn_encoder_layer;
 
 struct qn_encoder {
@@ -39,6 +40,7 @@ struct qn_encoder {
     const qn_kernels *kernels;
     qn_encoder_config config;
     bool first_only;
+    const qn_qnm *file;
     const qn_tensor *word, *position, *type; /* position and type may be NULL */
     qn_gemm *embed_proj;                     /* NULL: none */
     qn_norm embed_norm, last_norm, conv_norm;

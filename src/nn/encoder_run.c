@@ -114,13 +114,14 @@ static const float *scaled(const pass *p, qn_encoder_input which, size_t n,
 /* ---- embeddings ------------------------------------------------------------- */
 
 /* word + position + type of one token, E values; `row` of the position table. */
-static void add_tables(const pass *p, uint32_t t, uint32_t row, float *part, float *out)
+static qn_status add_tables(const pass *p, uint32_t t, uint32_t row, float *part,
+                            float *out, qn_error *err)
 {
     const qn_encoder *e = p->e;
     const qn_encoder_config *c = &e->config;
     size_t E = c->embedding;
     qn_assert(p->batch->ids[t] < c->vocab);
-    qn_tensor_row_f32(e->word, p->batch->ids[t], out);
+    QN_TRY(qn_qnm_row(e->file, e->word, p->batch->ids[t], out, err));
     if (e->position != NULL) {
         qn_tensor_row_f32(e->position, row, part);
         e->kernels->add(out, part, E);
@@ -131,10 +132,11 @@ static void add_tables(const pass *p, uint32_t t, uint32_t row, float *part, flo
         qn_tensor_row_f32(e->type, type, part);
         e->kernels->add(out, part, E);
     }
+    return QN_OK;
 }
 
 /* x = LN(tables), or LN(projection of tables), sequence by sequence. */
-static void embed(const pass *p)
+static qn_status embed(const pass *p, qn_error *err)
 {
     const qn_encoder *e = p->e;
     const qn_encoder_config *c = &e->config;
@@ -151,13 +153,14 @@ static void embed(const pass *p)
         uint32_t row = !c->skip_pad ? seen : padding ? c->pad : c->pad + 1 + seen;
         if (!padding) seen++;
         float *x = p->s->x + t * H;
-        add_tables(p, t, row, part, e->embed_proj == NULL ? x : wide);
+        QN_TRY(add_tables(p, t, row, part, e->embed_proj == NULL ? x : wide, err));
         if (e->embed_proj != NULL)
             qn_gemm_run(e->embed_proj, 1, wide, c->embedding, NULL, x, H, p->s->gemm);
         if (t + 1 == batch->starts[i + 1]) i++;
     }
     norm_rows(e, &e->embed_norm, p->s->x, T, p->s->x);
     if (e->conv != NULL) memcpy(p->s->first, p->s->x, T * H * sizeof(float));
+    return QN_OK;
 }
 
 /* ---- attention -------------------------------------------------------------- */
@@ -265,7 +268,7 @@ static void feed_forward(const pass *p, const float *x, size_t n)
     show_input(p, QN_INTO_DOWN, s->wide, n, F);
     if (l->scale[QN_INTO_DOWN] != NULL)
         scale_rows(p->e->kernels, s->wide, l->scale[QN_INTO_DOWN], n, F, s->wide);
-    qn_gelu_product_run(&l->down, n, s->wide, l->down_bias, s->rows, s->gemm);
+    qn_gemm_run(l->down, n, s->wide, F, l->down_bias, s->rows, H, s->gemm);
 }
 
 /* Everything after attention: rows of x and context give rows of x. */
@@ -359,7 +362,7 @@ qn_status qn_encoder_run(const qn_encoder *e, qn_encoder_scratch *s,
     qn_assert(token_count(&p) <= s->tokens);
     *rows = s->x;
     QN_TRY(in_time(&p, err));
-    embed(&p);
+    QN_TRY(embed(&p, err));
     show_rows(&p, 0);
     for (uint32_t i = 0; i < e->config.layers; i++) {
         p.layer = i;

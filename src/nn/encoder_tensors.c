@@ -200,6 +200,13 @@ void qn_encoder_scale_spec(const qn_encoder_config *c, uint32_t layer,
 qn_status qn_spec_tensor(const qn_qnm *file, const qn_tensor_spec *spec,
                          const qn_tensor **out, qn_error *err)
 {
+    QN_TRY(qn_spec_find(file, spec, out, err));
+    return qn_qnm_read(file, *out, err);
+}
+
+qn_status qn_spec_find(const qn_qnm *file, const qn_tensor_spec *spec,
+                       const qn_tensor **out, qn_error *err)
+{
     const qn_tensor *t = qn_qnm_find(file, spec->name);
     *out = t;
     if (t == NULL)

@@ -45,26 +45,24 @@ void qn_head_spec_at(const qn_head_config *c, size_t i, qn_tensor_spec *out)
         if (has(c, row) && n++ == i) describe(c, row, out);
 }
 
-qn_status qn_head_open(qn_alloc *a, const qn_kernels *kernels, const qn_qnm *file,
-                       const qn_head_config *config, qn_head *out, qn_error *err)
+qn_status qn_head_open(const qn_weight_source *from, const qn_head_config *config,
+                       qn_head *out, qn_error *err)
 {
-    const float *found[ROWS] = {0};
-    size_t H = config->hidden;
-    *out = (qn_head){.kernels = kernels, .config = *config};
+    const qn_tensor *found[ROWS] = {0};
+    *out = (qn_head){.kernels = from->kernels, .config = *config};
     for (size_t i = 0; i < ROWS; i++) {
         qn_tensor_spec spec;
-        const qn_tensor *t = NULL;
         if (!has(config, i)) continue;
         describe(config, i, &spec);
-        QN_TRY(qn_spec_tensor(file, &spec, &t, err));
-        found[i] = t->data;
+        QN_TRY(qn_spec_find(from->file, &spec, &found[i], err));
+        if (i > 0) QN_TRY(qn_qnm_read(from->file, found[i], err));
     }
-    out->dense_bias = found[1];
-    out->gamma = found[2];
-    out->beta = found[3];
-    out->classifier = found[4];
-    out->classifier_bias = found[5];
-    return qn_gemm_pack_f32(a, kernels, found[0], H, H, &out->dense, err);
+    out->dense_bias = found[1] == NULL ? NULL : found[1]->data;
+    out->gamma = found[2] == NULL ? NULL : found[2]->data;
+    out->beta = found[3] == NULL ? NULL : found[3]->data;
+    out->classifier = found[4]->data;
+    out->classifier_bias = found[5]->data;
+    return qn_pack_weight(from, found, 1, false, &out->dense, err);
 }
 
 void qn_head_close(qn_head *h)

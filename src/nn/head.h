@@ -18,7 +18,7 @@
 #define QN_NN_HEAD_H
 
 #include "nn/encoder_config.h"
-#include "num/gemm.h"
+#include "nn/pack_weight.h"
 
 enum { QN_LABELS_MAX = 4096 };
 
@@ -42,9 +42,9 @@ typedef struct qn_head {
     const float *dense_bias, *gamma, *beta, *classifier, *classifier_bias;
 } qn_head;
 
-QN_MUST_CHECK qn_status qn_head_open(qn_alloc *a, const qn_kernels *kernels,
-                                     const qn_qnm *file, const qn_head_config *config,
-                                     qn_head *out, qn_error *err);
+QN_MUST_CHECK qn_status qn_head_open(const qn_weight_source *from,
+                                     const qn_head_config *config, qn_head *out,
+                                     qn_error *err);
 void qn_head_close(qn_head *h);
 size_t qn_head_memory(const qn_head *h); /* bytes of packed weights */
 

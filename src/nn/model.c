@@ -52,6 +52,41 @@ static qn_status open_tokenizer(qn_model *m, qn_tokenizer_form form, qn_error *e
     return st;
 }
 
+static void close_weights(qn_model *m)
+{
+    qn_head_close(&m->head);
+    qn_encoder_close(m->encoder);
+    m->encoder = NULL;
+    qn_packed_copy_close(m->copy);
+    m->copy = NULL;
+}
+
+/* Once, over what copy there is. A file is verified whole unless a copy made of the same
+ * content stands for its matrices. */
+static qn_status try_weights(qn_model *m, const qn_model_meta *meta, qn_error *err)
+{
+    QN_TRY(
+        qn_packed_copy_open(m->alloc, &m->packed, m->kernels, m->file, &m->copy, err));
+    if (!qn_packed_copy_is_mapped(m->copy)) QN_TRY(qn_qnm_read_all(m->file, err));
+    const qn_weight_source from = {m->alloc, m->kernels, m->file, m->copy};
+    QN_TRY(qn_encoder_open_packed(&from, &m->config, m->info.pooling == QN_POOL_CLS,
+                                  &m->encoder, err));
+    if (m->info.task != QN_MODEL_RERANK) return QN_OK;
+    return qn_head_open(&from, &meta->head, &m->head, err);
+}
+
+/* Again when a copy was written, or one that did not fit removed. */
+static qn_status open_weights(qn_model *m, const qn_model_meta *meta, qn_error *err)
+{
+    enum { ROUNDS = 3 }; /* one that does not fit; a new one; that one mapped */
+    for (int i = 0;; i++) {
+        QN_TRY(try_weights(m, meta, err));
+        if (!qn_packed_copy_settle(m->copy)) return QN_OK;
+        close_weights(m);
+        if (i + 1 == ROUNDS) m->packed.dir = NULL;
+    }
+}
+
 static qn_status open_parts(qn_model *m, qn_error *err)
 {
     qn_model_meta meta;
@@ -59,15 +94,13 @@ static qn_status open_parts(qn_model *m, qn_error *err)
     m->info = meta.info;
     m->config = meta.encoder;
     QN_TRY(open_tokenizer(m, meta.tokenizer, err));
-    QN_TRY(qn_encoder_open(m->alloc, m->kernels, m->file, &m->config,
-                           m->info.pooling == QN_POOL_CLS, &m->encoder, err));
-    if (m->info.task == QN_MODEL_RERANK)
-        QN_TRY(qn_head_open(m->alloc, m->kernels, m->file, &meta.head, &m->head, err));
+    QN_TRY(open_weights(m, &meta, err));
     m->info.file_bytes = qn_qnm_size(m->file);
     m->info.digest = qn_qnm_digest(m->file);
     qn_slice vocab = qn_qnm_vocab(m->file);
     m->info.tokenizer_digest = XXH3_64bits_withSeed(vocab.p, vocab.n, meta.tokenizer);
     m->info.memory_bytes = qn_encoder_memory(m->encoder) + qn_head_memory(&m->head);
+    m->info.packed_bytes = qn_packed_copy_bytes(m->copy);
     m->info.backend = qn_encoder_backend(m->encoder);
     return QN_OK;
 }
@@ -85,6 +118,8 @@ static qn_status open_file(qn_alloc *a, qn_qnm *file, const qn_model_options *op
     m->file = file;
     m->kernels = options != NULL && options->kernels != NULL ? options->kernels
                                                              : qn_kernels_best();
+    if (options != NULL)
+        m->packed = (qn_packed_place){options->packed_dir, options->packed_read_only};
     (void)pthread_mutex_init(&m->lock, NULL);
     (void)pthread_cond_init(&m->unused, NULL);
     qn_arena_init(&m->arena, a, ARENA_LIMIT);
@@ -102,7 +137,8 @@ qn_status qn_model_open(qn_alloc *a, const char *path, const qn_model_options *o
 {
     *out = NULL;
     qn_qnm *file = NULL;
-    QN_TRY(qn_qnm_open(a, path, &file, err));
+    bool packed = options != NULL && options->packed_dir != NULL;
+    QN_TRY((packed ? qn_qnm_open_unread : qn_qnm_open)(a, path, &file, err));
     return open_file(a, file, options, out, err);
 }
 
@@ -130,8 +166,7 @@ void qn_model_close(qn_model *m)
     }
     (void)pthread_mutex_destroy(&m->lock);
     (void)pthread_cond_destroy(&m->unused);
-    qn_head_close(&m->head);
-    qn_encoder_close(m->encoder);
+    close_weights(m);
     qn_tokenizer_destroy(m->tokenizer);
     qn_qnm_close(m->file);
     qn_arena_deinit(&m->arena);

@@ -65,8 +65,10 @@ typedef struct qn_model_info {
     uint32_t labels;     /* logits of a pair: 1 for a reranker; 0: an embed model */
     uint32_t max_tokens; /* special tokens included */
     uint32_t layers, hidden, heads, vocab;
-    uint64_t parameters, file_bytes, memory_bytes; /* memory: packed weights */
-    uint64_t digest;                               /* of all that the file says */
+    uint64_t parameters, file_bytes;
+    uint64_t memory_bytes;     /* weights packed for this process alone */
+    uint64_t packed_bytes;     /* of the mapped packed copy; 0: there is none */
+    uint64_t digest;           /* of all that the file says */
     uint64_t tokenizer_digest; /* of what the tokenizer was made from */
     const char *backend;       /* who multiplies: qn_gemm_backend() */
 } qn_model_info;
@@ -74,6 +76,10 @@ typedef struct qn_model_info {
 /* Zero-initialised options are the defaults. */
 typedef struct qn_model_options {
     const qn_kernels *kernels; /* NULL: qn_kernels_best() */
+    /* Where packed copies lie (packed_copy.h); NULL: weights are packed for this process
+     * alone. The string is only used while opening. */
+    const char *packed_dir;
+    bool packed_read_only; /* a copy that is there is used, none is made */
 } qn_model_options;
 
 QN_MUST_CHECK qn_status qn_model_open(qn_alloc *a, const char *path,

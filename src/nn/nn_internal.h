@@ -21,7 +21,9 @@ struct qn_model {
     qn_alloc *alloc;
     const qn_kernels *kernels;
     qn_qnm *file;
-    qn_arena arena; /* strings of info */
+    qn_packed_place packed;
+    qn_packed_copy *copy; /* NULL: none; closed after the encoder and the head */
+    qn_arena arena;       /* strings of info */
     qn_model_info info;
     qn_encoder_config config;
     qn_tokenizer *tokenizer;

@@ -4,6 +4,7 @@
 #include "base/map.h"
 
 #include <math.h>
+#include <stdatomic.h>
 
 enum { ARENA_LIMIT = 64 * 1024 * 1024 };
 
@@ -14,7 +15,9 @@ struct qn_qnm {
     const qn_json *meta;
     qn_slice vocab;
     qn_tensor *tensors;
+    atomic_uchar *read; /* per tensor: verified */
     size_t count;
+    bool unread; /* matrices are verified when asked for */
     qn_map by_name;
 };
 
@@ -53,24 +56,33 @@ static bool all_finite_bf16(const uint16_t *v, size_t n)
     return true;
 }
 
-/* The bytes are as many as the shape says, and values that kernels can take. */
-static qn_status check_data(const qn_qnm *q, const qn_tensor *t, qn_slice data,
-                            qn_slice scale, qn_error *err)
+/* The bytes are as many as the shape says. */
+static qn_status check_sizes(const qn_qnm *q, const qn_tensor *t, qn_slice data,
+                             qn_slice scale, qn_error *err)
 {
     size_t count = (size_t)t->rows * t->columns; /* under 2^40: both are limited */
     if (data.n != count * dtype_size(t->dtype))
         return bad_tensor(q, t->name, "its block has another size than its shape", err);
+    if (t->dtype == QN_MODEL_INT8 && scale.n != t->rows * sizeof(float))
+        return bad_tensor(q, t->name, "not one scale a row", err);
+    return QN_OK;
+}
+
+/* `rows` rows from `first` on are values that kernels can take. */
+static qn_status check_values(const qn_qnm *q, const qn_tensor *t, size_t first,
+                              size_t rows, qn_error *err)
+{
+    size_t at = first * t->columns, count = rows * t->columns;
     if (t->dtype == QN_MODEL_INT8) {
-        if (scale.n != t->rows * sizeof(float))
-            return bad_tensor(q, t->name, "not one scale a row", err);
-        if (!no_minus_128(t->data, count))
+        if (!no_minus_128((const int8_t *)t->data + at, count))
             return bad_tensor(q, t->name, "-128 in an int8 weight", err);
-        if (!all_finite(t->scale, t->rows))
+        if (!all_finite(t->scale + first, rows))
             return bad_tensor(q, t->name, "a scale is not finite", err);
         return QN_OK;
     }
-    bool finite = t->dtype == QN_MODEL_F32 ? all_finite(t->data, count)
-                                           : all_finite_bf16(t->data, count);
+    bool finite = t->dtype == QN_MODEL_F32
+                      ? all_finite((const float *)t->data + at, count)
+                      : all_finite_bf16((const uint16_t *)t->data + at, count);
     return finite ? QN_OK : bad_tensor(q, t->name, "a value is not finite", err);
 }
 
@@ -113,13 +125,52 @@ static qn_status read_tensor(qn_qnm *q, const qn_json *item, uint32_t i, qn_erro
     if (t->rank == 1 && t->dtype != QN_MODEL_F32)
         return bad_tensor(q, t->name, "a vector that is not f32", err);
 
+    /* Of a longer block this looks at the checksums of its pages alone. */
     qn_slice data = {0}, scale = {0};
-    QN_TRY(qn_blockfile_block(q->file, QN_QNM_DATA, i, &data, err));
+    QN_TRY(qn_blockfile_part(q->file, QN_QNM_DATA, i, 0, 0, &data, err));
     if (t->dtype == QN_MODEL_INT8)
-        QN_TRY(qn_blockfile_block(q->file, QN_QNM_SCALE, i, &scale, err));
+        QN_TRY(qn_blockfile_part(q->file, QN_QNM_SCALE, i, 0, 0, &scale, err));
     t->data = data.p;
     t->scale = t->dtype == QN_MODEL_INT8 ? (const float *)(const void *)scale.p : NULL;
-    return check_data(q, t, data, scale, err);
+    QN_TRY(check_sizes(q, t, data, scale, err));
+    return q->unread && t->rank == 2 ? QN_OK : qn_qnm_read(q, t, err);
+}
+
+qn_status qn_qnm_read(const qn_qnm *q, const qn_tensor *t, qn_error *err)
+{
+    size_t i = (size_t)(t - q->tensors);
+    qn_slice ignored = {0};
+    qn_assert(i < q->count);
+    if (atomic_load_explicit(&q->read[i], memory_order_acquire) != 0) return QN_OK;
+    QN_TRY(qn_blockfile_block(q->file, QN_QNM_DATA, (uint32_t)i, &ignored, err));
+    if (t->dtype == QN_MODEL_INT8)
+        QN_TRY(qn_blockfile_block(q->file, QN_QNM_SCALE, (uint32_t)i, &ignored, err));
+    QN_TRY(check_values(q, t, 0, t->rows, err));
+    atomic_store_explicit(&q->read[i], 1, memory_order_release);
+    return QN_OK;
+}
+
+qn_status qn_qnm_read_all(const qn_qnm *q, qn_error *err)
+{
+    for (size_t i = 0; i < q->count; i++) QN_TRY(qn_qnm_read(q, &q->tensors[i], err));
+    return QN_OK;
+}
+
+qn_status qn_qnm_row(const qn_qnm *q, const qn_tensor *t, size_t r, float *out,
+                     qn_error *err)
+{
+    uint32_t i = (uint32_t)(t - q->tensors);
+    if (atomic_load_explicit(&q->read[i], memory_order_acquire) == 0) {
+        size_t row = t->columns * dtype_size(t->dtype);
+        qn_slice ignored = {0};
+        QN_TRY(qn_blockfile_part(q->file, QN_QNM_DATA, i, r * row, row, &ignored, err));
+        if (t->dtype == QN_MODEL_INT8)
+            QN_TRY(qn_blockfile_part(q->file, QN_QNM_SCALE, i, r * sizeof(float),
+                                     sizeof(float), &ignored, err));
+        QN_TRY(check_values(q, t, r, 1, err));
+    }
+    qn_tensor_row_f32(t, r, out);
+    return QN_OK;
 }
 
 static qn_status read_json(qn_qnm *q, uint32_t kind, qn_json_kind want,
@@ -135,7 +186,7 @@ static qn_status read_json(qn_qnm *q, uint32_t kind, qn_json_kind want,
 
 static qn_status read_all(qn_qnm *q, qn_error *err)
 {
-    QN_TRY(qn_blockfile_verify(q->file, err));
+    if (!q->unread) QN_TRY(qn_blockfile_verify(q->file, err));
     QN_TRY(read_json(q, QN_QNM_META, QN_JSON_OBJECT, &q->meta, err));
     QN_TRY(qn_blockfile_block(q->file, QN_QNM_VOCAB, 0, &q->vocab, err));
     const qn_json *list = NULL;
@@ -144,14 +195,19 @@ static qn_status read_all(qn_qnm *q, qn_error *err)
         return qn_fail_file(err, QN_EMODEL, qn_blockfile_name(q->file), QN_AT_NONE,
                             "%zu tensors, at most %d", list->count, QN_QNM_TENSORS_MAX);
     q->tensors = qn_arena_array(&q->arena, list->count + 1, sizeof *q->tensors);
-    if (q->tensors == NULL) return qn_fail(err, QN_ENOMEM, "model file");
-    for (const qn_json *it = qn_json_items(list); it != NULL; it = it->next)
-        QN_TRY(read_tensor(q, it, (uint32_t)q->count++, err));
+    q->read = qn_arena_array(&q->arena, list->count + 1, sizeof *q->read);
+    if (q->tensors == NULL || q->read == NULL)
+        return qn_fail(err, QN_ENOMEM, "model file");
+    for (const qn_json *it = qn_json_items(list); it != NULL; it = it->next) {
+        uint32_t i = (uint32_t)q->count++;
+        QN_TRY(read_tensor(q, it, i, err));
+    }
     return QN_OK;
 }
 
 /* Takes the block file over, also when it fails. */
-static qn_status open_file(qn_alloc *a, qn_blockfile *file, qn_qnm **out, qn_error *err)
+static qn_status open_file(qn_alloc *a, qn_blockfile *file, bool unread, qn_qnm **out,
+                           qn_error *err)
 {
     *out = NULL;
     qn_qnm *q = qn_new0(a, sizeof *q);
@@ -161,6 +217,7 @@ static qn_status open_file(qn_alloc *a, qn_blockfile *file, qn_qnm **out, qn_err
     }
     q->alloc = a;
     q->file = file;
+    q->unread = unread;
     qn_arena_init(&q->arena, a, ARENA_LIMIT);
     qn_map_init(&q->by_name, a);
     qn_status st = read_all(q, err);
@@ -172,12 +229,23 @@ static qn_status open_file(qn_alloc *a, qn_blockfile *file, qn_qnm **out, qn_err
     return QN_OK;
 }
 
-qn_status qn_qnm_open(qn_alloc *a, const char *path, qn_qnm **out, qn_error *err)
+static qn_status open_path(qn_alloc *a, const char *path, bool unread, qn_qnm **out,
+                           qn_error *err)
 {
     *out = NULL;
     qn_blockfile *file = NULL;
     QN_TRY(qn_blockfile_open(a, path, QN_QNM_MAGIC, QN_QNM_VERSION, &file, err));
-    return open_file(a, file, out, err);
+    return open_file(a, file, unread, out, err);
+}
+
+qn_status qn_qnm_open(qn_alloc *a, const char *path, qn_qnm **out, qn_error *err)
+{
+    return open_path(a, path, false, out, err);
+}
+
+qn_status qn_qnm_open_unread(qn_alloc *a, const char *path, qn_qnm **out, qn_error *err)
+{
+    return open_path(a, path, true, out, err);
 }
 
 qn_status qn_qnm_open_memory(qn_alloc *a, const uint8_t *bytes, size_t n,
@@ -187,7 +255,7 @@ qn_status qn_qnm_open_memory(qn_alloc *a, const uint8_t *bytes, size_t n,
     qn_blockfile *file = NULL;
     QN_TRY(qn_blockfile_open_memory(a, bytes, n, false, name, QN_QNM_MAGIC,
                                     QN_QNM_VERSION, &file, err));
-    return open_file(a, file, out, err);
+    return open_file(a, file, false, out, err);
 }
 
 void qn_qnm_close(qn_qnm *q)

@@ -38,10 +38,20 @@ typedef struct qn_qnm qn_qnm;
 /* Verifies every block. */
 QN_MUST_CHECK qn_status qn_qnm_open(qn_alloc *a, const char *path,
                                     QN_OWNED qn_qnm **out, qn_error *err);
+/* Leaves matrices for later: nothing of one has been read, and its data must not be
+ * looked at, before qn_qnm_read(); or row by row by qn_qnm_row(). */
+QN_MUST_CHECK qn_status qn_qnm_open_unread(qn_alloc *a, const char *path,
+                                           QN_OWNED qn_qnm **out, qn_error *err);
 /* The bytes are borrowed and stay until close(). */
 QN_MUST_CHECK qn_status qn_qnm_open_memory(qn_alloc *a, const uint8_t *bytes, size_t n,
                                            const char *name, QN_OWNED qn_qnm **out,
                                            qn_error *err);
+/* Verifies a tensor of the file, unless that was done; or all of them. */
+QN_MUST_CHECK qn_status qn_qnm_read(const qn_qnm *q, const qn_tensor *t, qn_error *err);
+QN_MUST_CHECK qn_status qn_qnm_read_all(const qn_qnm *q, qn_error *err);
+/* Row r as f32, of which no more than the pages it lies on have been read. */
+QN_MUST_CHECK qn_status qn_qnm_row(const qn_qnm *q, const qn_tensor *t, size_t r,
+                                   float *out, qn_error *err);
 void qn_qnm_close(QN_OWNED QN_NULLABLE qn_qnm *q);
 
 const char *qn_qnm_name(const qn_qnm *q); /* path, for messages */

@@ -153,6 +153,6 @@ int main(void)
     }
     int failed = test_nn_tensor() + test_nn_safetensors() + test_nn_torch() +
                  test_nn_import() + test_nn_encoder() + test_nn_tasks() +
-                 test_nn_families();
+                 test_nn_families() + test_nn_packed();
     return failed + (qn_dir_remove(folder, &err) != QN_OK);
 }

@@ -12,6 +12,7 @@ int test_nn_import(void);
 int test_nn_encoder(void);
 int test_nn_tasks(void);
 int test_nn_families(void);
+int test_nn_packed(void);
 
 /* A path in this run's scratch folder; valid until the next but seven calls. */
 const char *nn_path(const char *name);
