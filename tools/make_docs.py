@@ -104,6 +104,10 @@ def metrics():
               ["`quern_code_compiled_total`", "counter", "formulas and filters compiled to machine code"],
               ["`quern_code_failed_total`", "counter", "those that could not be compiled"],
               ["`quern_code_compile_seconds_total`", "counter", "CPU time of compiling"],
+              ["`quern_score_cache_hits_total`, `_misses_total`", "counter", "scores of models known by content, and not"],
+              ["`quern_score_cache_entries`", "gauge", "scores kept"],
+              ["`quern_token_cache_hits_total`, `_misses_total`", "counter", "documents whose token ids were known, and not"],
+              ["`quern_token_cache_entries`, `_bytes`", "gauge", "documents whose token ids are kept, and their memory"],
               ["`quern_code_dropped_total`", "counter", "those that made room for others"],
               ["`quern_code_programs`", "gauge", "programs kept, compiled or counted"],
               ["`quern_code_bytes`", "gauge", "memory of them, machine code included"]]

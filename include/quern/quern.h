@@ -101,6 +101,17 @@ QUERN_API qn_status quern_open(const quern_options *options, quern **out,
 /* Flushes and closes; NULL is accepted. */
 QUERN_API void quern_close(quern *q);
 
+/* What models said and what they read, kept by content. */
+typedef struct quern_cache_stats {
+    size_t size;
+    /* Scores of (model, query, passage): looked for and found, or not. */
+    uint64_t score_hits, score_misses, score_entries, score_entries_max;
+    /* Token ids of documents. */
+    uint64_t token_hits, token_misses, token_entries, token_bytes, token_bytes_max;
+} quern_cache_stats;
+/* `out->size` is set by the caller. */
+QUERN_API void quern_cache_stats_get(quern *q, quern_cache_stats *out);
+
 /* "0.1.0"; with build facts: compiler, kernel sets, libraries, one `key: value` a line.
  */
 QUERN_API const char *quern_version(void);
@@ -333,6 +344,10 @@ typedef struct quern_search_options {
     /* How the models of `rerank` read long documents: as in quern_rerank_options. */
     const char *rerank_chunking;
     const char *rerank_join;
+    /* DSL: the model behind the id of an inference endpoint, alive as long as the call;
+     * NULL: an id is a model's name. */
+    const char *(*model_of)(void *ctx, const char *id);
+    void *model_of_ctx;
 } quern_search_options;
 #define QUERN_SEARCH_OPTIONS_INIT                                                      \
     {                                                                                  \

@@ -278,3 +278,23 @@ qn_status quern_rerank(quern *q, const quern_rerank_options *given, quern_text q
     qn_arena_deinit(&arena);
     return st;
 }
+
+void quern_cache_stats_get(quern *q, quern_cache_stats *out)
+{
+    qn_score_cache_stats s = qn_score_cache_stats_get(q->scores);
+    qn_token_cache_stats t = qn_token_cache_stats_get(q->tokens);
+    size_t size = out->size < sizeof *out ? out->size : sizeof *out;
+    const quern_cache_stats all = {
+        .size = size,
+        .score_hits = s.hits,
+        .score_misses = s.misses,
+        .score_entries = s.entries,
+        .score_entries_max = s.capacity,
+        .token_hits = t.hits,
+        .token_misses = t.misses,
+        .token_entries = t.entries,
+        .token_bytes = t.bytes,
+        .token_bytes_max = t.bytes_max,
+    };
+    memcpy(out, &all, size);
+}

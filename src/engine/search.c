@@ -82,6 +82,7 @@ static qn_status read_dsl(qn_search *s, qn_error *err)
     }
     QN_TRY(qn_dsl_parse(s->arena, &s->env, s->text, body, NULL, &r, err));
     s->scale = QN_RANK_PLAIN;
+    QN_TRY(qn_search__retrievers(s, r->retriever, err));
     return one_path(s, r, "query");
 }
 
@@ -293,6 +294,7 @@ qn_status qn_search__run(qn_search *s, qn_error *err)
         QN_TRY(qn_rank_run(&s->input, s->arena, &s->ranked, err));
     }
     s->total -= s->ranked.dropped < s->total ? s->ranked.dropped : s->total;
+    if (qn_search__counts_ranked(s)) s->total = s->ranked.count;
     if (hidden) s->ranked.count = 0;
     return QN_OK;
 }

@@ -151,6 +151,12 @@ qn_status qn_search__length(void *ctx, uint32_t segment, uint32_t doc,
  * pipeline's. */
 QN_MUST_CHECK qn_status qn_search__rerank_read(qn_search *s, qn_error *err);
 QN_MUST_CHECK qn_status qn_search__rerank(qn_search *s, qn_error *err);
+/* The stages of text_similarity_rerankers, the innermost first; NULL: none. */
+QN_MUST_CHECK qn_status qn_search__retrievers(qn_search *s,
+                                              QN_NULLABLE const qn_retriever *r,
+                                              qn_error *err);
+/* A retriever has a least score: only what it gives counts. */
+bool qn_search__counts_ranked(const qn_search *s);
 /* The words that a model reads beside each document: what the caller says, else the
  * words of the query. */
 QN_MUST_CHECK qn_status qn_search__neural_text(qn_search *s, qn_slice *out,

@@ -72,10 +72,27 @@ static const char *formula_text(qn_search *s, qn_stage_kind kind, const char *na
     return qn_arena_printf(s->arena, "%s sort (place %u)", name, rank);
 }
 
+static const qn_stage *neural_stage(const qn_search *s, size_t i)
+{
+    const qn_stage *stage = s->stages;
+    for (;; stage++)
+        if (stage->kind == QN_STAGE_NEURAL && i-- == 0) return stage;
+}
+
 /* What neural stage number `i` said. */
 static void add_mark(qn_search *s, size_t i, const qn_neural_mark *m, details *list)
 {
     const char *model = s->ranked.neural_runs[i].model;
+    const qn_stage *stage = neural_stage(s, i);
+    if (stage->retriever) {
+        add(list, m->score,
+            qn_arena_printf(s->arena,
+                            "text_similarity_reranker match using inference endpoint: "
+                            "[%s] on document field: [%.*s] matching on source query ",
+                            model == NULL ? "" : model,
+                            QN_SLICE_ARG(stage->fields[0])));
+        return;
+    }
     const char *passage = "";
     if (m->passages > 1)
         passage = qn_arena_printf(s->arena, ", passage %u of %u", m->passage + 1,

@@ -108,3 +108,72 @@ qn_status qn_search__rerank(qn_search *s, qn_error *err)
     for (size_t i = 0; i < count; i++) s->stages[s->stage_count++] = s->own_stages[i];
     return QN_OK;
 }
+
+/* ---- retrievers ------------------------------------------------------------------------ */
+
+/* The model behind an inference endpoint; it is looked for even where nothing is found. */
+static qn_status endpoint_model(qn_search *s, const qn_retriever *r, const char **out,
+                                qn_error *err)
+{
+    const char *name = qn_arena_strndup(s->arena, r->inference_id.p, r->inference_id.n);
+    if (name == NULL) return qn_fail(err, QN_ENOMEM, "retriever");
+    if (s->options.model_of != NULL)
+        name = s->options.model_of(s->options.model_of_ctx, name);
+    if (strcmp(name, ".rerank-v1-elasticsearch") == 0) name = "";
+    *out = name[0] == 0 ? NULL : name;
+    qn_model *model = NULL;
+    qn_error why = {.at = QN_AT_NONE};
+    qn_status st = qn_models_get(s->q->models, *out, QN_MODEL_RERANK, &model, &why);
+    if (st == QN_OK || r->allow_failures) return QN_OK;
+    if (st == QN_ENOMODEL)
+        return qn_fail(err, st, "Inference endpoint not found [%.*s]",
+                       r->inference_id.n == 0 ? 24 : (int)r->inference_id.n,
+                       r->inference_id.n == 0 ? ".rerank-v1-elasticsearch"
+                                              : r->inference_id.p);
+    if (err != NULL) *err = why;
+    return st;
+}
+
+static qn_status retriever_stage(qn_search *s, const qn_retriever *r, qn_stage *stage,
+                                 qn_error *err)
+{
+    qn_slice *field = qn_arena_array(s->arena, 1, sizeof *field);
+    if (field == NULL) return qn_fail(err, QN_ENOMEM, "retriever");
+    *field = r->field;
+    *stage = (qn_stage){
+        .kind = QN_STAGE_NEURAL,
+        .formula = QN_SLICE_LIT(""),
+        .keep = r->window,
+        .query = r->inference_text.p,
+        .query_size = r->inference_text.n,
+        .fields = field,
+        .field_count = 1,
+        .retriever = true,
+        .has_min_score = r->has_min_score,
+        .min_score = r->min_score,
+        .may_fail = r->allow_failures,
+        .passages = {.chunking = r->chunking, .best_by_words = r->best_chunks},
+    };
+    return endpoint_model(s, r, &stage->model, err);
+}
+
+qn_status qn_search__retrievers(qn_search *s, const qn_retriever *r, qn_error *err)
+{
+    size_t n = 0;
+    for (const qn_retriever *it = r; it != NULL; it = it->child)
+        n += it->kind == QN_RETRIEVER_RERANKER;
+    if (s->stage_count + n > QN_RANK_STAGES_MAX)
+        return qn_fail(err, QN_ELIMIT, "a pipeline has at most %d stages",
+                       QN_RANK_STAGES_MAX);
+    size_t at = s->stage_count += n;
+    for (; r != NULL && r->kind == QN_RETRIEVER_RERANKER; r = r->child)
+        QN_TRY(retriever_stage(s, r, &s->stages[--at], err));
+    return QN_OK;
+}
+
+bool qn_search__counts_ranked(const qn_search *s)
+{
+    for (size_t i = 0; i < s->stage_count; i++)
+        if (s->stages[i].has_min_score) return true;
+    return false;
+}

@@ -16,6 +16,7 @@
 
 #include "query/clauses.h"
 #include "query/tree.h"
+#include "text/chunk.h"
 
 struct qn_analyzers;
 struct qn_json;
@@ -103,6 +104,31 @@ typedef struct qn_sort_after {
     qn_slice text; /* keywords */
 } qn_sort_after;
 
+enum {
+    QN_RETRIEVER_DEPTH_MAX = 8,
+    QN_RETRIEVER_WINDOW_DEFAULT = 10,
+};
+
+typedef enum qn_retriever_kind {
+    QN_RETRIEVER_STANDARD,
+    QN_RETRIEVER_KNN,
+    QN_RETRIEVER_RERANKER,
+} qn_retriever_kind;
+
+/* A retriever of the DSL: a way of recall, or a model over another retriever. */
+typedef struct qn_retriever {
+    qn_retriever_kind kind;
+    const qn_query *query; /* STANDARD, KNN: with the filters of all around it */
+    bool has_min_score;    /* RERANKER: of the score that is shown */
+    float min_score;
+    QN_NULLABLE const struct qn_retriever *child; /* this and the rest: RERANKER */
+    uint32_t window;
+    qn_slice field, inference_id, inference_text;
+    bool allow_failures;
+    uint32_t best_chunks; /* 0: whole texts */
+    qn_chunk_settings chunking;
+} qn_retriever;
+
 typedef struct qn_kvpair {
     qn_slice key, value; /* unescaped */
 } qn_kvpair;
@@ -170,6 +196,7 @@ typedef struct qn_request {
      * first) the final order. */
     const qn_distinct *distincts;
     size_t distinct_count;
+    QN_NULLABLE const qn_retriever *retriever; /* DSL: the outermost */
     const qn_layer *layers; /* searched in order, each until its quota is used */
     size_t layer_count;
     qn_rank_clause rank;

@@ -268,8 +268,7 @@ typedef struct qn_rank_result {
     uint64_t neural_scored, neural_of; /* of the same */
     const qn_neural_run *neural_runs;  /* one for each neural stage */
     size_t neural_run_count;
-    uint64_t dropped; /* documents that distinct, a plug-in or a least score took out of
-                        * the total */
+    uint64_t dropped;  /* documents that distinct or a plug-in took out of the total */
     uint64_t bad_docs; /* documents whose formula was not finite: scored 0 */
     const qn_error *warnings;
     size_t warning_count;

@@ -231,7 +231,6 @@ static void drop_rest(qn_ranking *r, const stage_run *s)
     for (size_t i = 0; i < s->scored; i++)
         if (r->rows[i].r.stage_score >= (double)stage->min_score)
             r->rows[kept++] = r->rows[i];
-    r->out->dropped += s->n - kept;
     r->row_count = kept;
 }
 

@@ -215,6 +215,34 @@ static void write_code(quern *q, qn_buf *out)
                   (unsigned long long)s.bytes);
 }
 
+/* What models said, and what they read. */
+static void write_caches(quern *q, qn_buf *out)
+{
+    quern_cache_stats s = {.size = sizeof s};
+    quern_cache_stats_get(q, &s);
+    const struct {
+        const char *name, *kind, *help;
+        uint64_t value;
+    } rows[] = {
+        {"quern_score_cache_hits_total", "counter", "scores known already",
+         s.score_hits},
+        {"quern_score_cache_misses_total", "counter", "scores looked for and not known",
+         s.score_misses},
+        {"quern_score_cache_entries", "gauge", "scores kept", s.score_entries},
+        {"quern_token_cache_hits_total", "counter", "documents whose tokens were known",
+         s.token_hits},
+        {"quern_token_cache_misses_total", "counter", "documents cut into tokens",
+         s.token_misses},
+        {"quern_token_cache_entries", "gauge", "documents whose tokens are kept",
+         s.token_entries},
+        {"quern_token_cache_bytes", "gauge", "memory of them", s.token_bytes},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        qn_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", rows[i].name,
+                      rows[i].help, rows[i].name, rows[i].kind, rows[i].name,
+                      (unsigned long long)rows[i].value);
+}
+
 qn_status qn_admin_metrics(qn_call *c, qn_error *err)
 {
     listing l = {.c = c, .err = err};
@@ -232,5 +260,6 @@ qn_status qn_admin_metrics(qn_call *c, qn_error *err)
                   (double)(qn_clock_wall_ms() - c->server->started_ms) / 1000);
     QN_TRY(quern_table_list(c->q, write_table_gauge, &l, err));
     write_code(c->q, out);
+    write_caches(c->q, out);
     return QN_OK;
 }

@@ -301,6 +301,13 @@ static void write_reply(qn_call *c, const quern_reply *r, const search_flags *fl
     qn_json_end_object(w);
 }
 
+/* Aliases of the server hold for endpoints in retrievers as well. */
+static const char *model_of(void *ctx, const char *id)
+{
+    const char *name = NULL;
+    return qn_server_model(ctx, qn_slice_of(id), "", &name, NULL) == QN_OK ? name : id;
+}
+
 static qn_status run_search(qn_call *c, const char *table, qn_slice body,
                             const search_flags *flags, qn_error *err)
 {
@@ -310,6 +317,8 @@ static qn_status run_search(qn_call *c, const char *table, qn_slice body,
     o.query = body.p;
     o.query_size = body.n;
     o.cancel = c->request->cancelled;
+    o.model_of = model_of;
+    o.model_of_ctx = c;
     QN_TRY(qn_server_search(c, table, &o, &reply, err));
     write_reply(c, reply, flags);
     quern_reply_free(reply);

@@ -37,7 +37,7 @@ typedef struct rerank_call {
     const qn_json *documents, *fields;
     const qn_json **by_index; /* of return_documents */
     quern_text *texts;
-    int64_t top_n, doc_tokens, query_tokens, cut_tokens;
+    int64_t top_n, doc_tokens, query_tokens, cut_tokens, passages;
     bool return_documents, raw, truncation, activation;
 } rerank_call;
 
@@ -79,7 +79,7 @@ static qn_status read_any(qn_call *c, rerank_call *r, qn_error *err)
         {"truncation", QN_MEMBER_BOOL, &r->truncation, 0, 0},
         {"raw_scores", QN_MEMBER_BOOL, &r->raw, 0, 0},
         {"rank_fields", QN_MEMBER_ANY, &r->fields, 0, 0},
-        {"max_chunks_per_doc", QN_MEMBER_IGNORE, NULL, 0, 0},
+        {"max_chunks_per_doc", QN_MEMBER_INT, &r->passages, 0, CAP_MAX},
         {"max_tokens_per_doc", QN_MEMBER_INT, &r->doc_tokens, 0, CAP_MAX},
         {"max_tokens_per_query", QN_MEMBER_INT, &r->query_tokens, 0, CAP_MAX},
         {"truncate_prompt_tokens", QN_MEMBER_INT, &r->cut_tokens, -1, CAP_MAX},
@@ -139,6 +139,10 @@ static qn_status rank_documents(qn_call *c, rerank_call *r, qn_ranking *ranking,
     r->r.query_tokens_max = (uint32_t)r->query_tokens;
     r->r.tokens_max = r->cut_tokens > 0 ? (uint32_t)r->cut_tokens : 0;
     r->r.refuse_long = !r->truncation;
+    if (r->passages > 0) { /* of what the model has room for beside the query */
+        r->r.chunking = "token";
+        r->r.passages_max = (uint32_t)r->passages;
+    }
     r->raw |= !r->activation;
     if (r->return_documents) QN_TRY(index_documents(c, r, err));
     return qn_inference_rerank(c, &r->r, ranking, err);

@@ -59,6 +59,8 @@ static qn_status set_options(qn_call *c, const qn_rank_request *r,
     o->tokens_max = r->tokens_max;
     o->query_tokens_max = r->query_tokens_max;
     o->document_tokens_max = r->document_tokens_max;
+    o->chunking = r->chunking;
+    o->passages_max = r->passages_max;
     if (r->refuse_long) o->truncation = "none";
     return QN_OK;
 }

@@ -41,6 +41,9 @@ typedef struct qn_rank_request {
     const quern_text *texts;
     size_t count;
     uint32_t tokens_max, query_tokens_max, document_tokens_max; /* 0: no cap */
+    /* Long documents in passages: quern_rerank_options.chunking; NULL: whole. */
+    const char *chunking;
+    uint32_t passages_max;
     bool refuse_long; /* a pair over the model's length is QN_ETOOLONG, not cut */
     bool whole;       /* time up before all are scored is QN_ETIMEOUT */
 } qn_rank_request;

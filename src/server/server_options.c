@@ -185,11 +185,18 @@ static const char *or_null(const char *text)
     return text[0] == '\0' ? NULL : text;
 }
 
+static uint64_t megabytes(int64_t n)
+{
+    return n == 0 ? QUERN_CACHE_OFF : (uint64_t)n << 20;
+}
+
 void qn_server_options_apply(const qn_server_options *o, quern_options *out)
 {
     out->search_threads = (unsigned)o->search_threads;
     out->neural_threads = (unsigned)o->neural_threads;
     out->memory_budget_bytes = (uint64_t)o->memory_budget_bytes;
+    out->score_cache_bytes = megabytes(o->score_cache_mb);
+    out->token_cache_bytes = megabytes(o->token_cache_mb);
     out->filter_cache_bytes = (uint64_t)o->filter_cache_bytes;
     out->merge_bytes_per_second = (uint64_t)o->merge_bytes_per_second;
     out->merge_segment_bytes_max = (uint64_t)o->merge_segment_bytes_max;

@@ -142,7 +142,7 @@ static qn_status body_member(qn_dsl *d, const qn_json *m, qn_request *r,
                              const char *const *others)
 {
     if (qn_dsl__key_is(m, "query") || qn_dsl__key_is(m, "knn") ||
-        qn_dsl__key_is(m, "search_after"))
+        qn_dsl__key_is(m, "search_after") || qn_dsl__key_is(m, "retriever"))
         return QN_OK; /* later */
     if (qn_dsl__key_is(m, "from")) return parse_size(d, m, &r->from);
     if (qn_dsl__key_is(m, "size")) return parse_size(d, m, &r->size);
@@ -233,7 +233,8 @@ qn_status qn_dsl_parse(qn_arena *arena, const qn_query_env *env, qn_slice text,
     QN_TRY(check_window(&d, r));
     QN_TRY(qn_dsl__after(&d, qn_json_get(body, "search_after"), r));
     d.size = r->size;
-    QN_TRY(body_query(&d, body, &r->query));
+    QN_TRY(qn_dsl__retriever(&d, body, r));
+    if (r->retriever == NULL) QN_TRY(body_query(&d, body, &r->query));
     *out = r;
     return QN_OK;
 }

@@ -38,6 +38,10 @@ QN_MUST_CHECK qn_status qn_dsl__sort(qn_dsl *d, const qn_json *v,
 QN_MUST_CHECK qn_status qn_dsl__after(qn_dsl *d, QN_NULLABLE const qn_json *v,
                                       qn_request *r);
 
+/* The retriever section of a body: sets r->retriever and the query of the innermost. */
+QN_MUST_CHECK qn_status qn_dsl__retriever(qn_dsl *d, const qn_json *body,
+                                          qn_request *r);
+
 /* ---- reading values ---------------------------------------------------------------- */
 
 static inline bool qn_dsl__key_is(const qn_json *member, const char *key)
