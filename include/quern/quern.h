@@ -874,6 +874,30 @@ QUERN_API qn_status quern_rerank(quern *q, const quern_rerank_options *options,
                                  size_t count, quern_rerank_score *scores,
                                  size_t *scored, qn_error *err);
 
+/* Which words moved a pair's score: the pair's logit less that of the pair without a word,
+ * computed for each word of both texts (occlusion: exact, and not additive). */
+typedef struct quern_attribute_options {
+    size_t size;
+    const char *model;  /* NULL: the default reranker */
+    int64_t timeout_ms; /* 0: none. At the limit the rest has no number. */
+    const quern_cancel *cancel;
+    const char
+        *how; /* "remove" (NULL): a word is cut out of its text; "mask": the model's
+                        mask token stands in its place */
+} quern_attribute_options;
+#define QUERN_ATTRIBUTE_OPTIONS_INIT                                                   \
+    {                                                                                  \
+        .size = sizeof(quern_attribute_options)                                        \
+    }
+/* {"method":"occlusion","how","model","logit","score","baseline":{"of","logit","score"},
+ * "query":[{"text","start","end","tokens","effect"}],"document":[...],"runs":[...],
+ * "query_sum","document_sum","document_difference","tokens","truncated","passes",
+ * "partial","took_ms"}. Effects are on the logit; null where time did not reach, and then
+ * the run of words around it often has one. `partial`: some are null. */
+QUERN_API qn_status quern_attribute(quern *q, const quern_attribute_options *options,
+                                    quern_text query, quern_text document, char **json,
+                                    size_t *json_size, qn_error *err);
+
 /* ---- evaluation ------------------------------------------------------------------ */
 
 typedef struct quern_eval_query {

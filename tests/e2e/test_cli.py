@@ -466,6 +466,26 @@ class Models(Base):
         alone = json.loads(self.ok("rerank", "--model", "tiny-r", "--query", "stones", "--raw",
                                    stdin=documents[1] + "\n"))
         self.assertEqual(alone["score"], next(r["score"] for r in raw if r["index"] == 1))
+        listed = json.loads(self.ok("rerank", "--model", "tiny-r", "--query", "stones", "--json", "--text", stdin=lines))
+        self.assertEqual([(r["index"], r["score"]) for r in listed], [(r["index"], r["score"]) for r in plain])
+        self.assertTrue(all(r["text"] for r in listed))
+        table = self.ok("rerank", "--model", "tiny-r", "--query", "stones", "--format", "table", stdin=lines)
+        self.assertEqual(len(table.splitlines()), len(plain) + 1)
+        self.fails(2, "rerank", "--model", "tiny-r", "--query", "x", "--format", "xml", stdin=lines)
+        self.fails(2, "rerank", "--model", "tiny-r", "--query", "x", "--mask", stdin=lines)
+        words = json.loads(self.ok("rerank", "--model", "tiny-r", "--query", "stones", "--explain-words", "--json",
+                                   "--top", "1", stdin=lines))[0]
+        self.assertEqual(words["index"], plain[0]["index"])
+        self.assertEqual([w["text"] for w in words["words"]["query"]], ["stones"])
+        self.assertEqual(words["words"]["partial"], False)
+        bars = self.ok("rerank", "--model", "tiny-r", "--query", "stones", "--explain-words", "--top", "1", stdin=lines)
+        self.assertIn("stones", bars)
+        self.assertIn("|", bars)
+        short = [json.loads(x)["embedding"] for x in self.ok("embed", "--model", "tiny-e", "--dims", "3",
+                                                             stdin="a mill\n").splitlines()]
+        self.assertEqual(len(short[0]), 3)
+        self.fails(1, "embed", "--model", "tiny-e", "--dims", "3000", stdin="a mill\n")
+        self.fails(2, "embed", "--model", "tiny-e", "--format", "table", stdin="a mill\n")
         self.fails(1, "rerank", "--model", "tiny-e", "--query", "x", stdin=lines)
         self.fails(1, "embed", "--model", "tiny-r", stdin=lines)
 

@@ -12,7 +12,7 @@ import unittest
 import cohere
 import openai
 
-from harness import Server, float32
+from harness import Server, float32, run
 
 QUERY = "how do mills grind grain"
 TEXTS = ["The capital of France is Paris.", "A mill grinds grain between two stones.",
@@ -230,6 +230,26 @@ class Shapes(Base):
         reply = self.post("/v1/embeddings", {"input": LONG, "truncation": False}, 400)
         self.assertIn("tokens", reply["detail"])
 
+    def test_attribute(self):
+        """Every effect is a difference of two scores that /rerank gives."""
+        text = TEXTS[1]
+        reply = self.post("/_quern/attribute", {"query": QUERY, "text": text, "timeout_ms": 60000})
+        self.assertEqual([reply["method"], reply["how"], reply["partial"]], ["occlusion", "remove", False])
+        self.assertEqual(reply["logit"], self.logits[1])
+        words = {w["text"]: w for w in reply["document"]}
+        self.assertEqual([w["text"] for w in reply["query"]], QUERY.split())
+        shorter = [text.replace("grinds ", ""), text.replace("two ", "")]
+        scores = {r["index"]: r["score"] for r in self.post("/rerank", {"query": QUERY, "texts": shorter, "raw_scores": True})}
+        for n, word in enumerate(("grinds", "two")):
+            self.assertTrue(near(words[word]["effect"], self.logits[1] - scores[n], 1e-4, 1e-5), word)
+        self.assertGreater(words["grinds"]["effect"], 0.3)
+        self.assertEqual(self.post("/_quern/attribute", {"query": "q"}, 400)["error"]["code"], "EINVAL")
+        self.post("/_quern/attribute", {"query": "q", "text": "a", "model": EMBEDDER}, 400)
+        self.post("/_quern/attribute", {"query": "q", "text": "a", "how": "blur"}, 400)
+        status, partial = self.server.request("POST", "/_quern/attribute", {"query": QUERY, "text": LONG, "timeout_ms": 150})
+        if status == 200:  # on a slow day time is up before the pair itself
+            self.assertTrue(partial["partial"])
+
     def test_dashscope(self):
         flat = {"model": RERANKER, "query": QUERY, "documents": TEXTS, "top_n": 2, "instruct": "i"}
         nested = {"model": RERANKER, "input": {"query": QUERY, "documents": TEXTS},
@@ -249,6 +269,25 @@ class Shapes(Base):
         self.scored(reply["result"]["scores"], "score")
         reply = self.post(f"/v3/openapi/workspaces/default/text-embedding/{EMBEDDER}", {"input": TEXTS})
         self.assertEqual([e["embedding"] for e in reply["result"]["embeddings"]], self.vectors)
+
+
+class CommandLine(Base):
+    """rerank, embed and words through a server: as the server gives them."""
+
+    def test_remote(self):
+        lines = "".join(json.dumps(t) + "\n" for t in TEXTS)
+        code, out, err = run("rerank", "--server", self.server.url, "--query", QUERY, "--raw", "--json", stdin=lines)
+        self.assertEqual(code, 0, err)
+        self.scored(json.loads(out), "score", raw=True)
+        code, out, err = run("embed", "--server", self.server.url, stdin=lines)
+        self.assertEqual([json.loads(line)["embedding"] for line in out.splitlines()], self.vectors)
+        code, out, err = run("rerank", "--server", self.server.url, "--query", QUERY, "--explain-words", "--json",
+                             "--top", "1", stdin=lines)
+        words = json.loads(out)
+        self.assertEqual([len(words), words[0]["index"]], [1, self.order[0]])
+        self.assertEqual(words[0]["words"]["logit"], self.logits[self.order[0]])
+        self.assertEqual(run("rerank", "--server", self.server.url, "--query", QUERY, "--timeout", "5", stdin=lines)[0], 2)
+        self.assertEqual(run("rerank", "--server", self.server.url, "--query", QUERY, "--model", "x", stdin=lines)[0], 1)
 
 
 class Clients(Base):
