@@ -34,7 +34,7 @@ typedef enum qn_model_task {
 
 typedef enum qn_model_dtype {
     QN_MODEL_F32,
-    QN_MODEL_BF16, /* stored at half the size; computed in f32 */
+    QN_MODEL_BF16, /* half the size; computed in bf16 where the CPU can, else f32 */
     QN_MODEL_INT8, /* symmetric per row; computed in int8, summed in int32 */
 } qn_model_dtype;
 

@@ -51,9 +51,9 @@ static qn_status run(const qn_qnm *file, const qn_kernels *kernels, qn_error *er
     QN_TRY(qn_encoder_open(a, kernels, file, &meta.encoder, false, &e, err));
     QN_TRY(qn_encoder_scratch_create(a, e, qn_encoder_longest(&meta.encoder), &s, err));
     bool rerank = meta.info.task == QN_MODEL_RERANK;
-    if (rerank) QN_TRY(qn_head_open(a, kernels, file, &meta.head, &head, err));
-    void *scratch =
-        rerank ? qn_new_aligned(a, 64, qn_head_scratch_bytes(&head)) : NULL;
+    const qn_weight_source from = {a, kernels, file, NULL};
+    if (rerank) QN_TRY(qn_head_open(&from, &meta.head, &head, err));
+    void *scratch = rerank ? qn_new_aligned(a, 64, qn_head_scratch_bytes(&head)) : NULL;
     (void)fprintf(stderr, "%s\n", qn_encoder_backend(e));
     size_t H = meta.encoder.hidden;
     for (size_t n; (n = read_record(ids, types)) > 0;) {
