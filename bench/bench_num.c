@@ -3,9 +3,14 @@
  * thread. Rates are by the CPU time of the thread, the best of several runs, so that a
  * shared machine disturbs them little.
  *
- *     bench_num [seconds per figure, default 0.2] [only lines whose name has this] */
+ * Products and attention are also shares of a peak measured just before (num_peak.h).
+ *
+ *     bench_num [seconds per figure, default 0.2] [only: gemm, attention, a kernel's name]
+ *         [only sets whose name has this] */
 #include "base/clock.h"
+#include "num/attention.h"
 #include "num/gemm_internal.h"
+#include "num_peak.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +20,16 @@
 typedef void bench_fn(void *arg);
 
 static double seconds_per_figure = 0.2;
-static const char *only = "";
+static const char *only = "", *only_set = "";
 
 static bool wanted(const char *name)
 {
     return strstr(name, only) != NULL;
+}
+
+static bool set_wanted(const qn_kernels *k)
+{
+    return k->usable() && strstr(k->name, only_set) != NULL;
 }
 
 static int64_t process_cpu_ns(void)
@@ -81,62 +91,88 @@ static void run_product(void *arg)
                       p->scratch);
 }
 
-static void bench_gemm(const qn_gemm_maker *maker, const qn_kernels *k, bool int8,
-                       size_t M, size_t N, size_t K, bool gelu)
+static qn_gemm *pack(const qn_gemm_maker *maker, const qn_kernels *k, qn_gemm_type type,
+                     size_t N, size_t K)
 {
     qn_gemm *g = NULL;
-    qn_error err = {0};
-    float *W = noise(N * K), *scale = noise(N);
+    float *W = noise(N * K);
     int8_t *W8 = memory(N * K);
-    for (size_t i = 0; i < N * K; i++) W8[i] = (int8_t)(W[i] * 127.0f);
-    qn_status st =
-        int8
-            ? qn_num__gemm_pack_i8(qn_alloc_heap(), maker, k, W8, scale, N, K, &g, &err)
-            : qn_num__gemm_pack_f32(qn_alloc_heap(), maker, k, W, N, K, &g, &err);
-    if (st == QN_OK) {
-        product p = {.g = g, .M = M, .N = N, .K = K, .X = noise(M * K), .bias = scale};
-        p.Y = memory(M * N * sizeof(float));
-        p.scratch = memory(qn_gemm_scratch_bytes(g, M));
-        p.after.pointwise = gelu ? QN_POINTWISE_GELU : QN_POINTWISE_NONE;
-        double t = best_time(run_product, &p);
-        printf("{\"bench\":\"gemm\",\"backend\":\"%s\",\"gelu\":%s,\"M\":%zu,\"N\":%zu,"
-               "\"K\":%zu,\"us\":%.1f,\"gops\":%.1f}\n",
-               qn_gemm_backend(g), gelu ? "true" : "false", M, N, K, t * 1e6,
-               2e-9 * (double)M * (double)N * (double)K / t);
-        qn_delete_aligned(qn_alloc_heap(), p.scratch);
-        qn_delete_aligned(qn_alloc_heap(), p.Y);
-        qn_delete_aligned(qn_alloc_heap(), (void *)(uintptr_t)p.X);
-        qn_gemm_destroy(g);
+    uint16_t *W16 = memory(N * K * sizeof *W16);
+    for (size_t i = 0; i < N * K; i++) {
+        uint32_t bits;
+        memcpy(&bits, W + i, sizeof bits);
+        W16[i] = (uint16_t)(bits >> 16);
+        W8[i] = (int8_t)(W[i] * 127.0f);
     }
-    qn_delete_aligned(qn_alloc_heap(), W);
-    qn_delete_aligned(qn_alloc_heap(), W8);
-    qn_delete_aligned(qn_alloc_heap(), scale);
+    qn_alloc *a = qn_alloc_heap();
+    qn_status st =
+        type == QN_GEMM_I8    ? qn_num__gemm_pack_i8(a, maker, k, W8, W, N, K, &g, NULL)
+        : type == QN_GEMM_F32 ? qn_num__gemm_pack_f32(a, maker, k, W, N, K, &g, NULL)
+                              : qn_gemm_pack_bf16(a, k, W16, N, K, &g, NULL);
+    if (st != QN_OK) abort();
+    void *all[] = {W, W8, W16};
+    for (size_t i = 0; i < 3; i++) qn_delete_aligned(a, all[i]);
+    return g;
+}
+
+/* The set's peak, in operations a nanosecond; 0 where none is known. */
+static double peak_of(const qn_kernels *k, qn_gemm_type type)
+{
+    const num_peak *p = num_peak_find(k->name, type);
+    return p == NULL ? 0 : p->ops * 1e-9 / best_time(p->run, NULL);
+}
+
+static void bench_gemm(const qn_gemm_maker *maker, const qn_kernels *k,
+                       qn_gemm_type type, const size_t shape[3], bool gelu)
+{
+    size_t M = shape[0], N = shape[1], K = shape[2];
+    qn_gemm *g = pack(maker, k, type, N, K);
+    product p = {.g = g, .M = M, .N = N, .K = K, .X = noise(M * K), .bias = noise(N)};
+    p.Y = memory(M * N * sizeof(float));
+    p.scratch = memory(qn_gemm_scratch_bytes(g, M));
+    p.after.pointwise = gelu ? QN_POINTWISE_GELU : QN_POINTWISE_NONE;
+    double peak = peak_of(k, type), t = best_time(run_product, &p);
+    double gops = 2e-9 * (double)M * (double)N * (double)K / t;
+    printf("{\"bench\":\"gemm\",\"backend\":\"%s\",\"gelu\":%s,\"M\":%zu,\"N\":%zu,"
+           "\"K\":%zu,\"us\":%.1f,\"gops\":%.1f",
+           qn_gemm_backend(g), gelu ? "true" : "false", M, N, K, t * 1e6, gops);
+    if (peak > 0)
+        printf(",\"peak_gops\":%.0f,\"share_of_peak\":%.2f", peak, gops / peak);
+    printf("}\n");
+    void *all[] = {p.scratch, p.Y, (void *)(uintptr_t)p.X, (void *)(uintptr_t)p.bias};
+    for (size_t i = 0; i < 4; i++) qn_delete_aligned(qn_alloc_heap(), all[i]);
+    qn_gemm_destroy(g);
 }
 
 static void bench_products(void)
 {
     static const size_t shapes[][3] = {
-        {1, 384, 384},    {4, 384, 384},     {16, 384, 384},    {32, 384, 384},
-        {1, 768, 768},    {8, 768, 768},     {32, 768, 768},    {128, 384, 384},
-        {128, 1152, 384}, {128, 1536, 384},  {128, 384, 1536},  {512, 1536, 384},
-        {512, 384, 1536}, {128, 768, 768},   {256, 2304, 768},  {256, 3072, 768},
-        {256, 768, 3072}, {1024, 3072, 768}, {1024, 768, 3072},
+        {1, 384, 384},     {4, 384, 384},    {16, 384, 384},   {32, 384, 384},
+        {32, 1152, 384},   {32, 1536, 384},  {32, 384, 1536},  {1, 768, 768},
+        {8, 768, 768},     {32, 768, 768},   {128, 384, 384},  {128, 1152, 384},
+        {128, 1536, 384},  {128, 384, 1536}, {512, 1536, 384}, {512, 384, 1536},
+        {128, 768, 768},   {128, 2304, 768}, {128, 3072, 768}, {128, 768, 3072},
+        {256, 2304, 768},  {256, 3072, 768}, {256, 768, 3072}, {1024, 3072, 768},
+        {1024, 768, 3072},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        for (int int8 = 0; int8 < 2; int8++) {
-            const size_t *s = shapes[i];
-            for (size_t v = 0; v + 1 < qn_kernel_set_count; v++)
-                if (qn_kernel_sets[v].usable())
-                    bench_gemm(&qn_num__gemm_own, &qn_kernel_sets[v], int8 != 0, s[0],
-                               s[1], s[2], false);
+        for (qn_gemm_type type = QN_GEMM_F32; type <= QN_GEMM_BF16; type++) {
+            for (size_t v = 0; v + 1 < qn_kernel_set_count; v++) {
+                const qn_kernels *k = &qn_kernel_sets[v];
+                bool own = type != QN_GEMM_BF16 || k->tiles_bf16 != NULL;
+                if (own && set_wanted(k))
+                    bench_gemm(&qn_num__gemm_own, k, type, shapes[i], false);
+            }
 #ifdef QN_HAVE_ONEDNN
-            bench_gemm(&qn_num__gemm_onednn, qn_kernels_best(), int8 != 0, s[0], s[1],
-                       s[2], false);
+            if (type != QN_GEMM_BF16)
+                bench_gemm(&qn_num__gemm_onednn, qn_kernels_best(), type, shapes[i],
+                           false);
 #endif
         }
     }
-    bench_gemm(&qn_num__gemm_own, qn_kernels_best(), false, 128, 1536, 384, true);
-    bench_gemm(&qn_num__gemm_own, qn_kernels_best(), true, 128, 1536, 384, true);
+    static const size_t up[] = {128, 1536, 384};
+    bench_gemm(&qn_num__gemm_own, qn_kernels_best(), QN_GEMM_F32, up, true);
+    bench_gemm(&qn_num__gemm_own, qn_kernels_best(), QN_GEMM_I8, up, true);
 }
 
 /* ---- kernels ---- */
@@ -232,40 +268,43 @@ static void bench_vectors(const qn_kernels *k)
     }
 }
 
-typedef struct attention {
-    const qn_kernels *k;
-    size_t S, d, width;
-    float *q, *kv, *scores, *out;
-} attention;
+/* ---- attention ---- */
 
-static void run_scores(void *arg)
+static void run_attention(void *arg)
 {
-    attention *a = arg;
-    a->k->matmul_nt(a->S, a->S, a->d, 0.125f, a->q, a->width, a->kv, a->width,
-                    a->scores, a->S);
-}
-static void run_mix(void *arg)
-{
-    attention *a = arg;
-    a->k->matmul_nn(a->S, a->d, a->S, a->scores, a->S, a->kv, a->width, a->out, a->d);
+    const qn_attention *a = arg;
+    static _Alignas(64) float scratch[1 << 20];
+    if (qn_attention_scratch(a->kernels, a->d, a->keys, 512) > 1 << 20) abort();
+    if (!qn_attention_run(a, NULL, scratch)) abort();
 }
 
-static void bench_attention(const qn_kernels *k, size_t S, size_t d)
+/* One head of S tokens; with positions as DeBERTa has them, 128 to each side by ones and
+ * farther off by runs. */
+static void bench_attention(const qn_kernels *k, size_t S, size_t d, bool positions)
 {
-    attention a = {.k = k, .S = S, .d = d, .width = 768};
-    a.q = noise(S * a.width);
-    a.kv = noise(S * a.width);
-    a.scores = noise(S * S);
-    a.out = noise(S * d);
-    bench_fn *fns[] = {run_scores, run_mix};
-    const char *names[] = {"matmul_nt", "matmul_nn"};
-    for (size_t i = 0; i < 2; i++) {
-        double t = best_time(fns[i], &a);
-        printf("{\"bench\":\"%s\",\"set\":\"%s\",\"S\":%zu,\"d\":%zu,\"us\":%.2f,"
-               "\"gops\":%.1f}\n",
-               names[i], k->name, S, d, t * 1e6, 2e-9 * (double)(S * S * d) / t);
+    enum { POSITIONS = 512, WIDTH = 768 };
+    static int32_t table[2 * POSITIONS];
+    size_t ld = qn_attention_stride(POSITIONS);
+    float *qkv = noise(3 * WIDTH * S), *out = memory(WIDTH * S * sizeof(float));
+    float *PK = noise(ld * d), *PQ = noise(ld * d);
+    for (int32_t i = 1 - POSITIONS; i < POSITIONS; i++) {
+        int32_t far = i < 0 ? -i : i, at = far <= 128 ? far : 128 + (far - 128) / 4;
+        table[i + POSITIONS] = POSITIONS / 2 + (i < 0 ? -at : at);
     }
-    float *all[] = {a.q, a.kv, a.scores, a.out};
+    qn_attention a = {.kernels = k, .d = d, .keys = S, .queries = S, .alpha = 0.1f};
+    a.Q = qkv, a.K = qkv + WIDTH, a.V = qkv + 2 * WIDTH;
+    a.ldq = a.ldkv = 3 * WIDTH;
+    a.out = out, a.ldo = WIDTH;
+    a.relative.ld = ld, a.relative.index = table + POSITIONS;
+    if (positions) a.relative.PK = PK, a.relative.PQ = PQ;
+    double t = best_time(run_attention, &a), peak = peak_of(k, QN_GEMM_F32);
+    double gops = (positions ? 8e-9 : 4e-9) * (double)(S * S * d) / t;
+    printf("{\"bench\":\"attention\",\"set\":\"%s\",\"S\":%zu,\"d\":%zu,\"positions\":"
+           "%s,\"us\":%.2f,\"gops\":%.1f",
+           k->name, S, d, positions ? "true" : "false", t * 1e6, gops);
+    if (peak > 0) printf(",\"share_of_peak\":%.2f", gops / peak);
+    printf("}\n");
+    float *all[] = {qkv, out, PK, PQ};
     for (size_t i = 0; i < 4; i++) qn_delete_aligned(qn_alloc_heap(), all[i]);
 }
 
@@ -273,13 +312,17 @@ int main(int argc, char **argv)
 {
     if (argc > 1) seconds_per_figure = strtod(argv[1], NULL);
     if (argc > 2) only = argv[2];
+    if (argc > 3) only_set = argv[3];
     for (size_t v = 0; v < qn_kernel_set_count; v++) {
         const qn_kernels *k = &qn_kernel_sets[v];
-        if (!k->usable()) continue;
+        if (!set_wanted(k)) continue;
         bench_vectors(k);
-        if (wanted("matmul")) bench_attention(k, 128, 32);
-        if (wanted("matmul")) bench_attention(k, 128, 64);
-        if (wanted("matmul")) bench_attention(k, 512, 64);
+        static const size_t lengths[] = {32, 128, 512};
+        for (size_t i = 0; i < 3 && wanted("attention"); i++) {
+            bench_attention(k, lengths[i], 32, false);
+            bench_attention(k, lengths[i], 64, false);
+            bench_attention(k, lengths[i], 64, true);
+        }
     }
     if (wanted("gemm")) bench_products();
     return 0;
