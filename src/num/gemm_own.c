@@ -15,7 +15,7 @@
 
 enum {
     LINE_BYTES = 64,
-    BLOCK_BYTES = 256 * 1024, /* of X: a quarter of a 1 MB second-level cache */
+    BLOCK_BYTES = 448 * 1024, /* of X: less than half of a 1 MB second-level cache */
     BLOCK_ROWS_MIN = 48,
     BLOCK_ROWS_MAX = 384,
 };

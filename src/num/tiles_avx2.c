@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tiles_avx2.c -- 6 x 16 of the result in 12 of the 16 registers (int8: 4 x 16, since
- * gcc spills 6 x 16 and is a third slower); and the making of int8 activations. Compiled
- * with -mavx2 -mfma.
+/* tiles_avx2.c -- 6 x 16 of the result in 12 of the 16 registers; and the making of int8
+ * activations. Compiled with -mavx2 -mfma.
  *
  * int8: activations and weights are widened to 16 bits, vpmaddwd multiplies pairs and
  * adds them in 32: exact for every input. (vpmaddubsw would do twice as many, but
@@ -12,7 +11,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { ROWS = 6, I8_ROWS = 4, COLS = 16, GROUP = 2 };
+enum { ROWS = 6, I8_ROWS = 6, COLS = 16, GROUP = 2 };
 
 INLINE __m256i first_lanes(size_t n)
 {
@@ -20,17 +19,31 @@ INLINE __m256i first_lanes(size_t n)
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
 }
 
-INLINE void f32_store(const qn_tile_f32 *t, size_t row, size_t v, __m256 sum)
+/* `WHOLE` below: all columns are there, and plain loads and stores will do. */
+INLINE __m256 load_8(const bool WHOLE, const float *p, __m256i mask)
 {
-    __m256i mask = first_lanes(t->cols - 8 * v);
+    return WHOLE ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, mask);
+}
+
+INLINE void store_8(const bool WHOLE, float *p, __m256i mask, __m256 v)
+{
+    if (WHOLE)
+        _mm256_storeu_ps(p, v);
+    else
+        _mm256_maskstore_ps(p, mask, v);
+}
+
+INLINE void f32_store(const bool WHOLE, const qn_tile_f32 *t, size_t row, size_t v,
+                      __m256i mask, __m256 sum)
+{
     __m256 y = _mm256_mul_ps(sum, _mm256_set1_ps(t->alpha));
-    if (t->bias != NULL)
-        y = _mm256_add_ps(y, _mm256_maskload_ps(t->bias + 8 * v, mask));
-    _mm256_maskstore_ps(t->y + row * t->ldy + 8 * v, mask, y);
+    if (t->bias != NULL) y = _mm256_add_ps(y, load_8(WHOLE, t->bias + 8 * v, mask));
+    store_8(WHOLE, t->y + row * t->ldy + 8 * v, mask, y);
 }
 
 /* NV vectors of columns. */
-INLINE void f32_rows(const size_t MR, const size_t NV, const qn_tile_f32 *t)
+INLINE void f32_rows(const bool WHOLE, const size_t MR, const size_t NV,
+                     const qn_tile_f32 *t)
 {
     __m256i mask[2];
     __m256 acc[ROWS][2], b[2];
@@ -42,13 +55,13 @@ INLINE void f32_rows(const size_t MR, const size_t NV, const qn_tile_f32 *t)
     for (size_t i = 0; i < MR; i++) {
         QN_UNROLL
         for (size_t v = 0; v < NV; v++)
-            acc[i][v] = t->first
-                            ? _mm256_setzero_ps()
-                            : _mm256_maskload_ps(t->y + i * t->ldy + 8 * v, mask[v]);
+            acc[i][v] = t->first ? _mm256_setzero_ps()
+                                 : load_8(WHOLE, t->y + i * t->ldy + 8 * v, mask[v]);
     }
     for (size_t k = 0; k < depth; k++, row += ldb) {
-        b[0] = NV == 1 ? _mm256_maskload_ps(row, mask[0]) : _mm256_loadu_ps(row);
-        if (NV == 2) b[1] = _mm256_maskload_ps(row + 8, mask[1]);
+        QN_UNROLL
+        for (size_t v = 0; v < NV; v++)
+            b[v] = load_8(WHOLE || v + 1 < NV, row + 8 * v, mask[v]);
         QN_UNROLL
         for (size_t i = 0; i < MR; i++) {
             __m256 x = _mm256_broadcast_ss(a + i * lda + k);
@@ -60,16 +73,18 @@ INLINE void f32_rows(const size_t MR, const size_t NV, const qn_tile_f32 *t)
     QN_UNROLL
     for (size_t i = 0; i < MR; i++) {
         QN_UNROLL
-        for (size_t v = 0; v < NV; v++) f32_store(t, i, v, acc[i][v]);
+        for (size_t v = 0; v < NV; v++) f32_store(WHOLE, t, i, v, mask[v], acc[i][v]);
     }
 }
 
 #define CASE(mr)                                                                       \
     case mr:                                                                           \
-        if (t->cols > 8)                                                               \
-            f32_rows(mr, 2, t);                                                        \
+        if (t->cols == COLS)                                                           \
+            f32_rows(true, mr, 2, t);                                                  \
+        else if (t->cols > 8)                                                          \
+            f32_rows(false, mr, 2, t);                                                 \
         else                                                                           \
-            f32_rows(mr, 1, t);                                                        \
+            f32_rows(false, mr, 1, t);                                                 \
         break
 
 static void tile_f32(const qn_tile_f32 *t)
@@ -305,23 +320,36 @@ float qn_num__centered_u8_avx2(const float *x, size_t K, void *q, float *middle)
     return scale;
 }
 
-INLINE void i8_store(const qn_tile_i8 *t, size_t row, size_t v, __m256i sum)
+INLINE void i8_store(const bool WHOLE, const qn_tile_i8 *t, size_t row, size_t v,
+                     __m256i sum)
 {
     __m256i mask = first_lanes(t->cols - 8 * v);
     __m256 scale = _mm256_mul_ps(_mm256_set1_ps(t->row_scale[row]),
-                                 _mm256_maskload_ps(t->col_scale + 8 * v, mask));
+                                 _mm256_loadu_ps(t->col_scale + 8 * v));
     __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale);
     float *to = t->y + row * t->ldy + 8 * v;
     if (t->middle != NULL)
         y = _mm256_add_ps(y, _mm256_mul_ps(_mm256_set1_ps(t->middle[row]),
                                            _mm256_loadu_ps(t->col_sum + 8 * v)));
-    if (t->bias != NULL)
-        y = _mm256_add_ps(y, _mm256_maskload_ps(t->bias + 8 * v, mask));
-    if (t->add) y = _mm256_add_ps(y, _mm256_maskload_ps(to, mask));
-    _mm256_maskstore_ps(to, mask, y);
+    if (t->bias != NULL) y = _mm256_add_ps(y, load_8(WHOLE, t->bias + 8 * v, mask));
+    if (t->add) y = _mm256_add_ps(y, load_8(WHOLE, to, mask));
+    store_8(WHOLE, to, mask, y);
 }
 
-INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
+/* acc += the products of pairs of words, for 16 columns. Not by intrinsics, for which gcc
+ * spills accumulators: twelve of them, b0, b1, x and t are all the registers there are. */
+INLINE void add_pairs(__m256i acc[2], __m256i x, __m256i b0, __m256i b1)
+{
+    __m256i t;
+    __asm__("vpmaddwd %[b0], %[x], %[t]\n\t"
+            "vpaddd %[t], %[s0], %[s0]\n\t"
+            "vpmaddwd %[b1], %[x], %[x]\n\t"
+            "vpaddd %[x], %[s1], %[s1]"
+            : [s0] "+x"(acc[0]), [s1] "+x"(acc[1]), [x] "+x"(x), [t] "=&x"(t)
+            : [b0] "x"(b0), [b1] "x"(b1));
+}
+
+INLINE void i8_rows(const bool WHOLE, const size_t MR, const qn_tile_i8 *t)
 {
     __m256i acc[I8_ROWS][2];
     const uint8_t *a = t->a;
@@ -337,37 +365,38 @@ INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
         QN_UNROLL
         for (size_t i = 0; i < MR; i++) {
             const int32_t *pair = (const int32_t *)(const void *)(a + i * t->lda_bytes);
-            __m256i x = _mm256_set1_epi32(pair[g]);
-            acc[i][0] = _mm256_add_epi32(acc[i][0], _mm256_madd_epi16(x, b0));
-            acc[i][1] = _mm256_add_epi32(acc[i][1], _mm256_madd_epi16(x, b1));
+            add_pairs(acc[i], _mm256_set1_epi32(pair[g]), b0, b1);
         }
     }
     QN_UNROLL
     for (size_t i = 0; i < MR; i++) {
-        i8_store(t, i, 0, acc[i][0]);
-        if (t->cols > 8) i8_store(t, i, 1, acc[i][1]);
+        i8_store(WHOLE || t->cols >= 8, t, i, 0, acc[i][0]);
+        if (WHOLE || t->cols > 8) i8_store(WHOLE, t, i, 1, acc[i][1]);
     }
 }
+
+#define CASE(mr)                                                                       \
+    case mr:                                                                           \
+        if (t->cols == COLS)                                                           \
+            i8_rows(true, mr, t);                                                      \
+        else                                                                           \
+            i8_rows(false, mr, t);                                                     \
+        break
 
 static void tile_i8(const qn_tile_i8 *t)
 {
     switch (t->rows) {
-    case 1:
-        i8_rows(1, t);
-        break;
-    case 2:
-        i8_rows(2, t);
-        break;
-    case 3:
-        i8_rows(3, t);
-        break;
-    case 4:
-        i8_rows(4, t);
-        break;
+        CASE(1);
+        CASE(2);
+        CASE(3);
+        CASE(4);
+        CASE(5);
+        CASE(6);
     default:
         break;
     }
 }
+#undef CASE
 
 const qn_tiles qn_num__tiles_avx2 = {
     .f32_rows = ROWS,
