@@ -237,6 +237,10 @@ qn_status qn_models_any(qn_models *m, const char *name, qn_model **out, qn_error
 qn_status qn_models_get(qn_models *m, const char *name, qn_model_task task,
                         qn_model **out, qn_error *err)
 {
+    bool common = task == QN_MODEL_EMBED || task == QN_MODEL_RERANK;
+    if (!common && (name == NULL || *name == 0))
+        return qn_fail(err, QN_EINVAL, "name a model: there is none by default for %s",
+                       qn_model_task_name(task));
     if (name == NULL || *name == 0)
         name = task == QN_MODEL_EMBED ? m->embedder : m->reranker;
     QN_TRY(qn_models_any(m, name, out, err));

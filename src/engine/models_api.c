@@ -28,10 +28,8 @@ static void fill_info(const qn_model *model, const char *name, const char *path,
                                                                : "identity",
         .truncation =
             i->task == QN_MODEL_RERANK ? qn_truncation_name(i->truncation) : "",
-        .pooling = i->task != QN_MODEL_EMBED   ? ""
-                   : i->pooling == QN_POOL_CLS ? "cls"
-                                               : "mean",
-        .normalized = i->task == QN_MODEL_EMBED && i->normalize,
+        .pooling = i->task == QN_MODEL_EMBED ? qn_pooling_name(i->pooling) : "",
+        .normalized = i->normalize,
     };
 }
 
@@ -134,10 +132,15 @@ static void print_report(qn_json_writer *w, const char *name, qn_model_dtype dty
     qn_json_member_int(w, "output_bytes", (int64_t)r->output_bytes);
     qn_json_member_int(w, "samples", (int64_t)r->samples);
     if (r->samples != 0) {
-        if (r->task == QN_MODEL_EMBED)
+        qn_json_member_double(w, "score_change_mean", r->score_change_mean);
+        qn_json_member_double(w, "score_change_max", r->score_change_max);
+        qn_json_member_int(w, "rankings", (int64_t)r->rankings);
+        qn_json_member_double(w, "kendall_tau_mean", r->tau_mean);
+        qn_json_member_double(w, "kendall_tau_min", r->tau_min);
+        if (r->task != QN_MODEL_RERANK) {
+            qn_json_member_double(w, "cosine_mean", r->cosine_mean);
             qn_json_member_double(w, "cosine_min", r->cosine_min);
-        else
-            qn_json_member_double(w, "logit_change_max", r->logit_change_max);
+        }
     }
     qn_json_end_object(w);
 }

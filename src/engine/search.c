@@ -28,7 +28,8 @@ static qn_status embed_query(void *ctx, const qn_field *field, const char *model
         return qn_fail(err, QN_EDIMS, "[%.*s] has %u dims, the model %s makes %u",
                        QN_SLICE_ARG(field->name), field->dims, model_name,
                        qn_model_describe(model)->dims);
-    qn_embed_options options = {.deadline = &s->deadline, .pool = s->q->neural_pool};
+    qn_embed_options options = {
+        .deadline = &s->deadline, .pool = s->q->neural_pool, .role = QN_TEXT_QUERY};
     return qn_embed_run(model, &text, 1, &options, out, NULL, err);
 }
 

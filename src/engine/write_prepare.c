@@ -156,7 +156,8 @@ static qn_status embed_field(quern *q, const qn_table_schema *schema, const qn_f
     float *values = qn_arena_array(arena, list.n, dims * sizeof *values);
     if (values == NULL) return qn_fail(err, QN_ENOMEM, "embedding");
     qn_deadline deadline = {.cancelled = cancel};
-    qn_embed_options options = {.deadline = &deadline, .pool = q->neural_pool};
+    qn_embed_options options = {
+        .deadline = &deadline, .pool = q->neural_pool, .role = QN_TEXT_DOCUMENT};
     QN_TRY(qn_embed_run(model, list.texts, list.n, &options, values, NULL, err));
     for (size_t i = 0; i < list.n; i++)
         QN_TRY(keep(list.ops[i], f, values + i * dims, schema->schema.field_count,

@@ -21,13 +21,23 @@ static qn_status scratch_create(qn_model *m, qn_nn_scratch **out, qn_error *err)
     s->types = qn_new_array(m->alloc, s->capacity, sizeof *s->types);
     s->starts = qn_new_array(m->alloc, s->capacity + 1, sizeof *s->starts);
     s->item = qn_new_array(m->alloc, s->capacity, sizeof *s->item);
-    bool whole =
-        s->ids != NULL && s->types != NULL && s->starts != NULL && s->item != NULL;
+    s->keys = qn_new_array(m->alloc, s->capacity, sizeof *s->keys);
+    s->skip = qn_new_array(m->alloc, s->capacity, sizeof *s->skip);
+    bool whole = s->keys != NULL && s->skip != NULL && s->ids != NULL &&
+                 s->types != NULL && s->starts != NULL && s->item != NULL;
     if (m->head.dense != NULL) {
         s->pooled = qn_new_array(m->alloc, m->config.hidden, sizeof *s->pooled);
         s->logits = qn_new_array(m->alloc, m->info.labels, sizeof *s->logits);
         s->head = qn_new_aligned(m->alloc, 64, qn_head_scratch_bytes(&m->head));
         whole = whole && s->pooled != NULL && s->logits != NULL && s->head != NULL;
+    }
+    if (m->info.task != QN_MODEL_RERANK) {
+        bool sparse = m->info.task == QN_MODEL_SPARSE;
+        size_t bytes =
+            sparse ? qn_lm_head_scratch_bytes(&m->lm) : qn_tail_scratch_bytes(&m->tail);
+        s->tail = qn_new_aligned(m->alloc, 64, bytes + 64);
+        s->vector = qn_new_array(m->alloc, m->info.dims, sizeof *s->vector);
+        whole = whole && s->tail != NULL && s->vector != NULL;
     }
     qn_status st = whole ? qn_encoder_scratch_create(m->alloc, m->encoder, s->capacity,
                                                      &s->encoder, err)
@@ -45,6 +55,10 @@ void qn_nn__scratch_destroy(qn_model *m, qn_nn_scratch *s)
     qn_delete(m->alloc, s->pooled);
     qn_delete(m->alloc, s->logits);
     qn_delete_aligned(m->alloc, s->head);
+    qn_delete_aligned(m->alloc, s->tail);
+    qn_delete(m->alloc, s->vector);
+    qn_delete(m->alloc, s->keys);
+    qn_delete(m->alloc, s->skip);
     qn_delete(m->alloc, s->ids);
     qn_delete(m->alloc, s->types);
     qn_delete(m->alloc, s->starts);
@@ -133,10 +147,18 @@ qn_status qn_nn__encode_kept(const qn_model *m, qn_token_cache *cache, qn_slice 
 
 void qn_nn__batch_add(qn_nn_scratch *s, const qn_encoding *e, size_t item)
 {
+    qn_nn__batch_add_text(s, e, 0, 0, item);
+}
+
+void qn_nn__batch_add_text(qn_nn_scratch *s, const qn_encoding *e, size_t more,
+                           size_t skip, size_t item)
+{
     qn_assert(s->tokens + e->n <= s->capacity);
     memcpy(s->ids + s->tokens, e->ids, e->n * sizeof *s->ids);
     memcpy(s->types + s->tokens, e->types, e->n);
     s->starts[s->sequences] = (uint32_t)s->tokens;
+    s->keys[s->sequences] = (uint32_t)(e->n - more);
+    s->skip[s->sequences] = (uint32_t)skip;
     s->item[s->sequences++] = (uint32_t)item;
     s->tokens += e->n;
     s->starts[s->sequences] = (uint32_t)s->tokens;

@@ -62,6 +62,9 @@ typedef struct qn_encoder_batch {
     const uint8_t *types;   /* below config.types; families that use none do not look */
     const uint32_t *starts; /* sequences + 1; none empty or over qn_encoder_longest() */
     size_t sequences;
+    /* Of each sequence: so many tokens, from the first on, are seen by all; the rest see
+     * without being seen. NULL: all are. */
+    QN_NULLABLE const uint32_t *keys;
 } qn_encoder_batch;
 
 /* A look inside, for tests and for calibration; either may be NULL. */

@@ -210,7 +210,7 @@ static qn_status attend(const pass *p, qn_error *err)
         qn_attention a = {
             .kernels = e->kernels,
             .d = d,
-            .keys = count,
+            .keys = p->batch->keys == NULL ? count : p->batch->keys[i],
             .queries = p->firsts ? 1 : count,
             .window = p->l->window,
             .alpha = (float)qn_encoder_alpha(c),

@@ -5,6 +5,8 @@
 #include "io/file.h"
 #include "nn/import_internal.h"
 
+#include <xxhash.h>
+
 enum {
     ARENA_LIMIT = 512 * 1024 * 1024,
     JSON_FILE_MAX = 64 * 1024 * 1024,
@@ -102,6 +104,23 @@ static const char *known_licence(qn_import *im)
     return name;
 }
 
+/* Of the weights; with steps in files of their own, of all hashes in order. */
+static qn_status hash_source(const qn_import *im, uint8_t out[16], qn_error *err)
+{
+    uint8_t all[16 * (QN_TAIL_STEPS_MAX + 1)];
+    size_t n = 1;
+    QN_TRY(qn_weights_hash(im->weights, all, err));
+    for (size_t i = 0; i < QN_TAIL_STEPS_MAX; i++)
+        if (im->tail[i] != NULL)
+            QN_TRY(qn_weights_hash(im->tail[i], all + 16 * n++, err));
+    memcpy(out, all, 16);
+    if (n == 1) return QN_OK;
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(all, 16 * n));
+    memcpy(out, canonical.digest, 16);
+    return QN_OK;
+}
+
 static qn_status describe(qn_import *im, qn_error *err)
 {
     const qn_import_options *o = im->options;
@@ -117,7 +136,7 @@ static qn_status describe(qn_import *im, qn_error *err)
     info->origin = o->origin == NULL ? "" : o->origin;
 
     uint8_t hash[16];
-    QN_TRY(qn_weights_hash(im->weights, hash, err));
+    QN_TRY(hash_source(im, hash, err));
     qn_buf hex;
     qn_buf_init(&hex, im->alloc);
     qn_buf_add_str(&hex, "xxh3-128:");
@@ -169,13 +188,11 @@ static qn_status write_model(qn_import *im, const char *path, qn_import_report *
 {
     uint8_t *image = NULL;
     qn_model *exact = NULL, *written = NULL;
-    qn_slice texts[QN_IMPORT_SAMPLES];
-    qn_import__samples(texts);
     bool smaller = im->options->dtype != QN_MODEL_F32;
     qn_status st;
     if (smaller) QN_TRY_TO(out, open_exact(im, &image, &exact, err));
     if (im->options->dtype == QN_MODEL_INT8)
-        QN_TRY_TO(out, qn_import__smooth(im, exact, texts, QN_IMPORT_SAMPLES, err));
+        QN_TRY_TO(out, qn_import__smooth(im, exact, err));
     QN_TRY_TO(out, write_and_open(im, path, &written, err));
     if (smaller) st = qn_import__compare(im, exact, written, report, err);
 out:
@@ -207,6 +224,7 @@ static qn_status import_all(qn_import *im, const char *output, qn_import_report 
 {
     QN_TRY(qn_import__config(im, err));
     QN_TRY(qn_import__vocab(im, err));
+    QN_TRY(qn_import__find_words(im, err));
     QN_TRY(qn_weights_open(im->alloc, im->folder, &im->weights, err));
     QN_TRY(describe(im, err));
     QN_TRY(write_output(im, output, report, err));
@@ -216,6 +234,8 @@ static qn_status import_all(qn_import *im, const char *output, qn_import_report 
     report->tensors = qn_import__written(im);
     report->ignored = qn_import__ignored(im);
     report->source_bytes = qn_weights_bytes(im->weights);
+    for (size_t i = 0; i < QN_TAIL_STEPS_MAX; i++)
+        if (im->tail[i] != NULL) report->source_bytes += qn_weights_bytes(im->tail[i]);
     return QN_OK;
 }
 
@@ -231,6 +251,7 @@ qn_status qn_import_run(qn_alloc *a, const char *folder, const char *output,
     qn_buf_init(&im.vocab, a);
     qn_status st = import_all(&im, output, report, err);
     qn_weights_close(im.weights);
+    for (size_t i = 0; i < QN_TAIL_STEPS_MAX; i++) qn_weights_close(im.tail[i]);
     qn_buf_deinit(&im.vocab);
     qn_arena_deinit(&im.arena);
     return st;

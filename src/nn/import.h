@@ -26,6 +26,10 @@ typedef struct qn_import_options {
      * is recorded and pairs are cut "balanced". */
     bool truncation_given;
     qn_truncation truncation;
+    /* Not given: what the folder's files say. A masked-language model without
+     * modules.json is "embed", unless "sparse" is asked for. */
+    bool task_given;
+    qn_model_task task;
 } qn_import_options;
 
 typedef struct qn_import_report {
@@ -33,10 +37,14 @@ typedef struct qn_import_report {
     size_t tensors, ignored; /* written; left out because the task does not use them */
     uint64_t parameters;
     uint64_t source_bytes, output_bytes;
-    /* Against f32 on a few built-in texts, when dtype is not f32: embeddings by the
-     * smallest cosine, rerankers by the largest change of a logit. */
-    size_t samples;
-    double cosine_min, logit_change_max;
+    /* Against f32 on built-in questions and passages, when dtype is not f32. Scores are
+     * logits; of vectors, what compares a question with a passage: cosine, product or
+     * the sum of maxima. Kendall's tau of each question's order of passages, 1 where
+     * none of them changed places. */
+    size_t samples, rankings; /* scores; orders */
+    double score_change_max, score_change_mean;
+    double tau_min, tau_mean;
+    double cosine_min, cosine_mean; /* of the vectors themselves; rerankers: 0 */
 } qn_import_report;
 
 QN_MUST_CHECK qn_status qn_import_run(qn_alloc *a, const char *folder,

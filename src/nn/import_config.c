@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* import_config.c -- the task of a folder: config.json beyond the encoder
- * (import_family.c), modules.json, pooling, lengths. A key that asks for something else
- * than what is built is refused. */
+ * (import_family.c), lengths. A key that asks for something else than what is built is
+ * refused. */
 #include "nn/import_internal.h"
 
 #include <stdio.h>
@@ -19,6 +19,7 @@ static qn_status read_task(qn_import *im, const qn_json *config, qn_error *err)
         {"ForMaskedLM", QN_MODEL_EMBED},
         {"ForPreTraining", QN_MODEL_EMBED},
     };
+    const qn_import_options *o = im->options;
     const qn_json *list = qn_json_get(config, "architectures");
     const qn_json *first =
         list != NULL && list->kind == QN_JSON_ARRAY ? list->first : NULL;
@@ -28,8 +29,19 @@ static qn_status read_task(qn_import *im, const qn_json *config, qn_error *err)
             (void)snprintf(name, sizeof name, "%s%s", classes[i], known[k].suffix);
             if (!qn_import__is_string(first, name)) continue;
             im->meta.info.task = known[k].task;
+            im->has_lm = strcmp(known[k].suffix, "ForMaskedLM") == 0;
+            if (!o->task_given || o->task == known[k].task) return QN_OK;
+            if (known[k].task == QN_MODEL_RERANK || o->task == QN_MODEL_RERANK)
+                return qn_fail(err, QN_EUNSUPPORTED, "%s cannot be imported as [%s]",
+                               name, qn_model_task_name(o->task));
+            im->meta.info.task = o->task;
             return QN_OK;
         }
+    if (qn_import__is_string(first, "HF_ColBERT")) {
+        im->meta.info.task = QN_MODEL_TOKENS;
+        im->colbert = true;
+        return QN_OK;
+    }
     return qn_import__unsupported(im, "config.json", "architectures", list, err);
 }
 
@@ -48,7 +60,7 @@ static qn_status read_max_tokens(qn_import *im, qn_error *err)
     QN_TRY(qn_import__json(im, "tokenizer_config.json", true, &tokenizer, err));
     uint32_t most = qn_encoder_longest(&im->meta.encoder);
     most = limit_by(tokenizer, "model_max_length", most);
-    if (im->meta.info.task == QN_MODEL_EMBED) {
+    if (im->meta.info.task != QN_MODEL_RERANK) {
         QN_TRY(qn_import__json(im, "sentence_bert_config.json", true, &sentence, err));
         most = limit_by(sentence, "max_seq_length", most);
     }
@@ -92,82 +104,6 @@ static qn_status read_reranker(qn_import *im, const qn_json *config, qn_error *e
     return QN_OK;
 }
 
-/* ---- embedding models ------------------------------------------------------- */
-
-/* "sentence_transformers.models.Pooling" -> "Pooling" */
-static qn_slice last_part(qn_slice dotted)
-{
-    size_t at = dotted.n;
-    while (at > 0 && dotted.p[at - 1] != '.') at--;
-    return (qn_slice){dotted.p + at, dotted.n - at};
-}
-
-static qn_status read_pooling(qn_import *im, const char *file, qn_error *err)
-{
-    qn_model_info *info = &im->meta.info;
-    const qn_json *pooling = NULL;
-    QN_TRY(qn_import__json(im, file, false, &pooling, err));
-    const qn_json *mode = qn_json_get(pooling, "pooling_mode");
-    bool mean = qn_import__is_true(qn_json_get(pooling, "pooling_mode_mean_tokens")) ||
-                qn_import__is_string(mode, "mean");
-    bool cls = qn_import__is_true(qn_json_get(pooling, "pooling_mode_cls_token")) ||
-               qn_import__is_string(mode, "cls");
-    for (const qn_json *it = qn_json_items(pooling); it != NULL; it = it->next) {
-        if (!qn_slice_starts_with(it->key, "pooling_mode_") || !qn_import__is_true(it))
-            continue;
-        if (!qn_slice_eq_str(it->key, "pooling_mode_mean_tokens") &&
-            !qn_slice_eq_str(it->key, "pooling_mode_cls_token"))
-            return qn_fail_file(err, QN_EUNSUPPORTED, qn_import__shown(im, file),
-                                QN_AT_NONE, "%.*s is not supported",
-                                QN_SLICE_ARG(it->key));
-    }
-    if (mean == cls) return qn_import__unsupported(im, file, "pooling_mode", mode, err);
-    info->pooling = mean ? QN_POOL_MEAN : QN_POOL_CLS;
-    return QN_OK;
-}
-
-static bool plain_folder(qn_slice path)
-{
-    if (path.n == 0 || path.n > 100 || path.p[0] == '.') return false;
-    for (size_t i = 0; i < path.n; i++)
-        if (path.p[i] == '/' || path.p[i] == '\\' || path.p[i] == '\0') return false;
-    return true;
-}
-
-/* Transformer, Pooling, then perhaps Normalize: each module in its place. */
-static qn_status read_modules(qn_import *im, qn_error *err)
-{
-    static const char *const order[] = {"Transformer", "Pooling", "Normalize"};
-    qn_model_info *info = &im->meta.info;
-    const qn_json *modules = NULL;
-    QN_TRY(qn_import__json(im, "modules.json", true, &modules, err));
-    info->pooling = QN_POOL_MEAN; /* what the libraries do with a bare encoder */
-    if (modules == NULL) return QN_OK;
-    size_t i = 0;
-    for (const qn_json *it = qn_json_items(modules); it != NULL; it = it->next, i++) {
-        const qn_json *type = qn_json_get(it, "type"), *path = qn_json_get(it, "path");
-        qn_slice where = path == NULL ? (qn_slice){"", 0} : path->string;
-        if (i >= 3 || type == NULL || type->kind != QN_JSON_STRING ||
-            !qn_slice_eq_str(last_part(type->string), order[i]))
-            return qn_import__unsupported(im, "modules.json", "type", type, err);
-        if (i == 0 && where.n != 0)
-            return qn_import__unsupported(im, "modules.json", "path", path, err);
-        if (i == 1) {
-            if (!plain_folder(where))
-                return qn_import__unsupported(im, "modules.json", "path", path, err);
-            const char *file =
-                qn_arena_printf(&im->arena, "%.*s/config.json", QN_SLICE_ARG(where));
-            if (file == NULL) return qn_fail(err, QN_ENOMEM, "import");
-            QN_TRY(read_pooling(im, file, err));
-        }
-    }
-    if (i < 2)
-        return qn_fail_file(err, QN_EUNSUPPORTED, qn_import__shown(im, "modules.json"),
-                            QN_AT_NONE, "no Pooling module");
-    info->normalize = i == 3;
-    return QN_OK;
-}
-
 qn_status qn_import__config(qn_import *im, qn_error *err)
 {
     const qn_json *config = NULL;
@@ -175,7 +111,9 @@ qn_status qn_import__config(qn_import *im, qn_error *err)
     QN_TRY(qn_import__encoder(im, config, err));
     QN_TRY(read_task(im, config, err));
     QN_TRY(read_max_tokens(im, err));
-    if (im->meta.info.task == QN_MODEL_EMBED) return read_modules(im, err);
+    if (im->meta.info.task != QN_MODEL_RERANK)
+        return qn_import__modules(im, config, err);
+    QN_TRY(qn_import__refuse_prompt(im, err));
     const qn_encoder_config *c = &im->meta.encoder;
     if (c->family == QN_FAMILY_BERT && c->types < 2)
         return qn_import__unsupported(im, "config.json", "type_vocab_size",

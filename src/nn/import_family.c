@@ -310,3 +310,28 @@ qn_status qn_import__head(qn_import *im, const qn_json *config, qn_error *err)
     }
     return r->st;
 }
+
+/* The last layer before the vocabulary, as SPLADE uses it. */
+qn_status qn_import__lm_head(qn_import *im, const qn_json *config, qn_error *err)
+{
+    reader reading = {.im = im, .object = config, .err = err}, *r = &reading;
+    const qn_encoder_config *c = &im->meta.encoder;
+    qn_lm_config *h = &im->meta.lm;
+    *h = (qn_lm_config){.hidden = c->hidden,
+                        .vocab = c->vocab,
+                        .act = c->family == QN_FAMILY_ROBERTA ? QN_ACT_GELU : c->act,
+                        .dense_bias = true,
+                        .norm_bias = true,
+                        .eps = c->eps};
+    h->tied = bool_or(r, "tie_word_embeddings", true);
+    if (c->family == QN_FAMILY_DEBERTA)
+        refuse(r, "architectures", get(r, "architectures"));
+    if (c->family == QN_FAMILY_MODERNBERT) {
+        h->act = act_or(r, "classifier_activation", QN_ACT_GELU);
+        h->dense_bias = bool_or(r, "classifier_bias", false);
+        h->norm_bias = c->norm_bias;
+        if (!bool_or(r, "decoder_bias", true))
+            refuse(r, "decoder_bias", get(r, "decoder_bias"));
+    }
+    return r->st;
+}

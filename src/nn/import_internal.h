@@ -18,6 +18,14 @@ typedef struct qn_import {
     /* Of an int8 model: layers x QN_ENCODER_INPUTS rows of multipliers; else NULL. */
     float *scales;
     size_t scale_stride;
+    bool has_lm;  /* the folder's class has a masked-language head */
+    bool colbert; /* of the first authors: the projection is among the weights */
+    /* Weights of the steps after the encoder that lie in files of their own. */
+    qn_weights *tail[QN_TAIL_STEPS_MAX];
+    /* Of models of token vectors, to be found in the vocabulary. */
+    const qn_json *skip_words; /* NULL: `skip_punctuation` decides */
+    bool skip_punctuation;
+    qn_slice expand_token; /* empty: the mask */
 } qn_import;
 
 /* The path of a file in the folder, to be opened. */
@@ -43,6 +51,16 @@ QN_MUST_CHECK qn_status qn_import__encoder(qn_import *im, const qn_json *config,
                                            qn_error *err);
 QN_MUST_CHECK qn_status qn_import__head(qn_import *im, const qn_json *config,
                                         qn_error *err);
+/* modules.json and what it names, prompts: what follows the encoder. */
+QN_MUST_CHECK qn_status qn_import__modules(qn_import *im, const qn_json *config,
+                                           qn_error *err);
+/* Rerankers get no prompt: a folder that has one by default is refused. */
+QN_MUST_CHECK qn_status qn_import__refuse_prompt(qn_import *im, qn_error *err);
+/* The masked-language head of config.json: fills meta.lm. */
+QN_MUST_CHECK qn_status qn_import__lm_head(qn_import *im, const qn_json *config,
+                                           qn_error *err);
+/* After the vocabulary: words that models of token vectors name become ids. */
+QN_MUST_CHECK qn_status qn_import__find_words(qn_import *im, qn_error *err);
 /* tokenizer.json, spm.model, sentencepiece.bpe.model or vocab.txt: fills vocab and
  * meta.tokenizer. */
 QN_MUST_CHECK qn_status qn_import__vocab(qn_import *im, qn_error *err);
@@ -68,15 +86,15 @@ size_t qn_import__ignored(const qn_import *im);
 /* Tensors of the written model, input scales included. */
 size_t qn_import__written(const qn_import *im);
 
-/* Texts short and long, plain and odd: enough to see a broken tensor and to measure
- * ranges, not an evaluation. */
-enum { QN_IMPORT_SAMPLES = 8 };
-void qn_import__samples(qn_slice texts[QN_IMPORT_SAMPLES]);
+/* Built-in texts: enough to see a broken tensor and to measure ranges, not an evaluation.
+ * Documents 2 i and 2 i + 1 are about query i. */
+enum { QN_IMPORT_QUERIES = 16, QN_IMPORT_DOCUMENTS = 2 * QN_IMPORT_QUERIES };
+qn_slice qn_import__query(size_t i);
+qn_slice qn_import__document(size_t i);
 
 /* Measures `exact`, the same model in f32, and fills im->scales: the written int8 model
  * will scale what goes into its products. */
 QN_MUST_CHECK qn_status qn_import__smooth(qn_import *im, qn_model *exact,
-                                          const qn_slice *texts, size_t n,
                                           qn_error *err);
 /* K multipliers, or NULL when nothing is scaled. */
 QN_NULLABLE const float *qn_import__scale(const qn_import *im, uint32_t layer,

@@ -48,7 +48,7 @@ static qn_status run_sequence(qn_import *im, qn_model *exact, qn_nn_scratch *s,
                               qn_error *err)
 {
     qn_encoder_trace trace = {.input = measure, .ctx = im};
-    qn_encoder_batch batch = {s->ids, s->types, s->starts, s->sequences};
+    qn_encoder_batch batch = {s->ids, s->types, s->starts, s->sequences, NULL};
     const float *rows = NULL;
     QN_TRY(
         qn_encoder_run(exact->encoder, s->encoder, &batch, NULL, &trace, &rows, err));
@@ -56,9 +56,9 @@ static qn_status run_sequence(qn_import *im, qn_model *exact, qn_nn_scratch *s,
     return QN_OK;
 }
 
-/* Text i alone, or with the next one for a model of pairs. */
-static qn_status run_text(qn_import *im, qn_model *exact, qn_nn_scratch *s,
-                          const qn_slice *texts, size_t n, size_t i, qn_error *err)
+/* Document i alone, or with its query for a model of pairs. */
+static qn_status run_text(qn_import *im, qn_model *exact, qn_nn_scratch *s, size_t i,
+                          qn_error *err)
 {
     const qn_model_info *info = &exact->info;
     bool pair = info->task == QN_MODEL_RERANK;
@@ -67,9 +67,10 @@ static qn_status run_text(qn_import *im, qn_model *exact, qn_nn_scratch *s,
     qn_arena arena;
     qn_arena_init(&arena, im->alloc, 0);
     qn_status st;
-    QN_TRY_TO(out, qn_nn__encode(exact, texts[i], true, info->max_tokens, &arena,
-                                 &first, err));
-    QN_TRY_TO(out, qn_nn__encode(exact, texts[(i + 1) % n], true, info->max_tokens,
+    QN_TRY_TO(out, qn_nn__encode(
+                       exact, pair ? qn_import__query(i / 2) : qn_import__document(i),
+                       true, info->max_tokens, &arena, &first, err));
+    QN_TRY_TO(out, qn_nn__encode(exact, qn_import__document(i), true, info->max_tokens,
                                  &arena, &second, err));
     QN_TRY_TO(out, qn_tokenizer_join(exact->tokenizer, &first, pair ? &second : NULL,
                                      info->max_tokens, QN_TRUNCATE_LONGEST_FIRST,
@@ -105,14 +106,13 @@ static qn_status run_random(qn_import *im, qn_model *exact, qn_nn_scratch *s,
     return run_sequence(im, exact, s, err);
 }
 
-static qn_status measure_all(qn_import *im, qn_model *exact, const qn_slice *texts,
-                             size_t n, qn_error *err)
+static qn_status measure_all(qn_import *im, qn_model *exact, qn_error *err)
 {
     qn_nn_scratch *s = NULL;
     QN_TRY(qn_nn__scratch_take(exact, &s, err));
     qn_status st = QN_OK;
-    for (size_t i = 0; st == QN_OK && i < n; i++)
-        st = run_text(im, exact, s, texts, n, i, err);
+    for (size_t i = 0; st == QN_OK && i < QN_IMPORT_DOCUMENTS; i++)
+        st = run_text(im, exact, s, i, err);
     qn_rng rng = {1};
     for (size_t i = 0; st == QN_OK && i < RANDOM_SEQUENCES; i++)
         st = run_random(im, exact, s, &rng, err);
@@ -158,8 +158,7 @@ static void balance(float *range, const float *widest, size_t K)
     }
 }
 
-qn_status qn_import__smooth(qn_import *im, qn_model *exact, const qn_slice *texts,
-                            size_t n, qn_error *err)
+qn_status qn_import__smooth(qn_import *im, qn_model *exact, qn_error *err)
 {
     const qn_encoder_config *c = &im->meta.encoder;
     im->scale_stride = c->hidden > c->intermediate ? c->hidden : c->intermediate;
@@ -167,7 +166,7 @@ qn_status qn_import__smooth(qn_import *im, qn_model *exact, const qn_slice *text
                                 im->scale_stride * sizeof *im->scales);
     float *widest = qn_arena_array(&im->arena, im->scale_stride, sizeof *widest);
     if (im->scales == NULL || widest == NULL) return qn_fail(err, QN_ENOMEM, "import");
-    QN_TRY(measure_all(im, exact, texts, n, err));
+    QN_TRY(measure_all(im, exact, err));
     for (uint32_t layer = 0; layer < c->layers; layer++)
         for (int which = 0; which < QN_ENCODER_INPUTS; which++) {
             size_t K = which == QN_INTO_DOWN ? c->intermediate : c->hidden;

@@ -47,6 +47,31 @@ static void taps_first(const qn_import *im, const qn_tensor_spec *spec,
                 to[(n * taps + tap) * in + c] = from[(n * in + c) * taps + tap];
 }
 
+/* A tensor of a step after the encoder: in a file of its own, or (ColBERT of the first
+ * authors) among the others. */
+static qn_status read_tail(qn_import *im, const qn_tensor_spec *spec, uint32_t step,
+                           QN_OWNED float **out, qn_error *err)
+{
+    const qn_weights *w = im->tail[step] == NULL ? im->weights : im->tail[step];
+    bool dense = im->meta.tail.step[step].kind == QN_TAIL_DENSE;
+    bool bias = qn_slice_ends_with(qn_slice_of(spec->name), ".bias");
+    const char *name = dense ? (bias ? "linear.bias" : "linear.weight")
+                             : (bias ? "norm.bias" : "norm.weight");
+    const qn_weight *t = qn_weights_find(w, name);
+    *out = NULL;
+    if (t == NULL)
+        return qn_fail_file(err, QN_EMODEL, qn_weights_name(w), QN_AT_NONE,
+                            "tensor \"%s\" is missing", name);
+    if (t->rank != spec->rank || t->shape[t->rank - 1] != spec->columns ||
+        t->count != (uint64_t)spec->rows * spec->columns)
+        return qn_fail_file(err, QN_EMODEL, qn_weights_file(w, t), QN_AT_NONE,
+                            "tensor \"%s\" is not of %u x %u values", name, spec->rows,
+                            spec->columns);
+    *out = qn_new_array(im->alloc, t->count, sizeof **out);
+    if (*out == NULL) return qn_fail(err, QN_ENOMEM, "import");
+    return qn_weights_to_f32(w, t, *out, err);
+}
+
 /* The values of a tensor of the model, rows x columns, to be freed. */
 static qn_status read_source(qn_import *im, const qn_tensor_spec *spec,
                              QN_OWNED float **out, qn_error *err)
@@ -115,11 +140,15 @@ static qn_status write_tensor(qn_import *im, const qn_tensor_spec *spec,
                               qn_model_dtype dtype, qn_qnm_writer *w, qn_error *err)
 {
     float *values = NULL;
-    QN_TRY(read_source(im, spec, &values, err));
-    unscale(im, spec, values);
-    qn_status st =
-        qn_qnm_writer_tensor(w, spec->name, spec->quantize ? dtype : QN_MODEL_F32,
-                             spec->rank, spec->rows, spec->columns, values, err);
+    unsigned step = 0;
+    bool tail = sscanf(spec->name, "tail.%u.", &step) == 1;
+    qn_status st = tail ? read_tail(im, spec, step, &values, err)
+                        : read_source(im, spec, &values, err);
+    if (st == QN_OK) {
+        unscale(im, spec, values);
+        st = qn_qnm_writer_tensor(w, spec->name, spec->quantize ? dtype : QN_MODEL_F32,
+                                  spec->rank, spec->rows, spec->columns, values, err);
+    }
     qn_delete(im->alloc, values);
     return st;
 }
@@ -143,9 +172,17 @@ static qn_status write_scales(qn_import *im, qn_qnm_writer *w, qn_error *err)
 /* Tensors of the model: the encoder's, then the head's. */
 static size_t tensor_count(const qn_import *im)
 {
-    bool head = im->meta.info.task == QN_MODEL_RERANK;
-    return qn_encoder_spec_count(&im->meta.encoder) +
-           (head ? qn_head_spec_count(&im->meta.head) : 0);
+    size_t n = qn_encoder_spec_count(&im->meta.encoder);
+    switch (im->meta.info.task) {
+    case QN_MODEL_RERANK:
+        return n + qn_head_spec_count(&im->meta.head);
+    case QN_MODEL_SPARSE:
+        return n + qn_lm_spec_count(&im->meta.lm);
+    case QN_MODEL_EMBED:
+    case QN_MODEL_TOKENS:
+        break;
+    }
+    return n + qn_tail_spec_count(&im->meta.tail);
 }
 
 static void tensor_at(const qn_import *im, size_t i, qn_tensor_spec *out)
@@ -153,8 +190,12 @@ static void tensor_at(const qn_import *im, size_t i, qn_tensor_spec *out)
     size_t encoder = qn_encoder_spec_count(&im->meta.encoder);
     if (i < encoder)
         qn_encoder_spec_at(&im->meta.encoder, i, out);
-    else
+    else if (im->meta.info.task == QN_MODEL_RERANK)
         qn_head_spec_at(&im->meta.head, i - encoder, out);
+    else if (im->meta.info.task == QN_MODEL_SPARSE)
+        qn_lm_spec_at(&im->meta.lm, i - encoder, out);
+    else
+        qn_tail_spec_at(&im->meta.tail, i - encoder, out, NULL);
 }
 
 static qn_status write_all(qn_import *im, qn_model_dtype dtype, qn_qnm_writer *w,
@@ -205,6 +246,9 @@ size_t qn_import__ignored(const qn_import *im)
         qn_tensor_spec spec;
         qn_source_name name;
         tensor_at(im, i, &spec);
+        unsigned step = 0;
+        if (sscanf(spec.name, "tail.%u.", &step) == 1 && im->tail[step] != NULL)
+            continue;
         qn_import__source_name(im->meta.encoder.family, spec.name, &name);
         if (name.part == 0) used++;
     }

@@ -52,9 +52,55 @@ static qn_status open_tokenizer(qn_model *m, qn_tokenizer_form form, qn_error *e
     return st;
 }
 
+/* Whether the first row of a text is all that is looked at. */
+static bool first_only(const qn_model_meta *meta)
+{
+    if (meta->info.task == QN_MODEL_RERANK) return meta->info.pooling == QN_POOL_CLS;
+    const qn_tail_config *t = &meta->tail;
+    return meta->info.task == QN_MODEL_EMBED && t->poolings == 1 &&
+           t->pooling[0] == QN_POOL_CLS && !t->skip_prompt;
+}
+
+/* Finds the prompts that are one token: "[Q] ", "[unused0]". */
+static qn_status find_markers(qn_model *m, qn_error *err)
+{
+    m->markers =
+        qn_arena_array(&m->arena, m->info.prompt_count + 1, sizeof *m->markers);
+    if (m->markers == NULL) return qn_fail(err, QN_ENOMEM, "model");
+    for (size_t i = 0; i < m->info.prompt_count; i++) {
+        qn_slice text = qn_slice_of(m->info.prompts[i].text);
+        qn_slice bare = qn_slice_trim(text);
+        if (bare.n < 3 || bare.p[0] != '[' || bare.p[bare.n - 1] != ']') continue;
+        for (uint32_t id = 0; id < qn_tokenizer_vocab_size(m->tokenizer); id++) {
+            qn_slice piece = qn_tokenizer_piece(m->tokenizer, id);
+            if (qn_slice_eq(piece, text) || qn_slice_eq(piece, bare))
+                m->markers[i] = (qn_nn_marker){true, id};
+        }
+    }
+    return QN_OK;
+}
+
+/* What follows the encoder. */
+static qn_status open_end(qn_model *m, const qn_weight_source *from,
+                          const qn_model_meta *meta, qn_error *err)
+{
+    switch (m->info.task) {
+    case QN_MODEL_RERANK:
+        return qn_head_open(from, &meta->head, &m->head, err);
+    case QN_MODEL_SPARSE:
+        return qn_lm_head_open(from, &meta->lm, &m->lm, err);
+    case QN_MODEL_EMBED:
+    case QN_MODEL_TOKENS:
+        break;
+    }
+    return qn_tail_open(from, &meta->tail, &m->tail, err);
+}
+
 static void close_weights(qn_model *m)
 {
     qn_head_close(&m->head);
+    qn_tail_close(&m->tail);
+    qn_lm_head_close(&m->lm);
     qn_encoder_close(m->encoder);
     m->encoder = NULL;
     qn_packed_copy_close(m->copy);
@@ -69,10 +115,8 @@ static qn_status try_weights(qn_model *m, const qn_model_meta *meta, qn_error *e
         qn_packed_copy_open(m->alloc, &m->packed, m->kernels, m->file, &m->copy, err));
     if (!qn_packed_copy_is_mapped(m->copy)) QN_TRY(qn_qnm_read_all(m->file, err));
     const qn_weight_source from = {m->alloc, m->kernels, m->file, m->copy};
-    QN_TRY(qn_encoder_open_packed(&from, &m->config, m->info.pooling == QN_POOL_CLS,
-                                  &m->encoder, err));
-    if (m->info.task != QN_MODEL_RERANK) return QN_OK;
-    return qn_head_open(&from, &meta->head, &m->head, err);
+    QN_TRY(qn_encoder_open_packed(&from, &m->config, m->first_only, &m->encoder, err));
+    return open_end(m, &from, meta, err);
 }
 
 /* Again when a copy was written, or one that did not fit removed. */
@@ -94,12 +138,18 @@ static qn_status open_parts(qn_model *m, qn_error *err)
     m->info = meta.info;
     m->config = meta.encoder;
     QN_TRY(open_tokenizer(m, meta.tokenizer, err));
+    m->first_only = first_only(&meta);
+    m->multi = meta.multi;
+    if (m->multi.expand_id >= m->config.vocab)
+        return qn_fail(err, QN_EMODEL, "description: \"expand_id\" is no token");
+    QN_TRY(find_markers(m, err));
     QN_TRY(open_weights(m, &meta, err));
     m->info.file_bytes = qn_qnm_size(m->file);
     m->info.digest = qn_qnm_digest(m->file);
     qn_slice vocab = qn_qnm_vocab(m->file);
     m->info.tokenizer_digest = XXH3_64bits_withSeed(vocab.p, vocab.n, meta.tokenizer);
-    m->info.memory_bytes = qn_encoder_memory(m->encoder) + qn_head_memory(&m->head);
+    m->info.memory_bytes = qn_encoder_memory(m->encoder) + qn_head_memory(&m->head) +
+                           qn_tail_memory(&m->tail) + qn_lm_head_memory(&m->lm);
     m->info.packed_bytes = qn_packed_copy_bytes(m->copy);
     m->info.backend = qn_encoder_backend(m->encoder);
     return QN_OK;
@@ -181,4 +231,11 @@ const qn_model_info *qn_model_describe(const qn_model *model)
 const qn_tokenizer *qn_model_tokenizer(const qn_model *model)
 {
     return model->tokenizer;
+}
+
+const qn_prompt *qn_model_prompt(const qn_model_info *info, qn_slice name)
+{
+    for (size_t i = 0; i < info->prompt_count; i++)
+        if (qn_slice_eq_str(name, info->prompts[i].name)) return &info->prompts[i];
+    return NULL;
 }

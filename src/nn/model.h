@@ -30,6 +30,8 @@ typedef struct qn_model qn_model;
 typedef enum qn_model_task {
     QN_MODEL_EMBED,  /* text -> vector */
     QN_MODEL_RERANK, /* query, document -> logit, or several */
+    QN_MODEL_SPARSE, /* text -> weights of the vocabulary's tokens (SPLADE) */
+    QN_MODEL_TOKENS, /* text -> a vector for each token (ColBERT) */
 } qn_model_task;
 
 typedef enum qn_model_dtype {
@@ -42,7 +44,25 @@ typedef enum qn_model_dtype {
 typedef enum qn_pooling {
     QN_POOL_CLS,
     QN_POOL_MEAN,
+    QN_POOL_MAX,
+    QN_POOL_MEAN_SQRT_LEN,
+    QN_POOL_WEIGHTED_MEAN,
+    QN_POOL_LAST,
 } qn_pooling;
+enum { QN_POOLINGS = 6 };
+
+/* What stands before a text, by name: "query" -> "query: ". */
+typedef struct qn_prompt {
+    const char *name, *text;
+} qn_prompt;
+enum { QN_PROMPTS_MAX = 64, QN_PROMPT_BYTES_MAX = 4096 };
+
+/* What a text is: models may have prompts, lengths and the like for either. */
+typedef enum qn_text_role {
+    QN_TEXT_PLAIN, /* neither was said: the model's default prompt */
+    QN_TEXT_QUERY,
+    QN_TEXT_DOCUMENT,
+} qn_text_role;
 
 /* What follows the logit before it is shown as a score. */
 typedef enum qn_activation {
@@ -56,12 +76,18 @@ typedef struct qn_model_info {
     const char *licence, *origin, *source_hash; /* as recorded at import, or "" */
     qn_model_task task;
     qn_model_dtype dtype;
-    qn_pooling pooling;       /* what a vector or the classifier is made of */
-    bool normalize;           /* vectors have length 1 */
-    qn_activation activation; /* of rerank models */
-    qn_truncation truncation; /* of pairs: as trained, else balanced */
-    bool truncation_recorded; /* the file says how it was trained */
-    uint32_t dims;            /* length of a vector; 1 for a reranker */
+    qn_pooling pooling;       /* what a vector or the classifier is made of; the first
+                               * of several that stand one behind the other */
+    uint32_t poolings;        /* of embed models */
+    const qn_prompt *prompts; /* of models that make vectors */
+    size_t prompt_count;
+    QN_NULLABLE const char *default_prompt; /* a name */
+    bool normalize;                         /* vectors have length 1 */
+    qn_activation activation;               /* of rerank models */
+    qn_truncation truncation;               /* of pairs: as trained, else balanced */
+    bool truncation_recorded;               /* the file says how it was trained */
+    uint32_t dims;       /* length of a vector; 1 for a reranker; tokens of a sparse
+                               * model's vocabulary */
     uint32_t labels;     /* logits of a pair: 1 for a reranker; 0: an embed model */
     uint32_t max_tokens; /* special tokens included */
     uint32_t layers, hidden, heads, vocab;
@@ -96,7 +122,12 @@ const qn_model_info *qn_model_describe(const qn_model *model);
 /* The tokenizer inside the file. */
 const qn_tokenizer *qn_model_tokenizer(const qn_model *model);
 
-const char *qn_model_task_name(qn_model_task task);    /* "embed", "rerank" */
+/* "cls", "mean", "max", "mean_sqrt_len", "weightedmean", "lasttoken". */
+const char *qn_pooling_name(qn_pooling p);
+/* "embed", "rerank", "sparse", "tokens" */
+const char *qn_model_task_name(qn_model_task task);
+/* The prompt of this name, or NULL. */
+QN_NULLABLE const qn_prompt *qn_model_prompt(const qn_model_info *info, qn_slice name);
 const char *qn_model_dtype_name(qn_model_dtype dtype); /* "f32", "bf16", "int8" */
 /* false for an unknown name. */
 bool qn_model_dtype_parse(qn_slice name, qn_model_dtype *out);

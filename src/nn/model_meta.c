@@ -3,9 +3,10 @@
 
 #include <inttypes.h>
 
-static const char *const task_names[] = {"embed", "rerank"};
+static const char *const task_names[] = {"embed", "rerank", "sparse", "tokens"};
+enum { TASKS = sizeof task_names / sizeof *task_names };
 static const char *const dtype_names[] = {"f32", "bf16", "int8"};
-static const char *const pooling_names[] = {"cls", "mean"};
+static const char *const pooling_names[] = {"cls", "mean"}; /* of rerank models */
 static const char *const activation_names[] = {"identity", "sigmoid"};
 
 const char *qn_model_task_name(qn_model_task task)
@@ -50,6 +51,50 @@ bool qn_model_name_ok(qn_slice name)
 
 /* ---- writing ---------------------------------------------------------------- */
 
+static void write_prompts(const qn_model_info *info, qn_json_writer *w)
+{
+    if (info->prompt_count == 0) return;
+    qn_json_key(w, "prompts");
+    qn_json_begin_object(w);
+    for (size_t i = 0; i < info->prompt_count; i++)
+        qn_json_member_str(w, info->prompts[i].name, info->prompts[i].text);
+    qn_json_end_object(w);
+    if (info->default_prompt != NULL)
+        qn_json_member_str(w, "default_prompt", info->default_prompt);
+}
+
+static void write_multi(const qn_multi_config *c, qn_json_writer *w)
+{
+    qn_json_key(w, "tokens");
+    qn_json_begin_object(w);
+    qn_json_member_int(w, "query_tokens", c->query_tokens);
+    qn_json_member_int(w, "document_tokens", c->document_tokens);
+    qn_json_member_int(w, "expand_to", c->expand_to);
+    qn_json_member_int(w, "expand_id", c->expand_id);
+    qn_json_member_bool(w, "expand_seen", c->expand_seen);
+    qn_json_member_bool(w, "expand_exact", c->expand_exact);
+    qn_json_member_bool(w, "skip_query", c->skip_query);
+    qn_json_member_bool(w, "skip_document", c->skip_document);
+    qn_json_key(w, "skip");
+    qn_json_begin_array(w);
+    for (uint32_t i = 0; i < c->skip_count; i++) qn_json_int(w, c->skip[i]);
+    qn_json_end_array(w);
+    qn_json_end_object(w);
+}
+
+static void write_vectors(const qn_model_meta *meta, qn_json_writer *w)
+{
+    qn_model_task task = meta->info.task;
+    if (task == QN_MODEL_SPARSE)
+        qn_lm_meta_write(&meta->lm, w);
+    else
+        qn_tail_meta_write(&meta->tail, w);
+    if (task != QN_MODEL_SPARSE)
+        qn_json_member_bool(w, "normalize", meta->info.normalize);
+    if (task == QN_MODEL_TOKENS) write_multi(&meta->multi, w);
+    write_prompts(&meta->info, w);
+}
+
 void qn_model_meta_write(const qn_model_meta *meta, qn_buf *out)
 {
     const qn_model_info *info = &meta->info;
@@ -63,10 +108,8 @@ void qn_model_meta_write(const qn_model_meta *meta, qn_buf *out)
     qn_encoder_meta_write(&meta->encoder, w);
     qn_json_member_str(w, "tokenizer", qn_tokenizer_form_name(meta->tokenizer));
     qn_json_member_int(w, "max_tokens", info->max_tokens);
-    if (info->task == QN_MODEL_EMBED) {
-        qn_json_member_str(w, "pooling", pooling_names[info->pooling]);
-        qn_json_member_bool(w, "normalize", info->normalize);
-    } else {
+    if (info->task != QN_MODEL_RERANK) write_vectors(meta, w);
+    if (info->task == QN_MODEL_RERANK) {
         qn_head_meta_write(&meta->head, w);
         if (info->pooling == QN_POOL_MEAN)
             qn_json_member_str(w, "pooling", pooling_names[info->pooling]);
@@ -117,6 +160,89 @@ static void read_rerank(qn_meta_reader *r, qn_model_meta *meta)
                         "description: pairs need \"type_vocab_size\" 2 or more");
 }
 
+static void read_prompts(qn_meta_reader *r, qn_model_info *info)
+{
+    const qn_json *all = qn_meta_find(r, "prompts"), *outer = r->object;
+    if (all == NULL) return;
+    qn_prompt *list = NULL;
+    if (all->kind == QN_JSON_OBJECT && all->count <= QN_PROMPTS_MAX)
+        list = qn_arena_array(r->arena, all->count + 1, sizeof *list);
+    if (list == NULL) {
+        qn_meta_unsupported(r, "prompts", all);
+        return;
+    }
+    info->prompts = list;
+    r->object = all;
+    for (const qn_json *it = qn_json_items(all); it != NULL && r->st == QN_OK;
+         it = it->next) {
+        qn_prompt *p = &list[info->prompt_count++];
+        p->name = qn_arena_strndup(r->arena, it->key.p, it->key.n);
+        if (p->name == NULL) r->st = qn_fail(r->err, QN_ENOMEM, "model description");
+        p->text = p->name == NULL ? "" : qn_meta_string(r, p->name);
+        if (strlen(p->text) > QN_PROMPT_BYTES_MAX) qn_meta_out_of_range(r, "prompts");
+    }
+    r->object = outer;
+    if (qn_meta_find(r, "default_prompt") != NULL)
+        info->default_prompt = qn_meta_string(r, "default_prompt");
+}
+
+static void read_skip(qn_meta_reader *r, qn_multi_config *c)
+{
+    const qn_json *list = qn_meta_need(r, "skip", QN_JSON_ARRAY);
+    if (list == NULL) return;
+    if (list->count > QN_SKIP_IDS_MAX) {
+        qn_meta_out_of_range(r, "skip");
+        return;
+    }
+    c->skip = qn_arena_array(r->arena, list->count + 1, sizeof *c->skip);
+    if (c->skip == NULL) {
+        r->st = qn_fail(r->err, QN_ENOMEM, "model description");
+        return;
+    }
+    for (const qn_json *it = qn_json_items(list); it != NULL; it = it->next) {
+        if (it->kind != QN_JSON_INT || it->integer < 0 || it->integer > UINT32_MAX)
+            qn_meta_unsupported(r, "skip", it);
+        else
+            c->skip[c->skip_count++] = (uint32_t)it->integer;
+    }
+}
+
+static void read_multi(qn_meta_reader *r, uint32_t max_tokens, qn_multi_config *c)
+{
+    const qn_json *outer = r->object,
+                  *inner = qn_meta_need(r, "tokens", QN_JSON_OBJECT);
+    if (inner == NULL) return;
+    r->object = inner;
+    c->query_tokens = qn_meta_u32(r, "query_tokens");
+    c->document_tokens = qn_meta_u32(r, "document_tokens");
+    c->expand_to = qn_meta_u32(r, "expand_to");
+    c->expand_id = qn_meta_u32(r, "expand_id");
+    c->expand_seen = qn_meta_bool(r, "expand_seen");
+    c->expand_exact = qn_meta_bool(r, "expand_exact");
+    c->skip_query = qn_meta_bool(r, "skip_query");
+    c->skip_document = qn_meta_bool(r, "skip_document");
+    read_skip(r, c);
+    if (r->st == QN_OK && c->expand_to > max_tokens)
+        qn_meta_out_of_range(r, "expand_to");
+    r->object = outer;
+}
+
+static void read_vectors(qn_meta_reader *r, qn_model_meta *meta)
+{
+    qn_model_info *info = &meta->info;
+    if (info->task == QN_MODEL_SPARSE) {
+        qn_lm_meta_read(r, &meta->encoder, &meta->lm);
+    } else {
+        bool pools = info->task == QN_MODEL_EMBED;
+        qn_tail_meta_read(r, pools, meta->encoder.hidden, &meta->tail);
+        info->normalize = qn_meta_bool(r, "normalize");
+        info->poolings = meta->tail.poolings;
+        if (info->poolings > 0) info->pooling = meta->tail.pooling[0];
+    }
+    if (info->task == QN_MODEL_TOKENS) read_multi(r, info->max_tokens, &meta->multi);
+    read_prompts(r, info);
+}
+
 qn_status qn_model_meta_read(const qn_json *json, qn_arena *arena, qn_model_meta *out,
                              qn_error *err)
 {
@@ -125,7 +251,7 @@ qn_status qn_model_meta_read(const qn_json *json, qn_arena *arena, qn_model_meta
     *out = (qn_model_meta){0};
     qn_model_info *info = &out->info;
     info->name = qn_meta_string(r, "name");
-    info->task = (qn_model_task)qn_meta_name(r, "task", task_names, 2);
+    info->task = (qn_model_task)qn_meta_name(r, "task", task_names, TASKS);
     info->dtype = (qn_model_dtype)qn_meta_name(r, "dtype", dtype_names, 3);
     qn_encoder_meta_read(r, &out->encoder);
     info->architecture = qn_family_name(out->encoder.family);
@@ -134,8 +260,7 @@ qn_status qn_model_meta_read(const qn_json *json, qn_arena *arena, qn_model_meta
     if (info->task == QN_MODEL_RERANK) {
         read_rerank(r, out);
     } else {
-        info->pooling = (qn_pooling)qn_meta_name(r, "pooling", pooling_names, 2);
-        info->normalize = qn_meta_bool(r, "normalize");
+        read_vectors(r, out);
     }
     info->licence = qn_meta_string(r, "licence");
     info->origin = qn_meta_string(r, "origin");
@@ -148,7 +273,9 @@ qn_status qn_model_meta_read(const qn_json *json, qn_arena *arena, qn_model_meta
     info->hidden = out->encoder.hidden;
     info->heads = out->encoder.heads;
     info->vocab = out->encoder.vocab;
-    info->dims = info->task == QN_MODEL_EMBED ? info->hidden : 1;
+    info->dims = info->task == QN_MODEL_RERANK   ? 1
+                 : info->task == QN_MODEL_SPARSE ? info->vocab
+                                                 : qn_tail_dims(&out->tail);
     if (!qn_model_name_ok(qn_slice_of(info->name)))
         return qn_fail(err, QN_EMODEL, "description: \"name\" is no model name");
     /* Three special tokens and one of each text is the least that means anything. */

@@ -9,13 +9,33 @@
 
 #include "io/json.h"
 #include "nn/encoder_meta.h"
+#include "nn/lm_head.h"
+#include "nn/tail.h"
 
 enum { QN_MODEL_NAME_MAX = 128 };
+
+enum { QN_SKIP_IDS_MAX = 1024 };
+
+/* How a model of token vectors reads queries and documents. */
+typedef struct qn_multi_config {
+    uint32_t query_tokens,
+        document_tokens; /* at most, specials included; 0: max_tokens */
+    /* Queries are made so long by adding a token (ColBERT's [MASK]s); 0: not. */
+    uint32_t expand_to, expand_id;
+    bool expand_seen;  /* other tokens see the added ones */
+    bool expand_exact; /* longer queries are cut to it */
+    uint32_t *skip;    /* ids of tokens that get no vector */
+    uint32_t skip_count;
+    bool skip_query, skip_document; /* in which texts */
+} qn_multi_config;
 
 typedef struct qn_model_meta {
     qn_model_info info; /* what is measured at open (bytes, backend) is not here */
     qn_encoder_config encoder;
     qn_head_config head; /* of rerank models */
+    qn_tail_config tail; /* of embed models and those of token vectors */
+    qn_lm_config lm;     /* of sparse models */
+    qn_multi_config multi;
     qn_tokenizer_form tokenizer;
 } qn_model_meta;
 

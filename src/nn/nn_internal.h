@@ -3,11 +3,14 @@
 #ifndef QN_NN_INTERNAL_H
 #define QN_NN_INTERNAL_H
 
+#include "nn/embed.h"
 #include "nn/encoder.h"
 #include "nn/head.h"
+#include "nn/lm_head.h"
 #include "nn/model_meta.h"
 #include "nn/scheduler.h"
 #include "nn/speed.h"
+#include "nn/tail.h"
 #include "nn/token_cache.h"
 
 #include <pthread.h>
@@ -16,6 +19,12 @@
 /* A batch is full when it has this many tokens. Enough for the products to run at full
  * speed, few enough that a deadline is met and small requests split over threads. */
 enum { QN_BATCH_TOKENS = 256 };
+
+/* A prompt that is one token of the vocabulary ("[Q] "): it becomes that token. */
+typedef struct qn_nn_marker {
+    bool one_token;
+    uint32_t id;
+} qn_nn_marker;
 
 struct qn_model {
     qn_alloc *alloc;
@@ -28,7 +37,12 @@ struct qn_model {
     qn_encoder_config config;
     qn_tokenizer *tokenizer;
     qn_encoder *encoder;
-    qn_head head; /* of rerankers */
+    bool first_only;       /* the encoder gives first rows alone */
+    qn_head head;          /* of rerankers */
+    qn_tail tail;          /* of models of vectors */
+    qn_lm_head lm;         /* of sparse models */
+    qn_multi_config multi; /* of models of token vectors */
+    qn_nn_marker *markers; /* one a prompt */
 
     pthread_mutex_t lock;       /* of the next two */
     struct qn_nn_scratch *idle; /* a list */
@@ -45,6 +59,9 @@ typedef struct qn_nn_scratch {
     float *pooled, *logits;        /* one row; one pair's logits */
     void *head;                    /* scratch of the head */
     uint32_t *ids, *starts, *item; /* item: which text a sequence is */
+    uint32_t *keys, *skip; /* of a sequence: tokens seen by all; tokens of the prompt */
+    float *vector;         /* of one text; sparse models */
+    void *tail;            /* scratch of tail or of the language head */
     uint8_t *types;
     size_t capacity, sequences, tokens;
     /* What the last run gave. */
@@ -72,6 +89,9 @@ QN_MUST_CHECK qn_status qn_nn__encode_kept(const qn_model *m,
                                            qn_error *err);
 /* Adds a sequence; the batch has room as long as it is not full. */
 void qn_nn__batch_add(qn_nn_scratch *s, const qn_encoding *e, size_t item);
+/* The last `more` of its tokens are not seen by others; `skip` of them are a prompt. */
+void qn_nn__batch_add_text(qn_nn_scratch *s, const qn_encoding *e, size_t more,
+                           size_t skip, size_t item);
 bool qn_nn__batch_full(const qn_nn_scratch *s);
 /* By the measured speed, and an eighth more; 0: not known. */
 int64_t qn_nn__batch_time(const qn_nn_scratch *s);
@@ -119,5 +139,28 @@ void qn_nn__work_prepare(qn_nn_work *w);
 /* Returns when nobody touches w any more. QN_EBUSY: refused. Running out of time is no
  * error of its own. */
 QN_MUST_CHECK qn_status qn_nn__work_run(qn_nn_work *w, qn_error *err);
+
+/* ---- texts ----------------------------------------------------------------------- */
+
+/* A call that makes something of each of its texts. */
+typedef struct qn_nn_texts qn_nn_texts;
+struct qn_nn_texts {
+    qn_nn_work work; /* first: its functions get the job */
+    const qn_slice *texts;
+    size_t max_tokens;
+    const qn_embed_options *options;
+    qn_embed_item *items;
+    const qn_prompt *prompt; /* NULL: none */
+    qn_nn_marker marker;
+    atomic_size_t done;
+    /* Text number `item` was read: its rows, and its ids. */
+    qn_status (*each)(qn_nn_texts *j, qn_nn_scratch *s, size_t sequence,
+                      const float *rows, size_t n, qn_error *err);
+    void *ctx;
+};
+
+/* `task` is what the model must do. */
+QN_MUST_CHECK qn_status qn_nn__texts_run(qn_nn_texts *j, qn_model_task task,
+                                         const char *makes, qn_error *err);
 
 #endif

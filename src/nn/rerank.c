@@ -138,7 +138,7 @@ static qn_status use(qn_nn_work *w, qn_nn_scratch *s, qn_error *err)
     job *j = (job *)w;
     const qn_model *m = w->model;
     size_t H = m->config.hidden;
-    bool first_only = m->info.pooling == QN_POOL_CLS;
+    bool first_only = m->first_only;
     if (s->st == QN_ETIMEOUT || s->st == QN_ECANCELLED) {
         atomic_store(&j->late, true);
         return QN_OK;

@@ -35,7 +35,7 @@ static qn_nn_scratch *filled(qn_nn_work *w)
 
 static void run(qn_nn_scratch *s, const qn_deadline *deadline, const int64_t *paused_ns)
 {
-    qn_encoder_batch batch = {s->ids, s->types, s->starts, s->sequences};
+    qn_encoder_batch batch = {s->ids, s->types, s->starts, s->sequences, s->keys};
     qn_model *m = s->model;
     int64_t begin = qn_clock_mono_ns();
     s->err = (qn_error){0};

@@ -58,7 +58,7 @@ static qn_status run(const qn_qnm *file, const qn_kernels *kernels, qn_error *er
     size_t H = meta.encoder.hidden;
     for (size_t n; (n = read_record(ids, types)) > 0;) {
         uint32_t starts[2] = {0, (uint32_t)n};
-        qn_encoder_batch batch = {ids, types, starts, 1};
+        qn_encoder_batch batch = {ids, types, starts, 1, NULL};
         qn_encoder_trace trace = {.rows = put_rows, .ctx = &meta.encoder};
         const float *rows = NULL;
         QN_TRY(qn_encoder_run(e, s, &batch, NULL, &trace, &rows, err));

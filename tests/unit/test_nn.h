@@ -8,6 +8,7 @@
 int test_nn_tensor(void);
 int test_nn_safetensors(void);
 int test_nn_torch(void);
+int test_nn_tails(void);
 int test_nn_import(void);
 int test_nn_encoder(void);
 int test_nn_tasks(void);

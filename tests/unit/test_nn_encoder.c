@@ -96,7 +96,7 @@ static void test_hidden_states(void **state)
             uint32_t ids[64], starts[2] = {0};
             uint8_t types[64] = {0};
             starts[1] = (uint32_t)read_ids(qn_json_get(c, "ids"), ids);
-            qn_encoder_batch batch = {ids, types, starts, 1};
+            qn_encoder_batch batch = {ids, types, starts, 1, NULL};
             qn_encoder_trace trace = {.rows = keep_rows, .ctx = &s};
             const float *rows = NULL;
             qn_error err = {0};
@@ -126,7 +126,7 @@ static void test_first_rows(void **state)
         starts[1] = (uint32_t)read_ids(qn_json_get(c, "ids"), ids);
         (void)read_ids(qn_json_get(c, "types"), type_ids);
         for (size_t i = 0; i < starts[1]; i++) types[i] = (uint8_t)type_ids[i];
-        qn_encoder_batch batch = {ids, types, starts, 1};
+        qn_encoder_batch batch = {ids, types, starts, 1, NULL};
         qn_encoder_trace trace = {.rows = keep_rows, .ctx = &s};
         const float *rows = NULL;
         qn_error err = {0};
@@ -175,7 +175,7 @@ static void test_reference(void **state)
             ids[t] = (uint32_t)(qn_rng_next(&rng) % o.meta.encoder.vocab);
             types[t] = (uint8_t)(qn_rng_next(&rng) % 2);
         }
-        qn_encoder_batch batch = {ids, types, starts, sequences};
+        qn_encoder_batch batch = {ids, types, starts, sequences, NULL};
         const float *got = NULL;
         qn_error err = {0};
         T_CALL(qn_encoder_run(o.bert, o.scratch, &batch, NULL, NULL, &got, &err), &err);
@@ -202,7 +202,7 @@ static void test_deadline(void **state)
     opened o = open_tiny("tiny-embed", QN_MODEL_F32, false, qn_kernels_best());
     uint32_t ids[4] = {2, 7, 8, 3}, starts[2] = {0, 4};
     uint8_t types[4] = {0};
-    qn_encoder_batch batch = {ids, types, starts, 1};
+    qn_encoder_batch batch = {ids, types, starts, 1, NULL};
     const float *rows = NULL;
     qn_error err = {0};
     T_ROW("passed");

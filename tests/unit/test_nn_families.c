@@ -74,7 +74,7 @@ static void run_one(const opened *o, const qn_kernels *kernels, bool first_only,
     qn_error err = {0};
     const float *rows = NULL;
     uint32_t starts[2] = {0, (uint32_t)n};
-    qn_encoder_batch batch = {ids, types, starts, 1};
+    qn_encoder_batch batch = {ids, types, starts, 1, NULL};
     qn_encoder_trace trace = {.rows = keep_rows, .ctx = s};
     T_CALL(qn_encoder_open(a, kernels, o->file, &o->meta.encoder, first_only, &e, &err),
            &err);
@@ -227,8 +227,8 @@ static void test_dtypes(void **state)
                                  &options, &report, &err),
                    &err);
             T_EQ_I(report.ignored, 0);
-            T_OK(report.logit_change_max > 0.0);
-            T_NEAR(report.logit_change_max, 0.0, rows[i].most);
+            T_OK(report.score_change_max > 0.0);
+            T_NEAR(report.score_change_max, 0.0, rows[i].most);
         }
 }
 
@@ -310,7 +310,7 @@ static void run_lengths(const qn_encoder_config *c, qn_model_dtype dtype, double
     }
     T_CALL(qn_encoder_open(a, qn_kernels_best(), file, c, false, &e, &err), &err);
     T_CALL(qn_encoder_scratch_create(a, e, TOKENS_MAX, &scratch, &err), &err);
-    qn_encoder_batch batch = {ids, types, starts, SEQUENCES};
+    qn_encoder_batch batch = {ids, types, starts, SEQUENCES, NULL};
     const float *rows = NULL;
     T_CALL(qn_encoder_run(e, scratch, &batch, NULL, NULL, &rows, &err), &err);
     static float together[TOKENS_MAX * HIDDEN];
@@ -325,7 +325,7 @@ static void run_lengths(const qn_encoder_config *c, qn_model_dtype dtype, double
             worst = fmax(worst, fabs((double)together[starts[i] * HIDDEN + v] -
                                      want[c->layers * n * HIDDEN + v]));
         uint32_t alone[2] = {0, lengths[i]};
-        qn_encoder_batch one = {id, types + starts[i], alone, 1};
+        qn_encoder_batch one = {id, types + starts[i], alone, 1, NULL};
         T_CALL(qn_encoder_run(e, scratch, &one, NULL, NULL, &rows, &err), &err);
         T_OK(memcmp(rows, together + starts[i] * HIDDEN, n * HIDDEN * sizeof *rows) ==
              0);

@@ -50,11 +50,27 @@ static void copy_file(const char *source, const char *target, const char *name,
     qn_buf_deinit(&text);
 }
 
-static const char *const files[] = {
-    "config.json",           "model.safetensors",
-    "tokenizer.json",        "vocab.txt",
-    "tokenizer_config.json", "modules.json",
-    "1_Pooling/config.json", "sentence_bert_config.json"};
+static const char *const files[] = {"config.json",
+                                    "model.safetensors",
+                                    "tokenizer.json",
+                                    "vocab.txt",
+                                    "tokenizer_config.json",
+                                    "modules.json",
+                                    "sentence_bert_config.json",
+                                    "config_sentence_transformers.json",
+                                    "1_Pooling/config.json",
+                                    "1_SpladePooling/config.json",
+                                    "1_Dense/config.json",
+                                    "1_Dense/model.safetensors",
+                                    "2_Dense/config.json",
+                                    "2_Dense/model.safetensors",
+                                    "2_MultiVectorMask/config.json",
+                                    "3_LayerNorm/config.json",
+                                    "3_LayerNorm/model.safetensors",
+                                    "3_Normalize/config.json",
+                                    "4_Dense/config.json",
+                                    "4_Dense/model.safetensors",
+                                    "5_Normalize/config.json"};
 
 /* The golden folder `which` with one replacement in one file; `from` NULL: the file is
  * left out. */
@@ -68,12 +84,16 @@ static const char *changed(const char *which, const char *file, const char *from
     (void)snprintf(target, sizeof target, "%s", nn_path("changed"));
     if (qn_file_exists(target)) T_CALL(qn_dir_remove(target, &err), &err);
     T_CALL(qn_dir_create(target, &err), &err);
-    char pooling[600];
-    (void)snprintf(pooling, sizeof pooling, "%s/1_Pooling", target);
-    T_CALL(qn_dir_create(pooling, &err), &err);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         bool this_one = file != NULL && strcmp(files[i], file) == 0;
         if (this_one && from == NULL) continue;
+        const char *slash = strchr(files[i], '/');
+        if (slash != NULL) {
+            char inner[600];
+            (void)snprintf(inner, sizeof inner, "%s/%.*s", target,
+                           (int)(slash - files[i]), files[i]);
+            T_CALL(qn_dir_create(inner, &err), &err);
+        }
         copy_file(source, target, files[i], this_one ? from : NULL, to);
     }
     return target;
@@ -119,16 +139,47 @@ static const struct {
      "\"WordLevel\""},
     {"an id twice", "tiny-embed", "tokenizer.json",
      "\"the\":", "\"the\":1,\"x\":", QN_EMODEL, "model.vocab"},
-    {"a dense layer after pooling", "tiny-embed", "modules.json", "models.Normalize",
-     "models.Dense", QN_EUNSUPPORTED, "Dense"},
+    {"a recurrent layer after pooling", "tiny-embed", "modules.json",
+     "models.Normalize", "models.LSTM", QN_EUNSUPPORTED, "LSTM"},
+    {"the weights of a dense layer are missing", "tiny-embed", "modules.json",
+     "models.Normalize", "models.Dense", QN_ENOTFOUND, "2_Normalize/config.json"},
     {"pooling outside the folder", "tiny-embed", "modules.json", "\"1_Pooling\"",
      "\"../1_Pooling\"", QN_EUNSUPPORTED, "path"},
-    {"max pooling", "tiny-embed", "1_Pooling/config.json",
-     "\"pooling_mode_cls_token\": false", "\"pooling_mode_max_tokens\": true",
-     QN_EUNSUPPORTED, "pooling_mode_max_tokens"},
-    {"no pooling", "tiny-embed", "1_Pooling/config.json",
-     "\"pooling_mode_mean_tokens\": true", "\"x\": true", QN_EUNSUPPORTED,
-     "pooling_mode"},
+    {"pooling by attention", "tiny-embed", "1_Pooling/config.json",
+     "\"pooling_mode_cls_token\": false", "\"pooling_mode_attention_tokens\": true",
+     QN_EUNSUPPORTED, "pooling_mode_attention_tokens"},
+    {"an unknown pooling", "tiny-embed", "1_Pooling/config.json",
+     "\"pooling_mode_mean_tokens\": true", "\"pooling_mode\": \"attention\"",
+     QN_EUNSUPPORTED, "pooling_mode is \"attention\""},
+    {"two poolings of one name too many", "tiny-modules", "1_Pooling/config.json",
+     "\"lasttoken\"", "\"lasttoken\", \"cls\"", QN_EUNSUPPORTED,
+     "pooling_mode is \"cls\""},
+    {"an unknown activation of a step", "tiny-modules", "2_Dense/config.json",
+     "activation.Tanh", "activation.Mish", QN_EUNSUPPORTED, "activation_function"},
+    {"a residual step", "tiny-modules", "2_Dense/config.json", "\"bias\": true",
+     "\"bias\": true, \"use_residual\": true", QN_EUNSUPPORTED, "use_residual"},
+    {"a step over tokens", "tiny-modules", "2_Dense/config.json", "sentence_embedding",
+     "token_embeddings", QN_EUNSUPPORTED, "module_input_name"},
+    {"steps that do not fit", "tiny-modules", "2_Dense/config.json",
+     "\"in_features\": 96", "\"in_features\": 95", QN_EMODEL,
+     "step 0 takes vectors of 95 values, it gets 96"},
+    {"weights that do not fit", "tiny-modules", "2_Dense/config.json",
+     "\"out_features\": 24", "\"out_features\": 23", QN_EMODEL, ""},
+    {"a default prompt that is not there", "tiny-modules",
+     "config_sentence_transformers.json", "\"default_prompt_name\": \"document\"",
+     "\"default_prompt_name\": \"title\"", QN_EUNSUPPORTED,
+     "default_prompt_name is \"title\""},
+    {"pooling by minimum", "tiny-splade", "1_SpladePooling/config.json", "\"max\"",
+     "\"min\"", QN_EUNSUPPORTED, "pooling_strategy is \"min\""},
+    {"a sparse model without its head", "tiny-splade", "config.json", "BertForMaskedLM",
+     "BertModel", QN_EUNSUPPORTED, "architectures"},
+    {"only images", "tiny-colbert", "2_MultiVectorMask/config.json",
+     "\"keep_only_token_ids\": null", "\"keep_only_token_ids\": [1]", QN_EUNSUPPORTED,
+     "keep_only_token_ids"},
+    {"an expansion of another kind", "tiny-expand", "sentence_bert_config.json",
+     "\"fixed\"", "\"random\"", QN_EUNSUPPORTED, "query_expansion"},
+    {"an expansion beyond the model", "tiny-expand", "sentence_bert_config.json",
+     "\"length\": 16", "\"length\": 4096", QN_EUNSUPPORTED, "length is 4096"},
     {"another activation", "tiny-rerank", "config.json", "linear.Identity",
      "activation.Tanh", QN_EUNSUPPORTED, "sentence_transformers.activation_fn"},
     {"two labels", "tiny-rerank", "config.json", "\"0\": \"LABEL_0\"",
@@ -366,12 +417,16 @@ static void test_report(void **state)
         const char *name, *model;
         qn_model_dtype dtype;
         size_t tensors, ignored;
-        double cosine_least, change_most;
+        double cosine_least, change_most, tau_least;
     } rows[] = {
-        {"embed int8", "tiny-embed", QN_MODEL_INT8, 43, 3, 0.995, 0},
-        {"embed bf16", "tiny-embed", QN_MODEL_BF16, 37, 3, 0.9999, 0},
-        {"rerank int8", "tiny-rerank", QN_MODEL_INT8, 47, 0, 0, 0.15},
-        {"rerank bf16", "tiny-rerank", QN_MODEL_BF16, 41, 0, 0, 0.03},
+        {"embed int8", "tiny-embed", QN_MODEL_INT8, 43, 3, 0.99, 0.05, 0.9},
+        {"embed bf16", "tiny-embed", QN_MODEL_BF16, 37, 3, 0.9999, 0.01, 0.97},
+        {"rerank int8", "tiny-rerank", QN_MODEL_INT8, 47, 0, 0, 0.3, 0.9},
+        {"rerank bf16", "tiny-rerank", QN_MODEL_BF16, 41, 0, 0, 0.05, 0.95},
+        {"steps int8", "tiny-modules", QN_MODEL_INT8, 0, 0, 0.9, 0.2, 0.7},
+        {"sparse int8", "tiny-splade", QN_MODEL_INT8, 0, 0, 0.99, 10, 0.8},
+        {"sparse bf16", "tiny-splade", QN_MODEL_BF16, 0, 0, 0.999, 1, 0.9},
+        {"tokens int8", "tiny-colbert", QN_MODEL_INT8, 0, 0, 0.95, 10, 0.8},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         T_ROW(rows[i].name);
@@ -384,14 +439,19 @@ static void test_report(void **state)
         const char *output = nn_path("report.qnm");
         T_CALL(qn_import_run(qn_alloc_heap(), source, output, &options, &report, &err),
                &err);
-        T_EQ_I(report.tensors, rows[i].tensors);
-        T_EQ_I(report.ignored, rows[i].ignored);
-        T_OK(report.samples >= 8);
-        bool embed = report.task == QN_MODEL_EMBED;
-        if (embed) T_NEAR(report.cosine_min, 1.0, 1.0 - rows[i].cosine_least);
-        if (embed) T_OK(report.cosine_min < 1.0);
-        if (!embed) T_NEAR(report.logit_change_max, 0.0, rows[i].change_most);
-        if (!embed) T_OK(report.logit_change_max > 0.0);
+        if (rows[i].tensors > 0) {
+            T_EQ_I(report.tensors, rows[i].tensors);
+            T_EQ_I(report.ignored, rows[i].ignored);
+        }
+        T_OK(report.samples >= 128 && report.rankings == 16);
+        bool pairs = report.task == QN_MODEL_RERANK;
+        if (!pairs) T_NEAR(report.cosine_min, 1.0, 1.0 - rows[i].cosine_least);
+        if (!pairs) T_OK(report.cosine_min < report.cosine_mean);
+        T_NEAR(report.score_change_max, 0.0, rows[i].change_most);
+        T_OK(report.score_change_mean > 0.0);
+        T_OK(report.score_change_mean < report.score_change_max);
+        T_OK(report.tau_mean >= rows[i].tau_least && report.tau_mean <= 1.0);
+        T_OK(report.tau_min <= report.tau_mean);
         uint64_t size = 0;
         T_CALL(qn_file_size(output, &size, &err), &err);
         T_EQ_I(size, report.output_bytes);

@@ -1,0 +1,679 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* import_modules.c -- what follows the encoder, as sentence-transformers writes it down:
+ *
+ *     modules.json                        the parts, in order, each with a folder
+ *     1_Pooling/config.json, 2_Dense/ ... their settings, and weights of their own
+ *     config_sentence_transformers.json   prompts, kind of model
+ *     sentence_bert_config.json           lengths, added tokens of ColBERT
+ *     artifact.metadata                   of ColBERT's first authors
+ *
+ * A part or a key that asks for something else than what is built is refused. */
+#include "io/file.h"
+#include "nn/import_internal.h"
+
+#include <stdio.h>
+
+enum { FOLDER_NAME_MAX = 100 };
+
+/* ---- small readers ---------------------------------------------------------- */
+
+/* "sentence_transformers.models.Pooling" -> "Pooling" */
+static qn_slice last_part(qn_slice dotted)
+{
+    size_t at = dotted.n;
+    while (at > 0 && dotted.p[at - 1] != '.') at--;
+    return (qn_slice){dotted.p + at, dotted.n - at};
+}
+
+static bool plain_folder(qn_slice path)
+{
+    if (path.n == 0 || path.n > FOLDER_NAME_MAX || path.p[0] == '.') return false;
+    for (size_t i = 0; i < path.n; i++)
+        if (path.p[i] == '/' || path.p[i] == '\\' || path.p[i] == '\0') return false;
+    return true;
+}
+
+static bool is_null(const qn_json *v)
+{
+    return v == NULL || v->kind == QN_JSON_NULL;
+}
+
+/* An integer of 1..most, where the key may be absent or null. */
+static qn_status read_count(qn_import *im, const char *file, const qn_json *object,
+                            const char *key, uint32_t most, uint32_t *out,
+                            qn_error *err)
+{
+    const qn_json *v = qn_json_get(object, key);
+    if (is_null(v)) return QN_OK;
+    if (v->kind != QN_JSON_INT || v->integer < 1 || v->integer > most)
+        return qn_import__unsupported(im, file, key, v, err);
+    *out = (uint32_t)v->integer;
+    return QN_OK;
+}
+
+/* A boolean that may be absent. */
+static qn_status read_bool(qn_import *im, const char *file, const qn_json *object,
+                           const char *key, bool *out, qn_error *err)
+{
+    const qn_json *v = qn_json_get(object, key);
+    if (is_null(v)) return QN_OK;
+    if (v->kind != QN_JSON_BOOL) return qn_import__unsupported(im, file, key, v, err);
+    *out = v->boolean;
+    return QN_OK;
+}
+
+/* ---- prompts ---------------------------------------------------------------- */
+
+static const char prompts_file[] = "config_sentence_transformers.json";
+
+static qn_status add_prompt(qn_import *im, qn_slice name, qn_slice text, qn_error *err)
+{
+    qn_model_info *info = &im->meta.info;
+    qn_prompt *list = (qn_prompt *)(uintptr_t)info->prompts; /* made here */
+    if (list == NULL) {
+        list = qn_arena_array(&im->arena, QN_PROMPTS_MAX, sizeof *list);
+        if (list == NULL) return qn_fail(err, QN_ENOMEM, "import");
+        info->prompts = list;
+    }
+    if (info->prompt_count == QN_PROMPTS_MAX || text.n > QN_PROMPT_BYTES_MAX ||
+        name.n == 0 || name.n > 64 || memchr(text.p, '\0', text.n) != NULL)
+        return qn_fail_file(err, QN_EUNSUPPORTED, qn_import__shown(im, prompts_file),
+                            QN_AT_NONE,
+                            "prompts: at most %d, names of 1..64 bytes, texts of %d",
+                            QN_PROMPTS_MAX, QN_PROMPT_BYTES_MAX);
+    qn_prompt *p = &list[info->prompt_count];
+    p->name = qn_arena_strndup(&im->arena, name.p, name.n);
+    p->text = qn_arena_strndup(&im->arena, text.p, text.n);
+    if (p->name == NULL || p->text == NULL) return qn_fail(err, QN_ENOMEM, "import");
+    info->prompt_count++;
+    return QN_OK;
+}
+
+/* What ColBERT puts in front of a prompt comes as a prompt of its own. */
+static qn_status read_prefix(qn_import *im, const qn_json *config, const char *key,
+                             const char *name, qn_error *err)
+{
+    const qn_json *v = qn_json_get(config, key);
+    if (is_null(v)) return QN_OK;
+    if (v->kind != QN_JSON_STRING)
+        return qn_import__unsupported(im, prompts_file, key, v, err);
+    const qn_prompt *there = qn_model_prompt(&im->meta.info, qn_slice_of(name));
+    if (there != NULL && there->text[0] != '\0')
+        return qn_import__unsupported(im, prompts_file, key, v, err);
+    if (there == NULL) return add_prompt(im, qn_slice_of(name), v->string, err);
+    qn_prompt *p = (qn_prompt *)(uintptr_t)there; /* made here */
+    p->text = qn_arena_strndup(&im->arena, v->string.p, v->string.n);
+    return p->text == NULL ? qn_fail(err, QN_ENOMEM, "import") : QN_OK;
+}
+
+static qn_status read_prompts(qn_import *im, const qn_json *config, qn_error *err)
+{
+    qn_model_info *info = &im->meta.info;
+    const qn_json *all = qn_json_get(config, "prompts");
+    const qn_json *name = qn_json_get(config, "default_prompt_name");
+    if (!is_null(all) && all->kind != QN_JSON_OBJECT)
+        return qn_import__unsupported(im, prompts_file, "prompts", all, err);
+    for (const qn_json *it = is_null(all) ? NULL : qn_json_items(all); it != NULL;
+         it = it->next) {
+        if (is_null(it)) continue;
+        if (it->kind != QN_JSON_STRING)
+            return qn_import__unsupported(im, prompts_file, "prompts", it, err);
+        QN_TRY(add_prompt(im, it->key, it->string, err));
+    }
+    QN_TRY(read_prefix(im, config, "query_prefix", "query", err));
+    QN_TRY(read_prefix(im, config, "document_prefix", "document", err));
+    if (is_null(name)) return QN_OK;
+    const qn_prompt *p =
+        name->kind == QN_JSON_STRING ? qn_model_prompt(info, name->string) : NULL;
+    if (p == NULL)
+        return qn_import__unsupported(im, prompts_file, "default_prompt_name", name,
+                                      err);
+    info->default_prompt = p->name;
+    return QN_OK;
+}
+
+qn_status qn_import__refuse_prompt(qn_import *im, qn_error *err)
+{
+    const qn_json *config = NULL;
+    QN_TRY(qn_import__json(im, prompts_file, true, &config, err));
+    const qn_json *name = qn_json_get(config, "default_prompt_name");
+    if (is_null(name)) return QN_OK;
+    const qn_json *text = NULL;
+    for (const qn_json *it = qn_json_items(qn_json_get(config, "prompts")); it != NULL;
+         it = it->next)
+        if (name->kind == QN_JSON_STRING && qn_slice_eq(it->key, name->string))
+            text = it;
+    if (text != NULL && text->kind == QN_JSON_STRING && text->string.n == 0)
+        return QN_OK;
+    return qn_import__unsupported(im, prompts_file, "default_prompt_name", name, err);
+}
+
+/* ---- parts ------------------------------------------------------------------ */
+
+/* One entry of modules.json. */
+typedef struct module {
+    const qn_json *type;
+    qn_slice kind, path;
+    bool last;
+} module;
+
+static qn_status refuse_module(qn_import *im, const module *m, qn_error *err)
+{
+    return qn_import__unsupported(im, "modules.json", "type", m->type, err);
+}
+
+/* "<path>/config.json" */
+static qn_status module_json(qn_import *im, const module *m, bool optional,
+                             const char **file, const qn_json **out, qn_error *err)
+{
+    *out = NULL;
+    if (!plain_folder(m->path))
+        return qn_fail_file(err, QN_EUNSUPPORTED, qn_import__shown(im, "modules.json"),
+                            QN_AT_NONE, "path \"%.*s\" is no folder of the model",
+                            (int)(m->path.n < 100 ? m->path.n : 100), m->path.p);
+    *file = qn_arena_printf(&im->arena, "%.*s/config.json", QN_SLICE_ARG(m->path));
+    if (*file == NULL) return qn_fail(err, QN_ENOMEM, "import");
+    return qn_import__json(im, *file, optional, out, err);
+}
+
+/* "sentence_embedding" is the vector, "token_embeddings" are the rows. */
+static qn_status check_input(qn_import *im, const char *file, const qn_json *config,
+                             bool rows, qn_error *err)
+{
+    static const char *const keys[] = {"module_input_name", "module_output_name"};
+    const char *want = rows ? "token_embeddings" : "sentence_embedding";
+    for (size_t i = 0; i < 2; i++) {
+        const qn_json *v = qn_json_get(config, keys[i]);
+        /* Written before there was a choice: what the place says. */
+        if (!is_null(v) && !qn_import__is_string(v, want))
+            return qn_import__unsupported(im, file, keys[i], v, err);
+    }
+    return QN_OK;
+}
+
+static qn_status add_step(qn_import *im, const module *m, qn_tail_step step,
+                          qn_error *err)
+{
+    qn_tail_config *t = &im->meta.tail;
+    if (t->steps == QN_TAIL_STEPS_MAX)
+        return qn_fail_file(err, QN_EUNSUPPORTED, qn_import__shown(im, "modules.json"),
+                            QN_AT_NONE, "more than %d parts after pooling",
+                            QN_TAIL_STEPS_MAX);
+    t->step[t->steps] = step;
+    if (step.kind != QN_TAIL_UNIT && m != NULL) {
+        const char *folder =
+            qn_arena_printf(&im->arena, "%s/%.*s", im->folder, QN_SLICE_ARG(m->path));
+        if (folder == NULL) return qn_fail(err, QN_ENOMEM, "import");
+        QN_TRY(qn_weights_open(im->alloc, folder, &im->tail[t->steps], err));
+    }
+    t->steps++;
+    return qn_tail_check(t, err);
+}
+
+/* ---- pooling ---------------------------------------------------------------- */
+
+static const struct {
+    const char *name, *old_key; /* in "pooling_mode"; the flag of older files */
+    qn_pooling pooling;
+} poolings[] = {
+    {"cls", "pooling_mode_cls_token", QN_POOL_CLS},
+    {"max", "pooling_mode_max_tokens", QN_POOL_MAX},
+    {"mean", "pooling_mode_mean_tokens", QN_POOL_MEAN},
+    {"mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens",
+     QN_POOL_MEAN_SQRT_LEN},
+    {"weightedmean", "pooling_mode_weightedmean_tokens", QN_POOL_WEIGHTED_MEAN},
+    {"lasttoken", "pooling_mode_lasttoken", QN_POOL_LAST},
+};
+
+static qn_status add_pooling(qn_import *im, const char *file, const qn_json *v,
+                             qn_error *err)
+{
+    qn_tail_config *t = &im->meta.tail;
+    for (size_t i = 0; i < QN_POOLINGS && t->poolings < QN_POOLINGS; i++) {
+        if (!qn_import__is_string(v, poolings[i].name)) continue;
+        t->pooling[t->poolings++] = poolings[i].pooling;
+        return QN_OK;
+    }
+    return qn_import__unsupported(im, file, "pooling_mode", v, err);
+}
+
+/* The flags of older files; none of them set is the mean. */
+static qn_status read_old_poolings(qn_import *im, const char *file,
+                                   const qn_json *config, qn_error *err)
+{
+    qn_tail_config *t = &im->meta.tail;
+    for (const qn_json *it = qn_json_items(config); it != NULL; it = it->next) {
+        size_t i = 0;
+        if (!qn_slice_starts_with(it->key, "pooling_mode_") || !qn_import__is_true(it))
+            continue;
+        while (i < QN_POOLINGS && !qn_slice_eq_str(it->key, poolings[i].old_key)) i++;
+        if (i == QN_POOLINGS)
+            return qn_fail_file(err, QN_EUNSUPPORTED, qn_import__shown(im, file),
+                                QN_AT_NONE, "%.*s is not supported",
+                                QN_SLICE_ARG(it->key));
+    }
+    for (size_t i = 0; i < QN_POOLINGS; i++)
+        if (qn_import__is_true(qn_json_get(config, poolings[i].old_key)))
+            t->pooling[t->poolings++] = poolings[i].pooling;
+    if (t->poolings == 0) t->pooling[t->poolings++] = QN_POOL_MEAN;
+    return QN_OK;
+}
+
+static qn_status read_pooling(qn_import *im, const module *m, qn_error *err)
+{
+    const char *file = NULL;
+    const qn_json *config = NULL;
+    QN_TRY(module_json(im, m, false, &file, &config, err));
+    const qn_json *mode = qn_json_get(config, "pooling_mode");
+    if (is_null(mode)) {
+        QN_TRY(read_old_poolings(im, file, config, err));
+    } else if (mode->kind == QN_JSON_ARRAY && mode->count > 0) {
+        for (const qn_json *it = qn_json_items(mode); it != NULL; it = it->next)
+            QN_TRY(add_pooling(im, file, it, err));
+    } else {
+        QN_TRY(add_pooling(im, file, mode, err));
+    }
+    bool include = true;
+    QN_TRY(read_bool(im, file, config, "include_prompt", &include, err));
+    im->meta.tail.skip_prompt = !include;
+    return qn_tail_check(&im->meta.tail, err);
+}
+
+/* ---- steps ------------------------------------------------------------------ */
+
+static qn_status read_act(qn_import *im, const char *file, const qn_json *config,
+                          qn_act *out, qn_error *err)
+{
+    static const struct {
+        const char *name;
+        qn_act act;
+    } known[] = {
+        {"torch.nn.modules.linear.Identity", QN_ACT_LINEAR},
+        {"torch.nn.modules.activation.Tanh", QN_ACT_TANH},
+        {"torch.nn.modules.activation.ReLU", QN_ACT_RELU},
+        {"torch.nn.modules.activation.GELU", QN_ACT_GELU},
+        {"torch.nn.modules.activation.SiLU", QN_ACT_SILU},
+        {"torch.nn.modules.activation.Sigmoid", QN_ACT_SIGMOID},
+    };
+    const qn_json *v = qn_json_get(config, "activation_function");
+    *out = QN_ACT_TANH; /* the library's default, also for what it does not trust */
+    if (v == NULL) return QN_OK;
+    if (v->kind == QN_JSON_NULL) {
+        *out = QN_ACT_LINEAR;
+        return QN_OK;
+    }
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (!qn_import__is_string(v, known[i].name)) continue;
+        *out = known[i].act;
+        return QN_OK;
+    }
+    return qn_import__unsupported(im, file, "activation_function", v, err);
+}
+
+static qn_status read_dense(qn_import *im, const module *m, bool rows, qn_error *err)
+{
+    const char *file = NULL;
+    const qn_json *config = NULL;
+    qn_tail_step s = {.kind = QN_TAIL_DENSE, .bias = true};
+    bool residual = false;
+    QN_TRY(module_json(im, m, false, &file, &config, err));
+    QN_TRY(check_input(im, file, config, rows, err));
+    QN_TRY(read_count(im, file, config, "in_features", QN_TAIL_WIDTH_MAX, &s.in, err));
+    QN_TRY(
+        read_count(im, file, config, "out_features", QN_TAIL_WIDTH_MAX, &s.out, err));
+    QN_TRY(read_bool(im, file, config, "bias", &s.bias, err));
+    QN_TRY(read_bool(im, file, config, "use_residual", &residual, err));
+    if (residual)
+        return qn_import__unsupported(im, file, "use_residual",
+                                      qn_json_get(config, "use_residual"), err);
+    QN_TRY(read_act(im, file, config, &s.act, err));
+    return add_step(im, m, s, err);
+}
+
+static qn_status read_norm(qn_import *im, const module *m, qn_error *err)
+{
+    const char *file = NULL;
+    const qn_json *config = NULL;
+    qn_tail_step s = {.kind = QN_TAIL_NORM, .eps = 1e-5f}; /* the library's own */
+    QN_TRY(module_json(im, m, false, &file, &config, err));
+    QN_TRY(read_count(im, file, config, "dimension", QN_TAIL_WIDTH_MAX, &s.in, err));
+    s.out = s.in;
+    return add_step(im, m, s, err);
+}
+
+/* The last one is a property of the model, which a caller may switch off. */
+static qn_status read_normalize(qn_import *im, const module *m, bool rows,
+                                qn_error *err)
+{
+    const char *file = NULL;
+    const qn_json *config = NULL;
+    if (m->path.n > 0) QN_TRY(module_json(im, m, true, &file, &config, err));
+    QN_TRY(check_input(im, file, config, rows, err));
+    if (m->last) {
+        im->meta.info.normalize = true;
+        return QN_OK;
+    }
+    uint32_t width = qn_tail_dims(&im->meta.tail);
+    return add_step(
+        im, NULL, (qn_tail_step){.kind = QN_TAIL_UNIT, .in = width, .out = width}, err);
+}
+
+/* ---- sparse models ---------------------------------------------------------- */
+
+static qn_status read_splade(qn_import *im, const module *m, qn_error *err)
+{
+    const char *file = NULL;
+    const qn_json *config = NULL;
+    qn_lm_config *lm = &im->meta.lm;
+    QN_TRY(module_json(im, m, false, &file, &config, err));
+    const qn_json *how = qn_json_get(config, "pooling_strategy");
+    const qn_json *act = qn_json_get(config, "activation_function");
+    lm->sum = qn_import__is_string(how, "sum");
+    lm->log_twice = qn_import__is_string(act, "log1p_relu");
+    if (!is_null(how) && !lm->sum && !qn_import__is_string(how, "max"))
+        return qn_import__unsupported(im, file, "pooling_strategy", how, err);
+    if (!is_null(act) && !lm->log_twice && !qn_import__is_string(act, "relu"))
+        return qn_import__unsupported(im, file, "activation_function", act, err);
+    return QN_OK;
+}
+
+static qn_status begin_sparse(qn_import *im, const qn_json *config, qn_error *err)
+{
+    im->meta.info.task = QN_MODEL_SPARSE;
+    if (!im->has_lm)
+        return qn_import__unsupported(im, "config.json", "architectures",
+                                      qn_json_get(config, "architectures"), err);
+    return qn_import__lm_head(im, config, err);
+}
+
+/* ---- token vectors ---------------------------------------------------------- */
+
+static qn_status read_expansion(qn_import *im, const qn_json *v, qn_error *err)
+{
+    static const char file[] = "sentence_bert_config.json";
+    qn_multi_config *c = &im->meta.multi;
+    if (is_null(v)) return QN_OK;
+    const qn_json *strategy = qn_json_get(v, "strategy");
+    const qn_json *token = qn_json_get(v, "token");
+    c->expand_exact = qn_import__is_string(strategy, "fixed");
+    if (!c->expand_exact && !qn_import__is_string(strategy, "min"))
+        return qn_import__unsupported(im, file, "query_expansion", v, err);
+    QN_TRY(read_count(im, file, v, "length", im->meta.info.max_tokens, &c->expand_to,
+                      err));
+    QN_TRY(read_bool(im, file, v, "attend", &c->expand_seen, err));
+    if (is_null(token)) return QN_OK;
+    if (token->kind != QN_JSON_STRING)
+        return qn_import__unsupported(im, file, "query_expansion", v, err);
+    im->expand_token = token->string;
+    return QN_OK;
+}
+
+static qn_status read_mask(qn_import *im, const module *m, qn_error *err)
+{
+    const char *file = NULL;
+    const qn_json *config = NULL;
+    qn_multi_config *c = &im->meta.multi;
+    QN_TRY(module_json(im, m, false, &file, &config, err));
+    const qn_json *keep = qn_json_get(config, "keep_only_token_ids");
+    const qn_json *tasks = qn_json_get(config, "skiplist_tasks");
+    if (!is_null(keep))
+        return qn_import__unsupported(im, file, "keep_only_token_ids", keep, err);
+    im->skip_words = qn_json_get(config, "skiplist_words");
+    if (is_null(im->skip_words)) im->skip_words = NULL;
+    im->skip_punctuation = false;
+    c->skip_document = is_null(tasks);
+    for (const qn_json *it = is_null(tasks) ? NULL : qn_json_items(tasks); it != NULL;
+         it = it->next) {
+        if (qn_import__is_string(it, "query"))
+            c->skip_query = true;
+        else if (qn_import__is_string(it, "document"))
+            c->skip_document = true;
+        else
+            return qn_import__unsupported(im, file, "skiplist_tasks", tasks, err);
+    }
+    return QN_OK;
+}
+
+/* Lengths of either role, and the tokens that queries are filled up with. */
+static qn_status read_lengths(qn_import *im, const char *file, const qn_json *config,
+                              qn_error *err)
+{
+    qn_multi_config *c = &im->meta.multi;
+    uint32_t most = QN_TAIL_WIDTH_MAX;
+    QN_TRY(read_count(im, file, config, "query_length", most, &c->query_tokens, err));
+    return read_count(im, file, config, "document_length", most, &c->document_tokens,
+                      err);
+}
+
+/* What PyLate writes beside the prompts. */
+static qn_status read_pylate(qn_import *im, const qn_json *config, qn_error *err)
+{
+    qn_multi_config *c = &im->meta.multi;
+    bool expands = true;
+    QN_TRY(read_lengths(im, prompts_file, config, err));
+    QN_TRY(read_bool(im, prompts_file, config, "do_query_expansion", &expands, err));
+    QN_TRY(read_bool(im, prompts_file, config, "attend_to_expansion_tokens",
+                     &c->expand_seen, err));
+    c->expand_exact = true;
+    if (expands) c->expand_to = c->query_tokens > 0 ? c->query_tokens : 32;
+    im->skip_words = qn_json_get(config, "skiplist_words");
+    im->skip_punctuation = is_null(im->skip_words);
+    if (im->skip_punctuation) im->skip_words = NULL;
+    c->skip_document = true;
+    im->meta.info.normalize = true;
+    return QN_OK;
+}
+
+/* ColBERT's first authors: the settings of training, beside the weights. */
+static qn_status read_artifact(qn_import *im, qn_error *err)
+{
+    static const char file[] = "artifact.metadata";
+    const qn_json *config = NULL;
+    qn_multi_config *c = &im->meta.multi;
+    bool punctuation = true;
+    QN_TRY(qn_import__json(im, file, true, &config, err));
+    c->expand_to = 32;
+    c->expand_exact = c->skip_document = true;
+    QN_TRY(read_count(im, file, config, "query_maxlen", im->meta.info.max_tokens,
+                      &c->expand_to, err));
+    QN_TRY(read_count(im, file, config, "doc_maxlen", QN_TAIL_WIDTH_MAX,
+                      &c->document_tokens, err));
+    QN_TRY(read_bool(im, file, config, "attend_to_mask_tokens", &c->expand_seen, err));
+    QN_TRY(read_bool(im, file, config, "mask_punctuation", &punctuation, err));
+    im->skip_punctuation = punctuation;
+    static const struct {
+        const char *key, *name, *marker;
+    } marks[] = {{"query_token_id", "query", "[unused0]"},
+                 {"doc_token_id", "document", "[unused1]"}};
+    for (size_t i = 0; i < 2; i++) {
+        const qn_json *v = qn_json_get(config, marks[i].key);
+        qn_slice text = v != NULL && v->kind == QN_JSON_STRING
+                            ? v->string
+                            : qn_slice_of(marks[i].marker);
+        QN_TRY(add_prompt(im, qn_slice_of(marks[i].name), text, err));
+    }
+    im->meta.info.normalize = true;
+    const qn_weight *t = NULL;
+    /* The width is the weight's own; the file is read once more with all the others. */
+    qn_weights *w = NULL;
+    QN_TRY(qn_weights_open(im->alloc, im->folder, &w, err));
+    t = qn_weights_find(w, "linear.weight");
+    uint64_t out = t == NULL || t->rank != 2 ? 0 : t->shape[0];
+    qn_weights_close(w);
+    if (out < 1 || out > QN_TAIL_WIDTH_MAX)
+        return qn_fail_file(err, QN_EMODEL, im->folder, QN_AT_NONE,
+                            "tensor \"linear.weight\" is missing or out of range");
+    return add_step(im, NULL,
+                    (qn_tail_step){.kind = QN_TAIL_DENSE,
+                                   .in = im->meta.encoder.hidden,
+                                   .out = (uint32_t)out,
+                                   .act = QN_ACT_LINEAR},
+                    err);
+}
+
+/* ---- modules.json ----------------------------------------------------------- */
+
+static qn_status read_module(qn_import *im, const qn_json *config, size_t place,
+                             const module *m, qn_error *err)
+{
+    qn_model_task task = im->meta.info.task;
+    bool rows = task == QN_MODEL_TOKENS;
+    bool pooled = im->meta.tail.poolings > 0 || rows;
+    bool first = place == 1;
+    if (qn_slice_eq_str(m->kind, "SpladePooling") && first && m->last) {
+        QN_TRY(begin_sparse(im, config, err));
+        return read_splade(im, m, err);
+    }
+    if (task == QN_MODEL_SPARSE) return refuse_module(im, m, err);
+    if (qn_slice_eq_str(m->kind, "Pooling") && first && !rows)
+        return read_pooling(im, m, err);
+    if (qn_slice_eq_str(m->kind, "Dense") && pooled)
+        return read_dense(im, m, rows, err);
+    if (qn_slice_eq_str(m->kind, "LayerNorm") && pooled && !rows)
+        return read_norm(im, m, err);
+    if (qn_slice_eq_str(m->kind, "Normalize") && pooled)
+        return read_normalize(im, m, rows, err);
+    if (qn_slice_eq_str(m->kind, "Dropout") && pooled) return QN_OK;
+    if (qn_slice_eq_str(m->kind, "MultiVectorMask") && rows)
+        return read_mask(im, m, err);
+    return refuse_module(im, m, err);
+}
+
+static qn_status read_modules(qn_import *im, const qn_json *config,
+                              const qn_json *modules, qn_error *err)
+{
+    static const char *const transformers[] = {"Transformer", "MLMTransformer"};
+    size_t place = 0;
+    for (const qn_json *it = qn_json_items(modules); it != NULL; it = it->next) {
+        const qn_json *path = qn_json_get(it, "path");
+        module m = {.type = qn_json_get(it, "type"), .path = QN_SLICE_LIT("")};
+        if (m.type == NULL || m.type->kind != QN_JSON_STRING)
+            return refuse_module(im, &m, err);
+        m.kind = last_part(m.type->string);
+        if (path != NULL && path->kind == QN_JSON_STRING) m.path = path->string;
+        /* A mask of tokens changes no value: what stands before it may be the last. */
+        const qn_json *next = it->next;
+        m.last = next == NULL;
+        if (place++ > 0) {
+            QN_TRY(read_module(im, config, place - 1, &m, err));
+            continue;
+        }
+        if (!qn_slice_eq_str(m.kind, transformers[0]) &&
+            !qn_slice_eq_str(m.kind, transformers[1]))
+            return refuse_module(im, &m, err);
+        if (m.path.n != 0)
+            return qn_import__unsupported(im, "modules.json", "path", path, err);
+    }
+    if (im->meta.info.task == QN_MODEL_EMBED && im->meta.tail.poolings == 0)
+        return qn_fail_file(err, QN_EUNSUPPORTED, qn_import__shown(im, "modules.json"),
+                            QN_AT_NONE, "no Pooling module");
+    return QN_OK;
+}
+
+/* Whether the folder says that it is a model of token vectors. */
+static bool says_tokens(const qn_json *settings)
+{
+    const qn_json *type = qn_json_get(settings, "model_type");
+    return qn_import__is_string(type, "MultiVectorEncoder") ||
+           qn_import__is_string(type, "ColBERT");
+}
+
+/* A folder without modules.json. */
+static qn_status bare_folder(qn_import *im, const qn_json *config, qn_error *err)
+{
+    qn_tail_config *t = &im->meta.tail;
+    switch (im->meta.info.task) {
+    case QN_MODEL_SPARSE:
+        return begin_sparse(im, config, err);
+    case QN_MODEL_TOKENS:
+        if (im->colbert) return read_artifact(im, err);
+        return qn_fail_file(err, QN_EUNSUPPORTED, qn_import__shown(im, "modules.json"),
+                            QN_AT_NONE, "a model of token vectors needs it");
+    case QN_MODEL_EMBED:
+    case QN_MODEL_RERANK:
+        break;
+    }
+    t->pooling[t->poolings++] =
+        QN_POOL_MEAN; /* what the libraries do with an encoder */
+    return QN_OK;
+}
+
+qn_status qn_import__modules(qn_import *im, const qn_json *config, qn_error *err)
+{
+    const qn_json *modules = NULL, *settings = NULL, *sentence = NULL;
+    QN_TRY(qn_import__json(im, "modules.json", true, &modules, err));
+    QN_TRY(qn_import__json(im, prompts_file, true, &settings, err));
+    QN_TRY(qn_import__json(im, "sentence_bert_config.json", true, &sentence, err));
+    qn_model_info *info = &im->meta.info;
+    im->meta.tail = (qn_tail_config){.hidden = im->meta.encoder.hidden};
+    if (says_tokens(settings) && !im->options->task_given) info->task = QN_MODEL_TOKENS;
+    QN_TRY(read_prompts(im, settings, err));
+    if (info->task == QN_MODEL_TOKENS) {
+        QN_TRY(read_lengths(im, "sentence_bert_config.json", sentence, err));
+        QN_TRY(read_expansion(im, qn_json_get(sentence, "query_expansion"), err));
+        if (qn_import__is_string(qn_json_get(settings, "model_type"), "ColBERT"))
+            QN_TRY(read_pylate(im, settings, err));
+    }
+    QN_TRY(modules == NULL ? bare_folder(im, config, err)
+                           : read_modules(im, config, modules, err));
+    info->poolings = im->meta.tail.poolings;
+    if (info->poolings > 0) info->pooling = im->meta.tail.pooling[0];
+    return QN_OK;
+}
+
+/* ---- words ------------------------------------------------------------------ */
+
+/* The id of the piece that is this word; false when there is none. */
+static bool find_piece(const qn_tokenizer *t, qn_slice word, uint32_t *out)
+{
+    for (uint32_t id = 0; id < qn_tokenizer_vocab_size(t); id++) {
+        if (!qn_slice_eq(qn_tokenizer_piece(t, id), word)) continue;
+        *out = id;
+        return true;
+    }
+    return false;
+}
+
+static void add_skipped(qn_multi_config *c, const qn_tokenizer *t, qn_slice word)
+{
+    uint32_t id = 0;
+    if (c->skip_count < QN_SKIP_IDS_MAX && find_piece(t, word, &id))
+        c->skip[c->skip_count++] = id;
+}
+
+static qn_status find_words(qn_import *im, const qn_tokenizer *t, qn_error *err)
+{
+    static const char punctuation[] = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
+    qn_multi_config *c = &im->meta.multi;
+    c->skip = qn_arena_array(&im->arena, QN_SKIP_IDS_MAX, sizeof *c->skip);
+    if (c->skip == NULL) return qn_fail(err, QN_ENOMEM, "import");
+    if (im->skip_words != NULL && im->skip_words->count > QN_SKIP_IDS_MAX)
+        return qn_fail(err, QN_ELIMIT, "skiplist_words: %zu words, at most %d",
+                       (size_t)im->skip_words->count, QN_SKIP_IDS_MAX);
+    for (const qn_json *it = im->skip_words == NULL ? NULL
+                                                    : qn_json_items(im->skip_words);
+         it != NULL; it = it->next)
+        if (it->kind == QN_JSON_STRING) add_skipped(c, t, it->string);
+    for (size_t i = 0; im->skip_punctuation && punctuation[i] != '\0'; i++)
+        add_skipped(c, t, (qn_slice){punctuation + i, 1});
+    if (c->expand_to == 0) return QN_OK;
+    int32_t mask = qn_tokenizer_special(t)->mask;
+    bool found = im->expand_token.n > 0 ? find_piece(t, im->expand_token, &c->expand_id)
+                                        : mask >= 0;
+    if (!found)
+        return qn_fail(err, QN_EMODEL,
+                       "query_expansion: its token is not in the vocabulary");
+    if (im->expand_token.n == 0) c->expand_id = (uint32_t)mask;
+    return QN_OK;
+}
+
+qn_status qn_import__find_words(qn_import *im, qn_error *err)
+{
+    qn_tokenizer *t = NULL;
+    if (im->meta.info.task != QN_MODEL_TOKENS) return QN_OK;
+    QN_TRY(qn_tokenizer_create(im->alloc, im->meta.tokenizer, qn_buf_slice(&im->vocab),
+                               &t, err));
+    qn_status st = find_words(im, t, err);
+    qn_tokenizer_destroy(t);
+    return st;
+}
