@@ -348,6 +348,9 @@ typedef struct quern_search_options {
      * NULL: an id is a model's name. */
     const char *(*model_of)(void *ctx, const char *id);
     void *model_of_ctx;
+    /* QN_EDEFERRED, before anything is searched, where a plug-in of a table would score: for
+     * a caller that keeps other threads for what may take long. */
+    bool defer_plugins;
 } quern_search_options;
 #define QUERN_SEARCH_OPTIONS_INIT                                                      \
     {                                                                                  \

@@ -2,6 +2,9 @@
 #include "base/pool.h"
 
 #include <pthread.h>
+#ifdef __linux__
+#include <sys/resource.h>
+#endif
 
 /* One call of qn_pool_run, on its caller's stack. Threads join it while indexes are
  * left; the caller leaves when nobody is inside any more. */
@@ -175,4 +178,14 @@ qn_status qn_pool_submit(qn_pool *pool, qn_pool_job *fn, void *arg, qn_error *er
     (void)pthread_cond_signal(&pool->wake);
     (void)pthread_mutex_unlock(&pool->lock);
     return QN_OK;
+}
+
+void qn_thread_lower_priority(int by)
+{
+#ifdef __linux__
+    /* Of this thread alone. Without the right to, it works at the usual priority. */
+    (void)setpriority(PRIO_PROCESS, 0, by);
+#else
+    (void)by;
+#endif
 }

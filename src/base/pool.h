@@ -32,4 +32,7 @@ void qn_pool_run(QN_NULLABLE qn_pool *pool, size_t count, qn_pool_fn *fn, void *
 QN_MUST_CHECK qn_status qn_pool_submit(qn_pool *pool, qn_pool_job *fn, void *arg,
                                        qn_error *err);
 
+/* This thread gives way to others from now on: 1 (a little) to 19. */
+void qn_thread_lower_priority(int by);
+
 #endif

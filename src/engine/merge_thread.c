@@ -2,10 +2,10 @@
 #include "engine/merge_thread.h"
 
 #include "base/log.h"
+#include "base/pool.h"
 #include "engine/engine_internal.h"
 #include "engine/table_commit.h"
 
-#include <sys/resource.h>
 #include <time.h>
 
 enum {
@@ -25,16 +25,6 @@ static const qn_merge_policy policy_default = {
     .deleted_percent = 20,
     .updated_percent = 50,
 };
-
-void qn_thread_lower_priority(int by)
-{
-#ifdef __linux__
-    /* Of this thread alone. Without the right to, it works at the usual priority. */
-    (void)setpriority(PRIO_PROCESS, 0, by);
-#else
-    (void)by;
-#endif
-}
 
 /* ---- one merge ---------------------------------------------------------------------- */
 

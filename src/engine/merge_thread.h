@@ -36,7 +36,5 @@ void qn_merger_stop(struct quern *q);
 void qn_engine_wake_merges(struct quern *q);
 /* The member "merges" of a table's statistics. */
 void qn_table_print_merges(qn_table *t, qn_json_writer *w);
-/* This thread gives way to others from now on: 1 (a little) to 19. */
-void qn_thread_lower_priority(int by);
 
 #endif

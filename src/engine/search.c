@@ -263,6 +263,8 @@ qn_status qn_search__run(qn_search *s, qn_error *err)
 {
     QN_TRY(qn_search__analysis_begin(s, err));
     QN_TRY(read_query(s, err));
+    if (s->options.defer_plugins && s->plugin_count > 0)
+        return qn_fail(err, QN_EDEFERRED, "a plug-in would score");
     QN_TRY(qn_search__analysis_categories(s, err));
     if (s->options.timeout_ms <= 0 && s->request.timeout_ms != 0)
         s->deadline =

@@ -25,7 +25,10 @@ typedef struct qn_http_request {
     qn_arena *arena;
     const atomic_bool *cancelled; /* the client went away, or the server stops */
     int64_t arrived_ns;           /* on qn_clock_mono_ns() */
-    qn_error failure;             /* code QN_OK: none */
+    /* A handler that sees long work ahead may set `deferred` of the response and return: it
+     * is called once more, among the slow requests, and then has to do it. */
+    bool may_defer;
+    qn_error failure; /* code QN_OK: none */
 } qn_http_request;
 
 typedef struct qn_http_response {
@@ -34,6 +37,7 @@ typedef struct qn_http_response {
     qn_param headers[QN_HTTP_HEADERS_MAX];
     size_t header_count;
     qn_buf body;
+    bool deferred; /* nothing was done; with `may_defer` only */
 } qn_http_response;
 
 typedef void qn_http_handler(void *ctx, const qn_http_request *request,

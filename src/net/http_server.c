@@ -2,8 +2,8 @@
 /* A request's way: libmicrohttpd reads line and headers on one of its threads and calls
  * on_uri(), on_request() for the headers, again for each piece of the body, and once
  * more at its end. Then the connection is suspended and the request handed to the pool;
- * a worker runs the handler and resumes the connection; on_request() is called a last
- * time and queues the response. on_completed() ends the request. */
+ * a worker runs the handler and resumes the connection, or hands a deferred request to the
+ * slow pool, whose worker does; on_request() is called a last time and queues the response. on_completed() ends the request. */
 #include "net/http_server.h"
 
 #include "base/log.h"
@@ -28,6 +28,7 @@ enum {
     WATCH_MS = 50,
     SEND_GRACE_MS = 2000,
     GZIP_FROM_BYTES = 4096,
+    SLOW_PRIORITY = 2, /* a little lower than everything else */
 };
 /* A body over the limit is read to its end, so that the client sees the answer; up to
  * here. */
@@ -57,16 +58,16 @@ struct qn_http_server {
     qn_alloc *alloc;
     qn_http_handler *handler;
     void *ctx;
-    size_t body_max, queue_max, worker_count;
+    size_t body_max, queue_max, worker_count, slow_worker_count, slow_max;
     int64_t grace_ms;
     struct MHD_Daemon *daemon;
-    qn_pool *pool;
+    qn_pool *pool, *slow_pool;
     qn_http_listener listener;
 
     pthread_mutex_t lock;
     pthread_cond_t changed; /* in_flight fell to 0, or stopping was set */
     exchange *running;
-    size_t in_flight;
+    size_t in_flight, slow_count; /* of them deferred */
     bool stopping, watching;
     atomic_size_t open_count; /* exchanges whose answer is not on its way yet */
     pthread_t watcher;
@@ -230,11 +231,14 @@ static void pack_response(exchange *x)
     qn_http_add_header(r, "Content-Encoding", "gzip");
 }
 
-static void handle(exchange *x)
+static void call_handler(exchange *x)
 {
     qn_http_server *s = x->server;
-    prepare(x);
     s->handler(s->ctx, &x->request, &x->response);
+}
+
+static void end_response(exchange *x)
+{
     if (x->response.status == 0) x->response.status = MHD_HTTP_OK;
     if (x->response.body.failed) {
         qn_buf_deinit(&x->response.body);
@@ -278,13 +282,72 @@ static void resume(exchange *x)
     (void)pthread_mutex_unlock(&s->lock);
 }
 
+static void end_work(exchange *x)
+{
+    end_response(x);
+    x->stage = STAGE_ANSWERED;
+    resume(x);
+}
+
+static bool slow_begins(qn_http_server *s)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    bool room = s->slow_count < s->slow_max;
+    if (room) s->slow_count++;
+    (void)pthread_mutex_unlock(&s->lock);
+    return room;
+}
+
+static void slow_ends(qn_http_server *s)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    s->slow_count--;
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* On a worker of the slow pool. */
+static void work_slowly(void *arg)
+{
+    exchange *x = arg;
+    qn_thread_lower_priority(SLOW_PRIORITY);
+    call_handler(x);
+    slow_ends(x->server);
+    end_work(x);
+}
+
+/* The answer is forgotten, and the request queued for the slow pool; where there is no room
+ * the handler says so. */
+static void defer(exchange *x)
+{
+    qn_http_server *s = x->server;
+    qn_buf_deinit(&x->response.body);
+    x->response = (qn_http_response){0};
+    qn_buf_init(&x->response.body, s->alloc);
+    x->request.may_defer = false;
+    bool room = slow_begins(s);
+    if (room &&
+        qn_pool_submit(s->slow_pool, work_slowly, x, &x->request.failure) == QN_OK)
+        return;
+    if (room)
+        slow_ends(s);
+    else
+        (void)qn_fail(&x->request.failure, QN_EBUSY,
+                      "%zu slow requests wait already, try again later", s->slow_max);
+    call_handler(x);
+    end_work(x);
+}
+
 /* On a worker. */
 static void work(void *arg)
 {
     exchange *x = arg;
-    handle(x);
-    x->stage = STAGE_ANSWERED;
-    resume(x);
+    prepare(x);
+    x->request.may_defer = true;
+    call_handler(x);
+    if (x->response.deferred)
+        defer(x);
+    else
+        end_work(x);
 }
 
 /* Suspends the connection and queues the exchange; false with the reason in
@@ -294,7 +357,8 @@ static bool hand_over(exchange *x)
     qn_http_server *s = x->server;
     (void)pthread_mutex_lock(&s->lock);
     bool stopping = s->stopping;
-    bool room = !stopping && s->in_flight < s->queue_max + s->worker_count;
+    size_t waiting = s->in_flight - s->slow_count;
+    bool room = !stopping && waiting < s->queue_max + s->worker_count;
     if (room) {
         x->stage = STAGE_RUNNING;
         list_add(s, x);
@@ -455,8 +519,10 @@ static qn_status start(qn_http_server *s, const qn_http_server_options *o,
 {
     unsigned cores = core_count();
     s->worker_count = o->workers != 0 ? o->workers : cores < 4 ? 4 : cores;
+    s->slow_worker_count = o->slow_workers != 0 ? o->slow_workers : (cores + 1) / 2;
     QN_TRY(qn_http_listen(o->listen, o->allow_remote, &s->listener, err));
     QN_TRY(qn_pool_create(s->alloc, s->worker_count, &s->pool, err));
+    QN_TRY(qn_pool_create(s->alloc, s->slow_worker_count, &s->slow_pool, err));
     if (pthread_create(&s->watcher, NULL, watch, s) != 0)
         return qn_fail(err, QN_EBUSY, "cannot start a thread");
     s->watching = true;
@@ -474,6 +540,7 @@ qn_status qn_http_server_create(qn_alloc *a, const qn_http_server_options *optio
     s->ctx = options->ctx;
     s->body_max = options->body_max_bytes != 0 ? options->body_max_bytes : 100 << 20;
     s->queue_max = options->queue_max != 0 ? options->queue_max : 1000;
+    s->slow_max = options->slow_queue_max != 0 ? options->slow_queue_max : 100;
     s->grace_ms = options->grace_ms != 0 ? options->grace_ms : 10000;
     s->listener.fd = -1;
     (void)pthread_mutex_init(&s->lock, NULL);
@@ -520,7 +587,8 @@ void qn_http_server_destroy(qn_http_server *s)
     drain(s);
     if (s->daemon != NULL) MHD_stop_daemon(s->daemon);
     if (s->watching) (void)pthread_join(s->watcher, NULL);
-    qn_pool_destroy(s->pool);
+    qn_pool_destroy(s->pool); /* its requests may go on to the slow one */
+    qn_pool_destroy(s->slow_pool);
     if (s->listener.fd >= 0) (void)close(s->listener.fd);
     (void)pthread_cond_destroy(&s->changed);
     (void)pthread_mutex_destroy(&s->lock);

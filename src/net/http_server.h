@@ -2,8 +2,9 @@
 /* net/http_server.h -- HTTP/1.1 in front of one handler.
  *
  * A few threads of libmicrohttpd move bytes (epoll); requests are handled by a pool of
- * workers, so that a slow one holds nobody up. While a request waits or runs, its
- * connection rests. A body is collected in memory up to a limit; gzip and deflate
+ * workers, so that a slow one holds nobody up; what a handler defers is handled by a few
+ * workers of low priority, so that many slow ones hold nobody up either. While a request
+ * waits or runs, its connection rests. A body is collected in memory up to a limit; gzip and deflate
  * bodies are unpacked up to the same limit.
  *
  * Lifetime   destroy() stops listening, lets running requests end for `grace_ms`, then
@@ -25,8 +26,12 @@ typedef struct qn_http_server_options {
     unsigned connections_max; /* 0: 4096 */
     unsigned queue_max;       /* requests waiting for a worker; 0: 1000. Over it the
                                 * handler is asked to answer QN_EBUSY at once */
-    size_t body_max_bytes;    /* 0: 100 MB */
-    int64_t grace_ms;         /* 0: 10 s */
+    unsigned slow_workers;    /* deferred requests handled at once; 0: one per 2 cores,
+                                * at least 1 */
+    unsigned
+        slow_queue_max; /* deferred ones that wait or run; 0: 100. Over it: QN_EBUSY */
+    size_t body_max_bytes; /* 0: 100 MB */
+    int64_t grace_ms;      /* 0: 10 s */
     qn_http_handler *handler;
     void *ctx;
 } qn_http_server_options;

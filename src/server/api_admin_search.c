@@ -193,7 +193,7 @@ qn_status qn_admin_explain(qn_call *c, qn_error *err)
     QN_TRY(read_search(c, &s, true, err));
     QN_TRY(make_options(c, &s, &o, err));
     o.explain = true;
-    QN_TRY(quern_explain(c->q, c->table, s.id.p, s.id.n, &o, &reply, err));
+    QN_TRY(qn_server_explain(c, c->table, s.id, &o, &reply, err));
     answer(c, reply);
     return QN_OK;
 }

@@ -27,6 +27,7 @@ static void ask_alone(qn_call *c, qn_call_handler *run, qn_slice table, qn_slice
     qn_status st = run(&alone, &err);
     err.code = st;
     if (st != QN_OK) qn_es_error(&alone, &err);
+    c->out->deferred = c->out->deferred || response.deferred;
     *status = response.status;
     qn_buf_reset(answer);
     qn_buf_add_slice(answer, qn_buf_slice(&response.body));

@@ -403,7 +403,7 @@ qn_status qn_es_explain(qn_call *c, qn_error *err)
     o.query_size = c->request->body.n;
     o.explain = true;
     o.cancel = c->request->cancelled;
-    QN_TRY(quern_explain(c->q, table, id.p, id.n, &o, &reply, err));
+    QN_TRY(qn_server_explain(c, table, id, &o, &reply, err));
     bool matched = reply->hit_count > 0 && reply->hits[0].explanation != NULL;
     qn_call_json(c, 200);
     qn_json_writer *w = &c->w;

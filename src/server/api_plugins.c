@@ -131,6 +131,7 @@ qn_status qn_plugin_test(qn_call *c, qn_error *err)
     o.plugin_body = source.p;
     o.plugin_body_size = source.n;
     o.cancel = c->request->cancelled;
+    QN_TRY(qn_server_take_time(c, err));
     QN_TRY(quern_plugin_test(c->q, table, id.p, id.n, &o, &json, &n, err));
     return qn_records_answer(c, 200, json, n);
 }

@@ -148,6 +148,7 @@ qn_status qn_policy_test(qn_call *c, qn_error *err)
     size_t n = 0;
     QN_TRY(qn_call_table(c, &table, err));
     QN_TRY(read_test(c, &o, err));
+    QN_TRY(qn_server_take_time(c, err));
     QN_TRY(quern_policy_test(c->q, table, &o, &json, &n, err));
     return qn_records_answer(c, 200, json, n);
 }

@@ -90,6 +90,10 @@ void qn_server_handle(void *server, const qn_http_request *request,
                  .arena = request->arena};
     qn_error err = {0};
     qn_status st = dispatch(&c, &err);
+    if (response->deferred) {
+        qn_metrics_add(&s->metrics, QN_METRIC_DEFERRED, 1);
+        return;
+    }
     if (st != QN_OK) {
         err.code = st;
         if (st == QN_EINTERNAL || st == QN_ECORRUPT || st == QN_EIO)
@@ -114,7 +118,12 @@ qn_status qn_server_search(qn_call *c, const char *table, quern_search_options *
     int64_t begin = qn_clock_mono_ns();
     if (o->timeout_ms == 0 && o->kind == QUERN_QUERY_WORDS)
         o->timeout_ms = c->server->options.request_timeout_ms;
+    o->defer_plugins = c->request->may_defer;
     qn_status st = quern_search(c->q, table, o, out, err);
+    if (st == QN_EDEFERRED) {
+        c->out->deferred = true;
+        return st;
+    }
     qn_metrics_add(m, QN_METRIC_SEARCHES, 1);
     qn_metrics_time(m, QN_METRIC_SEARCH_SECONDS, qn_clock_mono_ns() - begin);
     if (st != QN_OK)
@@ -124,6 +133,22 @@ qn_status qn_server_search(qn_call *c, const char *table, quern_search_options *
     if (st == QN_OK && (*out)->rerank_timed_out)
         qn_metrics_add(m, QN_METRIC_RERANK_CUT, 1);
     return st;
+}
+
+qn_status qn_server_explain(qn_call *c, const char *table, qn_slice id,
+                            quern_search_options *o, quern_reply **out, qn_error *err)
+{
+    o->defer_plugins = c->request->may_defer;
+    qn_status st = quern_explain(c->q, table, id.p, id.n, o, out, err);
+    c->out->deferred = st == QN_EDEFERRED;
+    return st;
+}
+
+qn_status qn_server_take_time(qn_call *c, qn_error *err)
+{
+    if (!c->request->may_defer) return QN_OK;
+    c->out->deferred = true;
+    return qn_fail(err, QN_EDEFERRED, "for the slow workers");
 }
 
 /* The value of `name` in "a=b,c=d"; an empty slice when it is not there. */
@@ -174,6 +199,8 @@ qn_status qn_server_create(quern *q, const qn_server_options *options, qn_server
         .io_threads = (unsigned)options->io_threads,
         .connections_max = (unsigned)options->connections_max,
         .queue_max = (unsigned)options->queue_max,
+        .slow_workers = (unsigned)options->slow_workers,
+        .slow_queue_max = (unsigned)options->slow_queue_max,
         .body_max_bytes = (size_t)options->body_max_bytes,
         .grace_ms = options->grace_ms,
         .handler = qn_server_handle,

@@ -28,10 +28,17 @@ void qn_server_handle(void *server, const qn_http_request *request,
 /* Appends " (byte N)" to an error about a text that was parsed. */
 void qn_server_tell_place(const qn_call *c, qn_error *err);
 
-/* quern_search() with the server's default timeout, counted in the metrics. */
+/* quern_search() with the server's default timeout, counted in the metrics. Where a plug-in
+ * would score the request is deferred. */
 QN_MUST_CHECK qn_status qn_server_search(qn_call *c, const char *table,
                                          quern_search_options *o, quern_reply **out,
                                          qn_error *err);
+QN_MUST_CHECK qn_status qn_server_explain(qn_call *c, const char *table, qn_slice id,
+                                          quern_search_options *o, quern_reply **out,
+                                          qn_error *err);
+/* For what takes long by nature: fails where the request is to be handled by the slow
+ * workers, once; passes there. */
+QN_MUST_CHECK qn_status qn_server_take_time(qn_call *c, qn_error *err);
 /* The model that `name` means: itself, what model_aliases maps it to, `fallback` for an
  * empty one. Zero-terminated, in the arena. */
 QN_MUST_CHECK qn_status qn_server_model(qn_call *c, qn_slice name, const char *fallback,

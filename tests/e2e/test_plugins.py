@@ -426,7 +426,7 @@ class Hostile(Goods):
                 failures.append(problem)
 
         def attack(name):
-            for _ in range(4):
+            for _ in range(2):
                 attempt(lambda: self.assertIn(ENDLESS, self.warned(name)["warnings"][0]["text"]))
 
         def bystand(count):
@@ -447,6 +447,21 @@ class Hostile(Goods):
             thread.join()
         self.assertEqual(failures, [])
         self.assertTrue(all(c[0] > 0 for c in counts))
+
+    def test_those_with_a_plugin_have_workers_of_their_own(self):
+        def deferred():
+            text = self.server.request("GET", "/metrics")[1]
+            return int(re.search(r"^quern_http_deferred_total (\d+)", text, re.M)[1])
+
+        self.put("good", constant(5))
+        query = {"id": "d1", "query": clauses("title:'lamp'", "hit:1"), "kind": "ha3"}
+        rows = [(0, lambda: self.ranks()), (1, lambda: self.ranks("second_rank_name:good")),
+                (1, lambda: self.call("POST", f"{TABLE}/good/test", query)),
+                (0, lambda: self.call("GET", f"{TABLE}/good"))]
+        for more, ask in rows:
+            before = deferred()
+            ask()
+            self.assertEqual(deferred() - before, more)
 
 
 class CommandLine(Commands):

@@ -375,6 +375,45 @@ static void test_failures(void **state)
     fixture_end(&f);
 }
 
+/* A search has its time, whatever fuel is left; who keeps other threads for plug-ins is told
+ * before anything runs. */
+static void test_time(void **state)
+{
+    (void)state;
+    fixture f;
+    quern_reply *r = NULL;
+    fixture_begin(&f);
+    fill(&f);
+    T_CALL(put_plugin(&f, "p",
+                      OPS("  boolean init(OpsScorerInitParams p) { return true; }\n"
+                          "  double score(OpsScoreParams p) {\n"
+                          "    double x = 1;\n"
+                          "    for (;;) { x = Math.pow(x + 1, 0.5); } }")),
+           &f.err);
+    quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
+    o.kind = QUERN_QUERY_HA3;
+    o.query = NAMED("p");
+    o.query_size = strlen(o.query);
+    o.timeout_ms = 50; /* the loop has fuel for ten times that */
+    T_CALL(quern_search(f.q, "t", &o, &r, &f.err), &f.err);
+    T_EQ_I(r->warning_count, 1);
+    T_OK(strstr(r->warnings[0].text, ": out of time (in ") != NULL);
+    T_EQ_I(r->hit_count, 3);
+    quern_reply_free(r);
+
+    T_ROW("deferred");
+    o.defer_plugins = true;
+    T_EQ_I(quern_search(f.q, "t", &o, &r, &f.err), QN_EDEFERRED);
+    T_EQ_I(quern_explain(f.q, "t", "1", 1, &o, &r, &f.err), QN_EDEFERRED);
+    o.query = REQUEST;
+    o.query_size = strlen(o.query);
+    o.timeout_ms = 0;
+    T_CALL(quern_search(f.q, "t", &o, &r, &f.err), &f.err);
+    T_EQ_I(r->hit_count, 3);
+    quern_reply_free(r);
+    fixture_end(&f);
+}
+
 /* ---- the store -------------------------------------------------------------------------- */
 
 static void test_store(void **state)
@@ -465,9 +504,8 @@ static void test_store(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_features),
-        cmocka_unit_test(test_plugins),
-        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_features), cmocka_unit_test(test_plugins),
+        cmocka_unit_test(test_failures), cmocka_unit_test(test_time),
         cmocka_unit_test(test_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@
 
 int test_net_http(void);
 
-enum { BODY_MAX = 1 << 20 };
+enum { BODY_MAX = 1 << 20, SLOW_WORKERS = 2, SLOW_MAX = 6 };
 
 typedef struct fixture {
     qn_http_server *server;
@@ -32,7 +32,7 @@ static void nap(void)
 }
 
 /* /echo: method, segments, parameters, a header, the body. /wait: until released or
- * cancelled. */
+ * cancelled. /slow: the same, among the slow requests. */
 static void handler(void *ctx, const qn_http_request *r, qn_http_response *out)
 {
     fixture *f = ctx;
@@ -44,7 +44,15 @@ static void handler(void *ctx, const qn_http_request *r, qn_http_response *out)
         qn_buf_add_str(&out->body, r->failure.text);
         return;
     }
-    if (r->url.segment_count > 0 && qn_slice_eq_str(r->url.segments[0], "wait")) {
+    bool slow = r->url.segment_count > 0 && qn_slice_eq_str(r->url.segments[0], "slow");
+    if (slow && r->may_defer) {
+        qn_buf_add_str(&out->body, "forgotten");
+        out->status = 500;
+        out->deferred = true;
+        return;
+    }
+    bool wait = r->url.segment_count > 0 && qn_slice_eq_str(r->url.segments[0], "wait");
+    if (slow || wait) {
         atomic_store(&f->started, true);
         while (!atomic_load(&f->release) && !atomic_load(r->cancelled)) nap();
         if (atomic_load(r->cancelled)) atomic_store(&f->saw_cancel, true);
@@ -74,6 +82,8 @@ static int setup(void **state)
     qn_error err = {0};
     qn_http_server_options o = {.listen = "127.0.0.1:0",
                                 .workers = 4,
+                                .slow_workers = SLOW_WORKERS,
+                                .slow_queue_max = SLOW_MAX,
                                 .body_max_bytes = BODY_MAX,
                                 .grace_ms = 50,
                                 .handler = handler,
@@ -240,6 +250,16 @@ static void test_client_leaves(void **state)
     T_OK(atomic_load(&f->saw_cancel));
 }
 
+/* All that comes until the other side closes. */
+static void listen_to(int fd, char *text, size_t size)
+{
+    size_t n = 0;
+    for (ssize_t got; (got = recv(fd, text + n, size - 1 - n, 0)) > 0;)
+        n += (size_t)got;
+    text[n] = '\0';
+    (void)close(fd);
+}
+
 /* Two requests on one connection, the second sent while the first runs. */
 static void test_keep_alive(void **state)
 {
@@ -250,11 +270,7 @@ static void test_keep_alive(void **state)
     while (!atomic_load(&f->started)) nap();
     atomic_store(&f->release, true);
     char text[4096];
-    size_t n = 0;
-    for (ssize_t got; (got = recv(fd, text + n, sizeof text - 1 - n, 0)) > 0;)
-        n += (size_t)got;
-    text[n] = '\0';
-    (void)close(fd);
+    listen_to(fd, text, sizeof text);
     const char *first = strstr(text, "waited"), *second = strstr(text, "GET [two] 0:");
     T_OK(first != NULL && second != NULL && first < second);
     T_OK(strstr(text, "X-Kind: test") != NULL);
@@ -295,6 +311,38 @@ static void test_stop(void **state)
     T_OK(answer != NULL);
     T_EQ_S(answer, "waited");
     qn_delete(qn_alloc_heap(), answer);
+}
+
+/* More slow requests than there are workers of any kind: the others are answered meanwhile,
+ * one slow request too many is refused, none is lost. */
+static void test_slow_lane(void **state)
+{
+    static const char ask[] =
+        "GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    fixture *f = *state;
+    int fds[SLOW_MAX];
+    char text[4096];
+    for (size_t i = 0; i < SLOW_MAX; i++) {
+        fds[i] = dial(f);
+        say(fds[i], ask);
+    }
+    while (atomic_load(&f->calls) < SLOW_MAX + SLOW_WORKERS) nap();
+    int late = dial(f);
+    say(late, ask);
+    listen_to(late, text, sizeof text);
+    T_OK(strncmp(text, "HTTP/1.1 429", 12) == 0);
+    T_OK(strstr(text, "6 slow requests wait already") != NULL);
+    int other = dial(f);
+    say(other, "GET /one HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    listen_to(other, text, sizeof text);
+    T_OK(strstr(text, "GET [one] 0:") != NULL);
+    T_EQ_I(qn_http_server_in_flight(f->server), SLOW_MAX);
+    atomic_store(&f->release, true);
+    for (size_t i = 0; i < SLOW_MAX; i++) {
+        listen_to(fds[i], text, sizeof text);
+        T_OK(strncmp(text, "HTTP/1.1 200", 12) == 0);
+        T_OK(strstr(text, "\r\n\r\nwaited") != NULL);
+    }
 }
 
 static void test_client_errors(void **state)
@@ -377,6 +425,7 @@ int test_net_http(void)
         cmocka_unit_test_setup_teardown(test_client_leaves, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keep_alive, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_slow_lane, setup, teardown),
         cmocka_unit_test_setup_teardown(test_client_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_clients, setup, teardown),
     };
