@@ -56,6 +56,7 @@ static qn_status read_ha3(qn_search *s, qn_error *err)
     QN_TRY(qn_ha3_parse(s->arena, &s->env, s->text, &r, err));
     qn_request resolved = *r;
     r = &resolved;
+    QN_TRY(qn_search__rerank_ha3(s, r, err));
     QN_TRY(qn_search__plugin_ha3(s, &resolved, err));
     QN_TRY(qn_rank_policies_resolve(s->q->control, s->table, s->arena, &resolved,
                                     &s->policy_warning, err));

@@ -150,6 +150,9 @@ qn_status qn_search__length(void *ctx, uint32_t segment, uint32_t doc,
 /* The caller's own models: read, and put after everything else, in the place of the
  * pipeline's. */
 QN_MUST_CHECK qn_status qn_search__rerank_read(qn_search *s, qn_error *err);
+/* Those that an HA3 request names in kvpairs, when the caller names none. */
+QN_MUST_CHECK qn_status qn_search__rerank_ha3(qn_search *s, const qn_request *r,
+                                              qn_error *err);
 QN_MUST_CHECK qn_status qn_search__rerank(qn_search *s, qn_error *err);
 /* The stages of text_similarity_rerankers, the innermost first; NULL: none. */
 QN_MUST_CHECK qn_status qn_search__retrievers(qn_search *s,

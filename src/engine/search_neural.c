@@ -94,6 +94,31 @@ qn_status qn_search__rerank_read(qn_search *s, qn_error *err)
     return QN_OK;
 }
 
+/* rerank:small:100\,large:20, rerank_budget:800, rerank_chunking:sentence:100 */
+qn_status qn_search__rerank_ha3(qn_search *s, const qn_request *r, qn_error *err)
+{
+    const qn_kvpair *rerank = qn_request_kvpair(r, "rerank");
+    const qn_kvpair *budget = qn_request_kvpair(r, "rerank_budget");
+    const qn_kvpair *chunking = qn_request_kvpair(r, "rerank_chunking");
+    if (s->options.rerank != NULL || rerank == NULL) return QN_OK;
+    s->options.rerank = qn_arena_strndup(s->arena, rerank->value.p, rerank->value.n);
+    if (s->options.rerank == NULL) return qn_fail(err, QN_ENOMEM, "rerank");
+    if (chunking != NULL) {
+        s->options.rerank_chunking =
+            qn_arena_strndup(s->arena, chunking->value.p, chunking->value.n);
+        if (s->options.rerank_chunking == NULL)
+            return qn_fail(err, QN_ENOMEM, "rerank");
+    }
+    if (budget != NULL &&
+        (!qn_slice_to_i64(budget->value, &s->options.rerank_budget_ms) ||
+         s->options.rerank_budget_ms < 1))
+        return qn_fail(err, QN_EINVAL,
+                       "kvpairs: rerank_budget is a number of milliseconds, not '%.*s'",
+                       budget->value.n > 60 ? 60 : (int)budget->value.n,
+                       budget->value.p);
+    return qn_search__rerank_read(s, err);
+}
+
 qn_status qn_search__rerank(qn_search *s, qn_error *err)
 {
     size_t count = s->own_stage_count;

@@ -389,6 +389,20 @@ static void test_cascade(void **state)
         quern_reply_free(r);
     }
 
+    T_ROW("an HA3 request's");
+    quern_reply *ha3 = search(&f, QUERN_QUERY_HA3,
+                              "query=body:'water'&&config=hit:12,format:json&&kvpairs="
+                              "first_formula:bm25_score(),rerank:small:8\\,large:3,"
+                              "rerank_budget:60000",
+                              NULL, NULL);
+    T_EQ_I(ha3->hit_count, DOCS);
+    T_EQ_I(ha3->neural_stage_count, 2);
+    T_EQ_I(ha3->neural_stages[0].scored, 8);
+    T_EQ_I(ha3->neural_stages[1].scored, 3);
+    for (size_t i = 1; i < DOCS; i++)
+        T_OK(ha3->hits[i].score <= ha3->hits[i - 1].score);
+    quern_reply_free(ha3);
+
     T_ROW("explained");
     quern_search_options s = QUERN_SEARCH_OPTIONS_INIT;
     quern_reply *r = NULL;
