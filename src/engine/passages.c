@@ -75,16 +75,24 @@ static qn_status choose(run *r, size_t text, const qn_chunk *all, qn_chunk *chos
     memcpy(chosen, all, *n * sizeof *chosen);
     if (o->best_by_words == 0 || *n <= o->best_by_words) return QN_OK;
     QN_TRY(qn_passages__best(r->job->q, r->job->query, r->texts[text], chosen, *n,
-                             o->best_by_words, &r->arena, r->err));
+                             o->best_by_words, r->err));
     *n = o->best_by_words;
     return QN_OK;
 }
 
-static uint32_t number_of(const qn_chunk *all, qn_chunk one)
+/* Chunks begin one after the other; few begin at the same place. */
+static uint32_t number_of(const qn_chunk *all, size_t n, qn_chunk one)
 {
-    uint32_t i = 0;
-    while (all[i].start != one.start || all[i].end != one.end) i++;
-    return i;
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (all[middle].start < one.start)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    while (all[low].end != one.end) low++;
+    return (uint32_t)low;
 }
 
 static qn_status cut_text(run *r, size_t i)
@@ -112,7 +120,7 @@ static qn_status cut_text(run *r, size_t i)
     for (size_t k = 0; k < n; k++) {
         passage p = {.at = chosen[k],
                      .text = (uint32_t)i,
-                     .number = number_of(all, chosen[k]),
+                     .number = number_of(all, r->pieces[i], chosen[k]),
                      .as = (uint32_t)r->passages.n};
         if (!qn_vec_push(r->job->q->alloc, &r->passages, p)) return no_memory(r);
     }

@@ -53,6 +53,6 @@ QN_MUST_CHECK qn_status qn_passages_score(const qn_passage_job *job,
  * best first; the others after them in no order. Equal ones by place. */
 QN_MUST_CHECK qn_status qn_passages__best(quern *q, qn_slice query, qn_slice text,
                                           qn_chunk *chunks, size_t n, size_t keep,
-                                          qn_arena *arena, qn_error *err);
+                                          qn_error *err);
 
 #endif

@@ -48,8 +48,6 @@ static qn_status count_words(const qn_analyzer *a, qn_slice text, const qn_slice
     qn_slice part = {text.p + c->chunk.start, c->chunk.end - c->chunk.start};
     QN_TRY(qn_analyzer_run(a, part, arena, &tokens, err));
     c->length = tokens.n;
-    c->counts = qn_arena_array(arena, n + 1, sizeof *c->counts);
-    if (c->counts == NULL) return qn_fail(err, QN_ENOMEM, "passages");
     for (size_t i = 0; i < tokens.n; i++)
         for (size_t k = 0; k < n; k++)
             c->counts[k] += qn_slice_eq(tokens.p[i].term, words[k]);
@@ -73,23 +71,44 @@ static void score_all(counted *list, size_t n, size_t words)
     }
 }
 
-qn_status qn_passages__best(quern *q, qn_slice query, qn_slice text, qn_chunk *chunks,
-                            size_t n, size_t keep, qn_arena *arena, qn_error *err)
+/* Counts go with the arena of the text, its tokens with that of each passage. */
+static qn_status count_all(const qn_analyzer *a, qn_slice query, qn_slice text,
+                           counted *list, size_t n, qn_arena *arena, qn_error *err)
 {
-    const qn_analyzer *a = NULL;
     qn_token_list tokens = {0};
     qn_slice words[WORDS_MAX];
-    QN_TRY(qn_analyzer_find(q->analyzers, QN_SLICE_LIT("standard"), &a, err));
     QN_TRY(qn_analyzer_run(a, query, arena, &tokens, err));
     size_t word_count = words_of(&tokens, words);
-    counted *list = qn_arena_array(arena, n, sizeof *list);
-    if (list == NULL) return qn_fail(err, QN_ENOMEM, "passages");
-    for (size_t i = 0; i < n; i++) {
-        list[i].chunk = chunks[i];
-        QN_TRY(count_words(a, text, words, word_count, &list[i], arena, err));
+    qn_arena own;
+    qn_arena_init(&own, arena->alloc, 0);
+    qn_status st = QN_OK;
+    for (size_t i = 0; i < n && st == QN_OK; i++) {
+        list[i].counts = qn_arena_array(arena, word_count + 1, sizeof(uint32_t));
+        st = list[i].counts == NULL
+                 ? qn_fail(err, QN_ENOMEM, "passages")
+                 : count_words(a, text, words, word_count, &list[i], &own, err);
+        qn_arena_reset(&own);
     }
-    score_all(list, n, word_count);
-    qsort(list, n, sizeof *list, by_score);
-    for (size_t i = 0; i < keep; i++) chunks[i] = list[i].chunk;
-    return QN_OK;
+    qn_arena_deinit(&own);
+    if (st == QN_OK) score_all(list, n, word_count);
+    return st;
+}
+
+qn_status qn_passages__best(quern *q, qn_slice query, qn_slice text, qn_chunk *chunks,
+                            size_t n, size_t keep, qn_error *err)
+{
+    const qn_analyzer *a = NULL;
+    QN_TRY(qn_analyzer_find(q->analyzers, QN_SLICE_LIT("standard"), &a, err));
+    qn_arena arena;
+    qn_arena_init(&arena, q->alloc, 0);
+    counted *list = qn_arena_array(&arena, n, sizeof *list);
+    for (size_t i = 0; list != NULL && i < n; i++) list[i].chunk = chunks[i];
+    qn_status st = list == NULL ? qn_fail(err, QN_ENOMEM, "passages")
+                                : count_all(a, query, text, list, n, &arena, err);
+    if (st == QN_OK) {
+        qsort(list, n, sizeof *list, by_score);
+        for (size_t i = 0; i < keep; i++) chunks[i] = list[i].chunk;
+    }
+    qn_arena_deinit(&arena);
+    return st;
 }

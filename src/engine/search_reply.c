@@ -132,18 +132,22 @@ static qn_status fill_variables(const qn_search *s, const qn_ranked *d, quern_hi
 static qn_status fill_marks(const qn_search *s, const qn_ranked *d, quern_hit *hit,
                             qn_error *err)
 {
-    size_t n = d->marks == NULL ? 0 : s->ranked.neural_run_count;
+    static const qn_neural_mark none = {
+        .logit = (double)NAN, .score = (double)NAN, .rank = UINT32_MAX};
+    size_t n = s->ranked.neural_run_count;
     if (n == 0) return QN_OK;
     quern_neural_mark *marks = qn_arena_array(s->arena, n, sizeof *marks);
     if (marks == NULL) return no_memory(err);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        const qn_neural_mark *m = d->marks == NULL ? &none : &d->marks[i];
         marks[i] = (quern_neural_mark){
-            .logit = d->marks[i].logit,
-            .score = d->marks[i].score,
-            .rank = d->marks[i].rank,
-            .passage = d->marks[i].passage,
-            .passages = d->marks[i].passages,
+            .logit = m->logit,
+            .score = m->score,
+            .rank = m->rank,
+            .passage = m->passage,
+            .passages = m->passages,
         };
+    }
     hit->neural = marks;
     hit->neural_count = n;
     return QN_OK;

@@ -209,7 +209,8 @@ typedef struct qn_ranked {
     double neural;       /* the logit of the last model that reached it */
     double stage_score;  /* of the last neural stage that reached it */
     uint32_t reached;    /* neural stages up to the last one that did */
-    QN_NULLABLE const qn_neural_mark *marks; /* of each neural stage; NULL: none ran */
+    QN_NULLABLE const qn_neural_mark
+        *marks; /* of each neural stage; NULL: reached by none */
     uint32_t recall_rank, rough_rank, fine_rank, neural_rank, final_rank;
     QN_NULLABLE const qn_trace *trace; /* with the input's `trace` */
     /* Of a plug-in: it was given the document, and deleted it; the lines that it traced;

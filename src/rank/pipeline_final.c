@@ -83,8 +83,10 @@ static qn_status trace_stage(qn_ranking *r, qn_stage_kind kind, qn_rank_formula 
     } names[] = {[QN_STAGE_ROUGH] = {"FirstRank", "rough"},
                  [QN_STAGE_FINE] = {"SecondRank", "fine"},
                  [QN_STAGE_NEURAL] = {"NeuralRank", "neural"}};
-    const double values[] = {d->rough, d->fine, d->stage_score};
-    const uint32_t ranks[] = {d->rough_rank, d->fine_rank, d->neural_rank};
+    const qn_neural_mark none = {.score = (double)NAN, .rank = UINT32_MAX};
+    const qn_neural_mark *mark = d->marks == NULL ? &none : &d->marks[r->neural_number];
+    const double values[] = {d->rough, d->fine, mark->score};
+    const uint32_t ranks[] = {d->rough_rank, d->fine_rank, mark->rank};
     const qn_stage *stage =
         kind == QN_STAGE_NEURAL ? r->neural_stage : qn_rank__find_stage(r->in, kind);
     if (stage == NULL || (f == NULL && kind != QN_STAGE_FINE)) return QN_OK;

@@ -34,6 +34,7 @@ typedef struct qn_ranking {
     size_t warning_count;
     qn_rank_formula *rough_formula, *fine_formula, *neural_formula;
     QN_NULLABLE const qn_stage *neural_stage; /* whose formula that is */
+    size_t neural_number;                     /* of the neural stages */
     const qn_stage *neural_stages[QN_RANK_STAGES_MAX];
     size_t neural_count;
     qn_neural_run neural_runs[QN_RANK_STAGES_MAX];

@@ -147,6 +147,7 @@ static qn_status run_formula(qn_ranking *r, const stage_run *s, double *scores)
     QN_TRY(qn_rank_formula_open(r->in, r->arena, "neural formula", s->stage->formula,
                                 QN_EXPR_IN_FINE, &r->neural_formula, r->err));
     r->neural_stage = s->stage;
+    r->neural_number = s->number;
     QN_TRY(qn_rank__group_rows(r, s->scored, &g));
     QN_TRY(qn_rank__run_formula(r, r->neural_formula, &g));
     for (size_t i = 0; i < s->scored; i++) scores[g.order[i].row] = g.values[i];
@@ -174,17 +175,20 @@ static qn_status score_rows(qn_ranking *r, const stage_run *s)
 
 /* ---- marks ----------------------------------------------------------------------------- */
 
-static qn_status make_marks(qn_ranking *r)
+/* Room for the marks of rows that no stage reached before. */
+static qn_status make_marks(qn_ranking *r, const stage_run *s)
 {
-    size_t each = r->neural_count;
-    qn_neural_mark *all =
-        qn_arena_array(r->arena, r->row_count * each + 1, sizeof *all);
-    if (all == NULL) return qn_fail(r->err, QN_ENOMEM, "neural stage");
-    for (size_t i = 0; i < r->row_count * each; i++) {
-        all[i].logit = all[i].score = (double)NAN;
-        all[i].rank = UINT32_MAX;
+    for (size_t i = 0; i < s->scored; i++) {
+        if (r->rows[i].r.marks != NULL) continue;
+        qn_neural_mark *marks =
+            qn_arena_array(r->arena, r->neural_count, sizeof *marks);
+        if (marks == NULL) return qn_fail(r->err, QN_ENOMEM, "neural stage");
+        for (size_t k = 0; k < r->neural_count; k++) {
+            marks[k].logit = marks[k].score = (double)NAN;
+            marks[k].rank = UINT32_MAX;
+        }
+        r->rows[i].r.marks = marks;
     }
-    for (size_t i = 0; i < r->row_count; i++) r->rows[i].r.marks = all + i * each;
     return QN_OK;
 }
 
@@ -241,7 +245,8 @@ static bool is_idle(const qn_ranking *r, size_t number)
     if (number + 1 == r->neural_count) return false;
     const qn_stage *now = r->neural_stages[number],
                    *next = r->neural_stages[number + 1];
-    return r->row_count <= window_of(r, next) && next->weight <= 0 &&
+    bool cuts = now->retriever && r->row_count > now->keep;
+    return r->row_count <= window_of(r, next) && next->weight <= 0 && !cuts &&
            !now->has_min_score && !next->may_fail && r->in->trace == QN_TRACE_NONE &&
            r->in->neural_budget_ms == 0 && now->budget_ms == 0 &&
            next->budget_ms == 0 && now->budget_share <= 0 && next->budget_share <= 0;
@@ -277,6 +282,7 @@ static qn_status run_stage(qn_ranking *r, size_t number, const qn_deadline *all)
     QN_TRY(forgive(r, &s, ask_model(r, &s, &deadline)));
     QN_TRY(part_rows(r, &s));
     QN_TRY(score_rows(r, &s));
+    QN_TRY(make_marks(r, &s));
     set_marks(r, &s);
     s.report->scored = s.scored;
     s.report->of = s.n;
@@ -315,7 +321,6 @@ qn_status qn_rank__run_neural(qn_ranking *r)
     qn_deadline all = in->deadline == NULL ? (qn_deadline){0} : *in->deadline;
     if (in->neural_budget_ms > 0)
         end_in(&all, qn_clock_mono_ns(), (double)in->neural_budget_ms * 1e6);
-    QN_TRY(make_marks(r));
     QN_TRY(qn_rank__order_rows(r));
     for (size_t i = 0; i < r->neural_count; i++) QN_TRY(run_stage(r, i, &all));
     sum_up(r);

@@ -220,11 +220,11 @@ qn_status qn_chunk__sentences(qn_chunker *c, uint32_t start, uint32_t end, size_
 
 /* ---- the whole -------------------------------------------------------------------- */
 
-static qn_status cut(qn_chunker *c, qn_arena *arena)
+static qn_status cut(qn_chunker *c)
 {
     const qn_chunk_settings *s = c->settings;
     uint32_t size = (uint32_t)c->text.n;
-    if (s->strategy == QN_CHUNK_TOKEN) return qn_chunk__tokens(c, arena);
+    if (s->strategy == QN_CHUNK_TOKEN) return qn_chunk__tokens(c);
     if (s->strategy == QN_CHUNK_NONE || c->text.n == 0)
         return qn_chunk__add(c, 0, size);
     QN_TRY(find_words(c));
@@ -246,7 +246,7 @@ qn_status qn_chunker_run(qn_chunker *c, qn_slice text, qn_arena *arena,
     c->text = text;
     c->err = err;
     c->chunks.n = 0;
-    QN_TRY(cut(c, arena));
+    QN_TRY(cut(c));
     qn_chunk *list = qn_arena_raw(arena, c->chunks.n, sizeof *list);
     if (list == NULL) return qn_fail(err, QN_ENOMEM, "chunks of a text");
     memcpy(list, c->chunks.p, c->chunks.n * sizeof *list);

@@ -38,6 +38,6 @@ qn_status qn_chunk__recursive_open(qn_chunker *c);
 qn_status qn_chunk__recursive(qn_chunker *c, uint32_t start, uint32_t end,
                               size_t separator);
 /* chunk_tokens.c */
-qn_status qn_chunk__tokens(qn_chunker *c, qn_arena *arena);
+qn_status qn_chunk__tokens(qn_chunker *c);
 
 #endif

@@ -38,24 +38,33 @@ static size_t back_to_word(qn_slice text, const qn_pieces *p, size_t from, size_
     return at;
 }
 
-qn_status qn_chunk__tokens(qn_chunker *c, qn_arena *arena)
+static qn_status cut_windows(qn_chunker *c, const qn_pieces *p)
 {
-    qn_pieces p = {0};
     size_t size = c->settings->size, overlap = c->settings->overlap, first = 0;
     if (size == 0 || size > c->room) size = c->room;
     if (size == 0) size = 1;
     if (overlap > size / 2) overlap = size / 2;
-    QN_TRY(qn_tokenizer_encode(c->tokenizer, c->text, QN_TOKENIZE_PLAIN, arena, &p,
-                               c->err));
-    while (p.n - first > size) {
-        size_t last = back_to_word(c->text, &p, first, first + size);
-        uint32_t start = first == 0 ? 0 : p.start[first];
-        if (last == p.n) break;
-        QN_TRY(qn_chunk__add(c, start, p.start[last]));
+    while (p->n - first > size) {
+        size_t last = back_to_word(c->text, p, first, first + size);
+        uint32_t start = first == 0 ? 0 : p->start[first];
+        if (last == p->n) break;
+        QN_TRY(qn_chunk__add(c, start, p->start[last]));
         size_t next = last;
         if (overlap > 0 && last - first > overlap)
-            next = back_to_word(c->text, &p, first, last - overlap);
+            next = back_to_word(c->text, p, first, last - overlap);
         first = next;
     }
-    return qn_chunk__add(c, first == 0 ? 0 : p.start[first], (uint32_t)c->text.n);
+    return qn_chunk__add(c, first == 0 ? 0 : p->start[first], (uint32_t)c->text.n);
+}
+
+qn_status qn_chunk__tokens(qn_chunker *c)
+{
+    qn_arena arena;
+    qn_pieces p = {0};
+    qn_arena_init(&arena, c->alloc, 0);
+    qn_status st = qn_tokenizer_encode(c->tokenizer, c->text, QN_TOKENIZE_PLAIN, &arena,
+                                       &p, c->err);
+    if (st == QN_OK) st = cut_windows(c, &p);
+    qn_arena_deinit(&arena);
+    return st;
 }
