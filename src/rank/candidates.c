@@ -189,6 +189,37 @@ static qn_status fuse(const qn_rank_input *in, const qn_candidate *const *lists,
     return QN_OK;
 }
 
+/* Of one path of words alone there is nothing to unite, and its scores are all there is. */
+static bool is_words_alone(const qn_rank_input *in)
+{
+    return in->path_count == 1 && !in->paths[0].is_vector &&
+           in->paths[0].found->vector_count == 0;
+}
+
+static qn_status take_words(const qn_rank_input *in, const qn_candidate *list,
+                            qn_arena *arena, qn_rank_pool *pool, qn_error *err)
+{
+    size_t n = in->paths[0].found->count;
+    float scale = in->score_scale == 0 ? 1 : in->score_scale;
+    pool->n = n;
+    pool->has_text = true;
+    pool->segments = qn_arena_raw(arena, n + 1, sizeof *pool->segments);
+    pool->docs = qn_arena_raw(arena, n + 1, sizeof *pool->docs);
+    pool->recall = qn_arena_raw(arena, n + 1, sizeof *pool->recall);
+    pool->text =
+        scale == 1 ? pool->recall : qn_arena_raw(arena, n + 1, sizeof *pool->text);
+    if (pool->segments == NULL || pool->docs == NULL || pool->recall == NULL ||
+        pool->text == NULL)
+        return qn_fail(err, QN_ENOMEM, "out of memory for %zu candidates", n);
+    for (size_t i = 0; i < n; i++) {
+        pool->segments[i] = list[i].segment;
+        pool->docs[i] = list[i].doc;
+        pool->recall[i] = list[i].score;
+        pool->text[i] = list[i].score / scale;
+    }
+    return QN_OK;
+}
+
 qn_status qn_rank__pool_make(const qn_rank_input *in, qn_arena *arena,
                              qn_rank_pool *out, qn_error *err)
 {
@@ -202,6 +233,7 @@ qn_status qn_rank__pool_make(const qn_rank_input *in, qn_arena *arena,
         if (lists[p] == NULL && in->paths[p].found->count > 0)
             return qn_fail(err, QN_ENOMEM, "out of memory for candidates");
     }
+    if (is_words_alone(in)) return take_words(in, lists[0], arena, out, err);
     QN_TRY(unite(in, lists, arena, out, err));
     for (size_t p = 0; p < in->path_count; p++) take_vectors(&in->paths[p], out);
     for (size_t p = 0; p < in->path_count; p++)

@@ -48,7 +48,8 @@ static qn_status run_rough(qn_ranking *r, const qn_stage *stage)
                     pool->segments[begin + n] == pool->segments[begin];)
             n++;
         qn_rank_facts facts = {.text = pool->text + begin,
-                               .vector = pool->vector + begin,
+                               .vector =
+                                   pool->vector == NULL ? NULL : pool->vector + begin,
                                .recall = pool->recall + begin,
                                .pool = pool};
         QN_TRY(qn_rank_formula_run(r->rough_formula, pool->segments[begin],

@@ -179,6 +179,7 @@ qn_status qn_rank__finish(qn_ranking *r)
         qn_arena_array(r->arena, r->warning_count + 1, sizeof *warnings);
     if (docs == NULL || values == NULL || stages == NULL || warnings == NULL)
         return qn_fail(r->err, QN_ENOMEM, "out of memory for the result");
+    if (r->rough != NULL) QN_TRY(qn_rank__rank_recall(r, shown));
     out->max_score = (double)NAN;
     for (size_t i = 0; i < r->row_count; i++) {
         docs[i] = r->rows[i].r;

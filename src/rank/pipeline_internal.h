@@ -70,6 +70,10 @@ const qn_distinct *qn_rank__distinct_of(const qn_ranking *r, size_t phase);
 qn_status qn_rank__thin(qn_ranking *r, const qn_distinct *d, qn_thin_job *job);
 qn_status qn_rank__make_rows(qn_ranking *r);
 
+/* recall_ranks.c: of the first n rows; the others have none. Before it a row's `recall_rank` is
+ * its place in the pool. */
+qn_status qn_rank__rank_recall(qn_ranking *r, size_t rows);
+
 /* pipeline_formula.c */
 size_t qn_rank__segment_end(const qn_grouped *g, size_t begin);
 qn_status qn_rank__group_rows(qn_ranking *r, size_t n, qn_grouped *g);

@@ -6,43 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-typedef struct place {
-    float score;
-    uint32_t at; /* in the pool, which is in document order */
-} place;
-
-static int by_score(const void *a, const void *b)
-{
-    const place *x = a, *y = b;
-    bool nan_x = isnan(x->score), nan_y = isnan(y->score);
-    if (nan_x != nan_y) return nan_x ? 1 : -1;
-    if (!nan_x && x->score != y->score) return x->score > y->score ? -1 : 1;
-    return (x->at > y->at) - (x->at < y->at);
-}
-
-/* Puts the best `keep` of n in front (in no particular order): quickselect. */
-static void select_best(place *p, size_t n, size_t keep)
-{
-    size_t low = 0, high = n;
-    while (high - low > 32 && keep > low && keep < high) {
-        place pivot = p[low + (high - low) / 2];
-        size_t i = low, j = high - 1;
-        for (;;) {
-            while (by_score(&p[i], &pivot) < 0) i++;
-            while (by_score(&p[j], &pivot) > 0) j--;
-            if (i >= j) break;
-            place swap = p[i];
-            p[i++] = p[j];
-            p[j--] = swap;
-        }
-        if (keep <= i)
-            high = i;
-        else
-            low = i;
-    }
-    qsort(p + low, high - low, sizeof *p, by_score);
-}
-
 /* How many of the best can still matter. */
 static size_t rows_needed(const qn_ranking *r)
 {
@@ -68,54 +31,13 @@ static void fill_row(const qn_ranking *r, qn_rank_row *row, uint32_t at, uint32_
     d->segment = pool->segments[at];
     d->doc = pool->docs[at];
     d->text = (double)pool->text[at];
-    d->vector = (double)pool->vector[at];
+    d->vector = pool->vector == NULL ? (double)NAN : (double)pool->vector[at];
     d->recall = (double)pool->recall[at];
     d->rough = r->rough == NULL ? (double)NAN : (double)r->rough[at];
     d->fine = d->neural = d->stage_score = (double)NAN;
     d->fine_rank = d->neural_rank = d->final_rank = UINT32_MAX;
     d->rough_rank = r->rough == NULL ? UINT32_MAX : rank;
     d->recall_rank = rank;
-}
-
-/* Places by the fused score alone, for rows that a rough formula chose: how many documents
- * stand before each. Rows are sorted by (score, document); every document of the pool is
- * counted at the first row that it stands before, most of them at none. */
-static qn_status rank_recall(qn_ranking *r)
-{
-    size_t n = r->pool.n, rows = r->row_count;
-    place *p = qn_arena_raw(r->arena, rows + 1, sizeof *p);
-    uint32_t *row_of = qn_arena_raw(r->arena, rows + 1, sizeof *row_of);
-    uint32_t *before = qn_arena_array(r->arena, rows + 1, sizeof *before);
-    if (p == NULL || row_of == NULL || before == NULL)
-        return qn_fail(r->err, QN_ENOMEM, "ranks of recall");
-    for (size_t i = 0; i < rows; i++) {
-        uint32_t at = r->rows[i].r.recall_rank;
-        p[i] = (place){r->pool.recall[at], at};
-    }
-    if (rows > 1) qsort(p, rows, sizeof *p, by_score);
-    for (uint32_t i = 0; rows > 0 && i < n; i++) {
-        place d = {r->pool.recall[i], i};
-        if (d.score < p[rows - 1].score) continue;
-        size_t low = 0, high = rows;
-        while (low < high) {
-            size_t middle = low + (high - low) / 2;
-            if (by_score(&d, &p[middle]) < 0)
-                high = middle;
-            else
-                low = middle + 1;
-        }
-        before[low]++;
-    }
-    uint32_t sum = 0;
-    for (size_t i = 0; i < rows; i++) before[i] = sum += before[i];
-    /* Rows by their place in the pool, to meet p. */
-    for (size_t i = 0; i < rows; i++) {
-        place d = {r->pool.recall[r->rows[i].r.recall_rank], r->rows[i].r.recall_rank};
-        const place *found = bsearch(&d, p, rows, sizeof *p, by_score);
-        row_of[i] = before[found - p];
-    }
-    for (size_t i = 0; i < rows; i++) r->rows[i].r.recall_rank = row_of[i];
-    return QN_OK;
 }
 
 /* The description that thins out `phase` (0: the rough sort, 1: the final order); NULL:
@@ -153,8 +75,7 @@ static qn_status order_thinned(qn_ranking *r, const qn_distinct *d, uint32_t **o
     if (d->grade_count > 0) first = qn_arena_raw(r->arena, n + 1, sizeof *first);
     if (pairs == NULL || *order == NULL || (d->grade_count > 0 && first == NULL))
         return qn_fail(r->err, QN_ENOMEM, "distinct over %zu documents", n);
-    for (size_t i = 0; i < n; i++)
-        pairs[i] = (uint64_t)qn_rank__descending_key(scores[i]) << 32 | i;
+    for (size_t i = 0; i < n; i++) pairs[i] = qn_rank__pair(scores[i], (uint32_t)i);
     qn_rank__sort_pairs(pairs, pairs + n, n);
     for (size_t i = 0; i < n; i++) (*order)[i] = (uint32_t)pairs[i];
     /* Grades compare what the sort key is told as. */
@@ -174,19 +95,32 @@ static qn_status order_thinned(qn_ranking *r, const qn_distinct *d, uint32_t **o
     return QN_OK;
 }
 
-/* The best of the pool, best first: `needed` of them. */
+/* The best of the pool, best first: `needed` of them. Those that may be among them are
+ * collected until there is no room; then the best stay, and the last of them is the limit. */
 static qn_status order_plainly(qn_ranking *r, size_t needed, uint32_t **order)
 {
-    size_t n = r->pool.n;
-    place *p = qn_arena_raw(r->arena, n + 1, sizeof *p);
+    enum { SPARE = 4096 };
+    size_t n = r->pool.n, count = 0;
+    size_t room = n - needed < needed + SPARE ? n : 2 * needed + SPARE;
+    const float *scores = r->rough == NULL ? r->pool.recall : r->rough;
+    uint64_t *pairs = qn_arena_raw(r->arena, 2 * room + 1, sizeof *pairs);
+    uint64_t limit = UINT64_MAX;
     *order = qn_arena_raw(r->arena, needed + 1, sizeof **order);
-    if (p == NULL || *order == NULL)
+    if (pairs == NULL || *order == NULL)
         return qn_fail(r->err, QN_ENOMEM, "out of memory for %zu documents", n);
-    for (uint32_t i = 0; i < n; i++)
-        p[i] = (place){r->rough == NULL ? r->pool.recall[i] : r->rough[i], i};
-    if (needed < n) select_best(p, n, needed);
-    if (needed > 1) qsort(p, needed, sizeof *p, by_score);
-    for (size_t i = 0; i < needed; i++) (*order)[i] = p[i].at;
+    for (uint32_t i = 0; i < n && needed > 0; i++) {
+        uint64_t pair = qn_rank__pair(scores[i], i);
+        if (pair > limit) continue;
+        if (count == room) {
+            qn_rank__sort_pairs(pairs, pairs + room, count);
+            count = needed;
+            limit = pairs[needed - 1];
+        }
+        pairs[count++] = pair;
+    }
+    /* Stable: the lower place first among equals, since places come in order. */
+    qn_rank__sort_pairs(pairs, pairs + room, count);
+    for (size_t i = 0; i < needed; i++) (*order)[i] = (uint32_t)pairs[i];
     return QN_OK;
 }
 
@@ -209,8 +143,9 @@ qn_status qn_rank__make_rows(qn_ranking *r)
     for (uint32_t i = 0; i < needed; i++) {
         fill_row(r, &r->rows[i], order[i], i);
         if (r->rough != NULL)
-            r->rows[i].r.recall_rank = order[i]; /* rank_recall() replaces it */
+            r->rows[i].r.recall_rank =
+                order[i]; /* qn_rank__rank_recall() replaces it */
     }
     r->row_count = needed;
-    return r->rough != NULL ? rank_recall(r) : QN_OK;
+    return QN_OK;
 }

@@ -9,6 +9,8 @@
 #include "rank/bind.h"
 #include "rank/pipeline.h"
 
+#include <math.h>
+
 /* ---- candidates.c: every recalled document, once ---------------------------------- */
 
 typedef struct qn_rank_pool {
@@ -16,8 +18,10 @@ typedef struct qn_rank_pool {
     uint32_t *segments, *docs; /* ascending by (segment, doc) */
     float *
         text; /* NaN where no text path has the document; the input's scale divided out */
-    float *vector; /* raw metric; NaN where no vector leaf found it */
-    float *recall; /* fused score */
+    QN_NULLABLE float
+        *vector;   /* raw metric; NaN where no vector leaf found it; NULL: none
+                                * was asked */
+    float *recall; /* fused score; may be the same array as `text` */
     bool has_text, has_vector;
 } qn_rank_pool;
 
@@ -26,8 +30,21 @@ QN_MUST_CHECK qn_status qn_rank__pool_make(const qn_rank_input *in, qn_arena *ar
 
 /* ---- sort_pairs.c ----------------------------------------------------------------------- */
 
-/* The higher the score, the lower the key. */
-uint32_t qn_rank__descending_key(float score);
+/* The higher the score, the lower the key; one for both zeros. */
+static inline uint32_t qn_rank__descending_key(float score)
+{
+    uint32_t bits;
+    score += 0.0F; /* -0 becomes 0 */
+    memcpy(&bits, &score, sizeof bits);
+    return (bits & 0x80000000u) != 0 ? bits : ~(bits | 0x80000000u);
+}
+/* Documents are put in order as pairs of a key (the lower, the better) and a place in the
+ * pool, which is in document order. What is no number stands last. */
+static inline uint64_t qn_rank__pair(float score, uint32_t at)
+{
+    uint32_t key = isnan(score) ? UINT32_MAX : qn_rank__descending_key(score);
+    return (uint64_t)key << 32 | at;
+}
 /* Sorts n pairs (key above, place below: 32 bits each) by key, stable; `room` for n. */
 void qn_rank__sort_pairs(uint64_t *pairs, uint64_t *room, size_t n);
 

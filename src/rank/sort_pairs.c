@@ -2,16 +2,6 @@
 /* sort_pairs.c -- pairs of a key and a place sorted by key, a byte at a time. */
 #include "rank/rank_internal.h"
 
-#include <string.h>
-
-uint32_t qn_rank__descending_key(float score)
-{
-    uint32_t bits;
-    memcpy(&bits, &score, sizeof bits);
-    uint32_t ascending = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
-    return ~ascending;
-}
-
 void qn_rank__sort_pairs(uint64_t *pairs, uint64_t *room, size_t n)
 {
     uint64_t *from = pairs, *to = room, differ = 0;
