@@ -31,6 +31,13 @@ const char *qn_ha3_error_text(qn_call *c, const qn_error *err);
  * several values joined by tabs; only those that the request fetches. */
 void qn_ha3_fields(qn_call *c, const quern_reply *r, const quern_hit *h,
                    void (*each)(void *ctx, qn_slice name, qn_slice value), void *ctx);
+/* "sortExprValues" of a hit: an array of texts. */
+void qn_ha3_write_sort_values(qn_call *c, const quern_hit *h);
+/* The member "facet", with the hosted product's names only. */
+void qn_ha3_write_hosted_facets(qn_call *c, const quern_reply *r);
+/* The value of a parameter that holds clauses. */
+QN_MUST_CHECK qn_status qn_ha3_decode(qn_call *c, const qn_param *p, qn_slice *out,
+                                      qn_error *err);
 /* A sort value as decimal text. */
 void qn_ha3_sort_value(qn_buf *out, const quern_value *v);
 /* Without what neither XML nor the format allows: control bytes become tabs,

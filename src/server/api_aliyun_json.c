@@ -39,6 +39,19 @@ static void write_hosted_item(qn_json_writer *w, const quern_hit *h)
     empty_object(w, "property");
 }
 
+void qn_ha3_write_sort_values(qn_call *c, const quern_hit *h)
+{
+    qn_buf text = {.alloc = c->out->body.alloc};
+    qn_json_begin_array(&c->w);
+    for (size_t i = 0; i < h->sort_value_count; i++) {
+        qn_buf_reset(&text);
+        qn_ha3_sort_value(&text, &h->sort_values[i]);
+        qn_json_string(&c->w, qn_buf_slice(&text));
+    }
+    qn_json_end_array(&c->w);
+    qn_buf_deinit(&text);
+}
+
 static void write_item(qn_call *c, const quern_reply *r, const quern_hit *h)
 {
     qn_json_writer *w = &c->w;
@@ -61,15 +74,7 @@ static void write_item(qn_call *c, const quern_reply *r, const quern_hit *h)
         qn_json_raw(w, (qn_slice){h->variables, h->variables_size});
     }
     qn_json_key(w, "sortExprValues");
-    qn_json_begin_array(w);
-    qn_buf text = {.alloc = c->out->body.alloc};
-    for (size_t i = 0; i < h->sort_value_count; i++) {
-        qn_buf_reset(&text);
-        qn_ha3_sort_value(&text, &h->sort_values[i]);
-        qn_json_string(w, qn_buf_slice(&text));
-    }
-    qn_buf_deinit(&text);
-    qn_json_end_array(w);
+    qn_ha3_write_sort_values(c, h);
     if (h->trace != NULL)
         qn_json_member_slice(w, "tracerInfo", (qn_slice){h->trace, h->trace_size});
     if (is_full(r)) write_hosted_item(w, h);
@@ -95,20 +100,20 @@ static void write_hosted_result(qn_json_writer *w, const char *function,
         qn_json_string(w, text);
 }
 
-static void write_group(qn_call *c, const quern_reply *r, const quern_facet *f,
+static void write_group(qn_call *c, bool own, bool hosted, const quern_facet *f,
                         const quern_facet_group *g)
 {
     qn_json_writer *w = &c->w;
     qn_json_begin_object(w);
     qn_json_member_slice(w, "value", (qn_slice){g->value, g->value_size});
-    for (size_t i = 0; i < f->function_count; i++)
+    for (size_t i = 0; own && i < f->function_count; i++)
         qn_json_member_str(w, f->functions[i], g->results[i]);
-    for (size_t i = 0; is_full(r) && i < f->function_count; i++)
+    for (size_t i = 0; hosted && i < f->function_count; i++)
         write_hosted_result(w, f->functions[i], g->results[i]);
     qn_json_end_object(w);
 }
 
-static void write_facets(qn_call *c, const quern_reply *r)
+static void write_all_facets(qn_call *c, const quern_reply *r, bool own, bool hosted)
 {
     qn_json_writer *w = &c->w;
     qn_json_key(w, "facet");
@@ -119,11 +124,22 @@ static void write_facets(qn_call *c, const quern_reply *r)
         qn_json_member_str(w, "key", f->key);
         qn_json_key(w, "items");
         qn_json_begin_array(w);
-        for (size_t k = 0; k < f->group_count; k++) write_group(c, r, f, &f->groups[k]);
+        for (size_t k = 0; k < f->group_count; k++)
+            write_group(c, own, hosted, f, &f->groups[k]);
         qn_json_end_array(w);
         qn_json_end_object(w);
     }
     qn_json_end_array(w);
+}
+
+static void write_facets(qn_call *c, const quern_reply *r)
+{
+    write_all_facets(c, r, true, is_full(r));
+}
+
+void qn_ha3_write_hosted_facets(qn_call *c, const quern_reply *r)
+{
+    write_all_facets(c, r, false, true);
 }
 
 /* ---- replies ------------------------------------------------------------------------ */

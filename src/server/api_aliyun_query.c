@@ -15,6 +15,11 @@ static bool plus_is_blank(qn_slice raw)
     return memchr(raw.p, '=', raw.n) == NULL;
 }
 
+qn_status qn_ha3_decode(qn_call *c, const qn_param *p, qn_slice *out, qn_error *err)
+{
+    return qn_url_decode(c->arena, p->raw, plus_is_blank(p->raw), out, err);
+}
+
 /* The request string: ?query=, or {"assemblyQuery":"..."}, or the bare body. */
 static qn_status read_request(qn_call *c, qn_slice *out, qn_error *err)
 {
@@ -26,7 +31,7 @@ static qn_status read_request(qn_call *c, qn_slice *out, qn_error *err)
         return qn_fail(err, QN_EUNSUPPORTED, "SQL is not supported, send an HA3 query");
     qn_slice body = qn_slice_trim(c->request->body);
     if (p != NULL) {
-        QN_TRY(qn_url_decode(c->arena, p->raw, plus_is_blank(p->raw), out, err));
+        QN_TRY(qn_ha3_decode(c, p, out, err));
     } else if (body.n > 0 && body.p[0] == '{') {
         const qn_json *object = NULL;
         QN_TRY(qn_call_object(c, &object, err));
@@ -94,7 +99,9 @@ static bool is_of_config(qn_status st)
 static qn_status tell(qn_call *c, qn_status st, qn_slice request, qn_error *err)
 {
     int http = qn_status_describe(st)->http_status;
-    if (st == QN_OK || http >= 500 || st == QN_ECANCELLED || st == QN_EBUSY) return st;
+    if (st == QN_OK || http >= 500 || st == QN_ECANCELLED || st == QN_EBUSY ||
+        st == QN_EDEFERRED)
+        return st;
     qn_error told = *err;
     told.code = st;
     qn_server_tell_place(c, &told);
