@@ -14,13 +14,17 @@ typedef struct kept {
     bool known;
     uint64_t generation;
     qn_analysis_words *words;
+    bool building;    /* words, on the builder's thread */
+    qn_error failure; /* of the last building; code QN_OK: none */
 } kept;
 
 struct qn_analyses {
     qn_alloc *alloc;
-    pthread_mutex_t lock;     /* guards `tables` */
-    pthread_mutex_t building; /* held while words are gathered; before `lock` */
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t built; /* a building ended */
     QN_VEC(kept) tables;
+    qn_pool *builder; /* one thread, once words are asked for */
+    atomic_bool stopping;
 };
 
 static qn_status no_memory(qn_error *err)
@@ -34,20 +38,26 @@ qn_status qn_analyses_create(qn_alloc *a, qn_analyses **out, qn_error *err)
     if (*out == NULL) return no_memory(err);
     (*out)->alloc = a;
     (void)pthread_mutex_init(&(*out)->lock, NULL); /* never fails on Linux */
-    (void)pthread_mutex_init(&(*out)->building, NULL);
+    pthread_condattr_t attr;
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&(*out)->built, &attr);
+    (void)pthread_condattr_destroy(&attr);
     return QN_OK;
 }
 
 void qn_analyses_destroy(qn_analyses *a)
 {
     if (a == NULL) return;
+    atomic_store(&a->stopping, true);
+    qn_pool_destroy(a->builder); /* waits for what is being built */
     for (size_t i = 0; i < a->tables.n; i++) {
         qn_analysis_set_release(a->tables.p[i].set);
         qn_analysis_words_release(a->tables.p[i].words);
         qn_delete(a->alloc, a->tables.p[i].table);
     }
     qn_vec_deinit(a->alloc, &a->tables);
-    (void)pthread_mutex_destroy(&a->building);
+    (void)pthread_cond_destroy(&a->built);
     (void)pthread_mutex_destroy(&a->lock);
     qn_delete(a->alloc, a);
 }
@@ -263,6 +273,8 @@ static qn_status gather_all(gatherer *g, const qn_table_snapshot *s, bool *sampl
         const qn_segment_view *view = &s->view.segments[i];
         for (uint32_t doc = 0; doc < view->doc_count; doc++) {
             if (qn_segment_view_is_deleted(view, doc) || turn++ % step != 0) continue;
+            if (atomic_load(&g->q->analyses->stopping))
+                return qn_fail(err, QN_ECANCELLED, "the folder is being closed");
             if (g->bytes > QN_ANALYSES_SAMPLE_BYTES) {
                 *sampled = true;
                 return QN_OK;
@@ -315,54 +327,117 @@ end:
     return st;
 }
 
-static bool still_good(const qn_analysis_words *w, const qn_analysis_set *set,
-                       uint64_t live_count)
+static bool is_good(const kept *k, const qn_analysis_set *set, uint64_t live_count)
 {
+    const qn_analysis_words *w = k->words;
+    if (w == NULL) return false;
     uint64_t change = w->live_count > live_count ? w->live_count - live_count
                                                  : live_count - w->live_count;
     return w->generation == (set == NULL ? 0 : set->generation) &&
            change <= w->live_count / 8;
 }
 
-/* Counted up when there is a good one. */
-static qn_analysis_words *look_up(qn_analyses *a, const char *table,
-                                  const qn_analysis_set *set, uint64_t live_count)
-{
-    (void)pthread_mutex_lock(&a->lock);
-    const kept *k = find_kept(a, table);
-    qn_analysis_words *w = k == NULL ? NULL : k->words;
-    if (w != NULL && !still_good(w, set, live_count)) w = NULL;
-    if (w != NULL) atomic_fetch_add(&w->refs, 1);
-    (void)pthread_mutex_unlock(&a->lock);
-    return w;
-}
+/* ---- building them --------------------------------------------------------------------------- */
 
-static void keep_words(qn_analyses *a, const char *table, qn_analysis_words *w)
+typedef struct building {
+    quern *q;
+    const char *table; /* of `kept`, which stays */
+    qn_analysis_set *set;
+    qn_table_snapshot *snapshot;
+} building;
+
+static void end_building(qn_analyses *a, const char *table, qn_analysis_words *words,
+                         const qn_error *failure)
 {
     (void)pthread_mutex_lock(&a->lock);
     kept *k = find_kept(a, table);
-    if (k != NULL) {
+    k->building = false;
+    k->failure = *failure;
+    if (words != NULL) {
         qn_analysis_words_release(k->words);
-        k->words = w;
-        atomic_fetch_add(&w->refs, 1);
+        k->words = words;
     }
+    (void)pthread_cond_broadcast(&a->built);
     (void)pthread_mutex_unlock(&a->lock);
 }
 
-qn_status qn_analyses_words(quern *q, const char *table, const qn_analysis_set *set,
-                            const qn_table_snapshot *s, qn_analysis_words **out,
-                            qn_error *err)
+/* On the builder's thread. */
+static void build(void *arg)
+{
+    building *b = arg;
+    quern *q = b->q;
+    qn_analysis_words *words = NULL;
+    qn_error why = {.at = QN_AT_NONE};
+    qn_status st = make_words(q, b->set, b->snapshot, &words, &why);
+    why.code = st;
+    qn_analysis_set_release(b->set);
+    qn_table_snapshot_release(b->snapshot);
+    end_building(q->analyses, b->table, words, &why);
+    qn_delete(q->alloc, b);
+}
+
+/* Under the lock. */
+static qn_status start_building(quern *q, kept *k, qn_analysis_set *set,
+                                qn_table_snapshot *s, qn_error *err)
 {
     qn_analyses *a = q->analyses;
+    if (a->builder == NULL) QN_TRY(qn_pool_create(a->alloc, 1, &a->builder, err));
+    building *b = qn_new0(q->alloc, sizeof *b);
+    if (b == NULL) return no_memory(err);
+    *b = (building){.q = q, .table = k->table, .set = set, .snapshot = s};
+    if (set != NULL) atomic_fetch_add(&set->refs, 1);
+    atomic_fetch_add(&s->refs, 1);
+    k->building = true;
+    qn_status st = qn_pool_submit(a->builder, build, b, err);
+    if (st == QN_OK) return QN_OK;
+    k->building = false;
+    qn_analysis_set_release(set);
+    qn_table_snapshot_release(s);
+    qn_delete(q->alloc, b);
+    return st;
+}
+
+/* When a search no longer waits: half of its time, and no longer than this. */
+static struct timespec patience(const qn_deadline *deadline)
+{
+    int64_t now = qn_clock_mono_ns(), left = qn_deadline_left_ns(deadline) / 2;
+    int64_t most = (int64_t)QN_ANALYSES_WAIT_MS * 1000000;
+    int64_t until = now + (left < most ? left : most);
+    return (struct timespec){.tv_sec = (time_t)(until / 1000000000),
+                             .tv_nsec = (long)(until % 1000000000)};
+}
+
+qn_status qn_analyses_words(quern *q, const char *table, qn_analysis_set *set,
+                            qn_table_snapshot *s, const qn_deadline *deadline,
+                            qn_analysis_words **out, qn_error *err)
+{
+    qn_analyses *a = q->analyses;
+    struct timespec until = patience(deadline);
     qn_status st = QN_OK;
-    *out = look_up(a, table, set, s->live_count);
-    if (*out != NULL) return QN_OK;
-    (void)pthread_mutex_lock(&a->building);
-    *out = look_up(a, table, set, s->live_count);
-    if (*out == NULL) {
-        st = make_words(q, set, s, out, err);
-        if (st == QN_OK) keep_words(a, table, *out);
+    bool started = false, in_time = true;
+    *out = NULL;
+    (void)pthread_mutex_lock(&a->lock);
+    kept *k = find_kept(a, table);
+    if (k == NULL) st = no_memory(err);
+    while (st == QN_OK && in_time && !is_good(k, set, s->live_count)) {
+        if (k->building) {
+            in_time = pthread_cond_timedwait(&a->built, &a->lock, &until) == 0;
+            k = find_kept(a, table); /* the list may have grown */
+        } else if (!started) {
+            started = true;
+            st = start_building(q, k, set, s, err);
+        } else {
+            break; /* it failed */
+        }
     }
-    (void)pthread_mutex_unlock(&a->building);
+    if (st == QN_OK && started && !k->building && k->failure.code != QN_OK) {
+        st = k->failure.code;
+        if (err != NULL) *err = k->failure;
+    }
+    if (st == QN_OK && k->words != NULL) {
+        *out = k->words;
+        atomic_fetch_add(&k->words->refs, 1);
+    }
+    (void)pthread_mutex_unlock(&a->lock);
     return st;
 }

@@ -10,10 +10,11 @@
  *
  * The spelling dictionary is made of the words in the table's text fields, of at most
  * QN_ANALYSES_SAMPLE_DOCS documents evenly taken, and made again when the table has grown
- * or shrunk by an eighth. The search that finds it old makes it; others wait for it.
+ * or shrunk by an eighth, on a thread of its own. A search that finds none or an old one
+ * asks for it, waits for a part of its time, and goes on with what there is then.
  *
  * Lifetime   sets are counted.
- * Threads    any. `lock` guards the list of sets, `building` the making of dictionaries. */
+ * Threads    any. */
 #ifndef QN_ENGINE_ANALYSES_H
 #define QN_ENGINE_ANALYSES_H
 
@@ -23,6 +24,7 @@
 enum {
     QN_ANALYSES_SAMPLE_DOCS = 10000,
     QN_ANALYSES_SAMPLE_BYTES = 1 << 24, /* of text */
+    QN_ANALYSES_WAIT_MS = 1000,         /* of one search, for words being gathered */
 };
 
 typedef struct qn_analyses qn_analyses;
@@ -66,11 +68,14 @@ void qn_analysis_set_release(QN_OWNED QN_NULLABLE qn_analysis_set *set);
 QN_NULLABLE const qn_analysis_rule *qn_analysis_set_find(const qn_analysis_set *set,
                                                          qn_slice name);
 
-/* The words of a table as of now or a little before. */
+/* The words of a table as of now or some time before; *out NULL when there was no time to
+ * gather them. */
 QN_MUST_CHECK qn_status qn_analyses_words(quern *q, const char *table,
-                                          QN_NULLABLE const qn_analysis_set *set,
-                                          const qn_table_snapshot *snapshot,
-                                          qn_analysis_words **out, qn_error *err);
+                                          QN_NULLABLE qn_analysis_set *set,
+                                          qn_table_snapshot *snapshot,
+                                          const qn_deadline *deadline,
+                                          QN_NULLABLE qn_analysis_words **out,
+                                          qn_error *err);
 void qn_analysis_words_release(QN_OWNED QN_NULLABLE qn_analysis_words *w);
 
 /* Compiles a rule that is not stored, with the dictionaries that are. */

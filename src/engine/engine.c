@@ -552,12 +552,12 @@ void quern_close(quern *q)
     stop_maintenance(q);
     qn_merger_stop(q);
     qn_sync_thread_stop(q);
+    qn_analyses_destroy(q->analyses); /* before the tables whose words it gathers */
     for (size_t i = 0; i < q->tables.n; i++) {
         qn_table_release(q->tables.p[i].table);
         qn_delete(q->alloc, q->tables.p[i].name);
     }
     qn_vec_deinit(q->alloc, &q->tables);
-    qn_analyses_destroy(q->analyses);
     qn_plugins_destroy(q->plugins);
     qn_control_close(q->control);
     qn_models_destroy(q->models);

@@ -189,9 +189,15 @@ static qn_status start_run(qn_search *s, const asked *want, qn_error *err)
     QN_TRY(
         qn_qa_switches_parse(s->arena, want->off, &a->run.off, &a->run.off_count, err));
     if (wants_words(a)) {
-        QN_TRY(qn_analyses_words(s->q, s->table, a->set, s->snapshot, &a->words, err));
-        a->run.spelling = a->words->spelling;
-        a->run.spelling_sampled = a->words->sampled;
+        QN_TRY(qn_analyses_words(s->q, s->table, a->set, s->snapshot, &s->deadline,
+                                 &a->words, err));
+        if (a->words == NULL && s->analysis_warning.code == QN_OK)
+            (void)qn_fail(
+                &s->analysis_warning, QN_ETIMEOUT,
+                "the words of the table are still being gathered: nothing was "
+                "corrected by them");
+        a->run.spelling = a->words == NULL ? NULL : a->words->spelling;
+        a->run.spelling_sampled = a->words != NULL && a->words->sampled;
     }
     s->env.analyse = qn_qa_analyse;
     s->env.analyse_ctx = &a->run;

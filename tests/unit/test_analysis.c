@@ -243,6 +243,43 @@ static void search_words(world *w, const char *words, quern_reply **reply)
     T_CALL(quern_search(w->f.q, "shop", &o, reply, &w->f.err), &w->f.err);
 }
 
+/* A search does not wait for the words of its table longer than it has time; once they are
+ * gathered they correct. */
+static void test_gathering(void **state)
+{
+    enum { DOCUMENTS = 3000 };
+    static quern_op ops[DOCUMENTS];
+    static quern_op_result results[DOCUMENTS];
+    static const char source[] =
+        "{\"title\":\"many sneakers of one kind in many documents of one table\"}";
+    world *w = *state;
+    quern_write_options o = QUERN_WRITE_OPTIONS_INIT;
+    o.refresh = true;
+    for (size_t i = 0; i < DOCUMENTS; i++) ops[i] = op_of(QUERN_OP_INDEX, NULL, source);
+    fixture_table(&w->f, "many", schema);
+    T_CALL(quern_write(w->f.q, "many", ops, DOCUMENTS, &o, results, &w->f.err),
+           &w->f.err);
+    static const char rule[] = RULE("{\"name\":\"spell_check\"}");
+    quern_search_options s = QUERN_SEARCH_OPTIONS_INIT;
+    s.kind = QUERN_QUERY_HA3;
+    s.query = "query=title:'snaekers'";
+    s.query_size = strlen(s.query);
+    s.analysis_rule = rule;
+    s.analysis_rule_size = sizeof rule - 1;
+    bool told = false, corrected = false;
+    for (size_t tries = 0; !corrected && tries < 1000; tries++) {
+        quern_reply *reply = NULL;
+        s.timeout_ms = tries < 3 ? 20 : 0;
+        T_CALL(quern_search(w->f.q, "many", &s, &reply, &w->f.err), &w->f.err);
+        corrected = reply->total == DOCUMENTS;
+        told = reply->warning_count > 0 &&
+               strstr(reply->warnings[0].text, "still being gathered") != NULL;
+        T_OK(corrected != told); /* one of the two, never neither */
+        quern_reply_free(reply);
+    }
+    T_OK(corrected);
+}
+
 /* Plain words: every text field is analysed, once a way of cutting. */
 static void test_words(void **state)
 {
@@ -510,10 +547,10 @@ static void test_wrong(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),  cmocka_unit_test(test_words),
-        cmocka_unit_test(test_chain), cmocka_unit_test(test_category_score),
-        cmocka_unit_test(test_dsl),   cmocka_unit_test(test_store),
-        cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_rows),      cmocka_unit_test(test_words),
+        cmocka_unit_test(test_chain),     cmocka_unit_test(test_category_score),
+        cmocka_unit_test(test_gathering), cmocka_unit_test(test_dsl),
+        cmocka_unit_test(test_store),     cmocka_unit_test(test_wrong),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
