@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rank/features.h"
 
+#include "base/status.h"
+
 #include <math.h>
 
 static const double BM25_K = 2.0, BM25_B = 0.1, DEFAULT_AVG_LENGTH = 20.0;
@@ -234,26 +236,37 @@ double qn_feature_fieldterm_proximity(const qn_match_view *v)
 
 /* --- relevance --- */
 
-static double saturation(const qn_match_view *v, uint32_t count)
+/* What stands against a count in a field of that length. */
+static double resistance(const qn_match_view *v)
 {
     double avg = v->avg_length > 0 ? v->avg_length : DEFAULT_AVG_LENGTH;
-    double k = BM25_K * (1 - BM25_B + BM25_B * v->length / avg);
-    return count / (count + k);
+    return BM25_K * (1 - BM25_B + BM25_B * v->length / avg);
+}
+
+static double saturation(const qn_match_view *v, uint32_t count)
+{
+    return count / (count + resistance(v));
 }
 
 double qn_feature_static_bm25(const qn_match_view *fields, const double *boosts,
                               size_t n)
 {
-    double score = 0, own = 0, boost_sum = 0;
+    double score = 0, own = 0, boost_sum = 0, k[QN_FEATURE_TERMS_MAX];
     size_t terms = n == 0 ? 0 : term_count(&fields[0]);
-    for (size_t f = 0; f < n; f++) boost_sum += boosts == NULL ? 1 : boosts[f];
+    qn_assert(n <= QN_FEATURE_TERMS_MAX);
+    for (size_t f = 0; f < n; f++) {
+        boost_sum += boosts == NULL ? 1 : boosts[f];
+        k[f] = resistance(&fields[f]);
+    }
     for (size_t i = 0; i < terms; i++) {
         const qn_match_term *t = &fields[0].terms[i];
         double value = 0;
-        for (size_t f = 0; f < n; f++)
-            value += (boosts == NULL ? 1 : boosts[f]) *
-                     saturation(&fields[f], fields[f].terms[i].count);
-        score += t->weight * t->idf * value;
+        for (size_t f = 0; f < n; f++) {
+            uint32_t count = fields[f].terms[i].count;
+            if (count == 0) continue; /* most words of most documents */
+            value += (boosts == NULL ? 1 : boosts[f]) * (count / (count + k[f]));
+        }
+        if (value != 0) score += t->weight * t->idf * value;
         if (!t->expanded) own += t->weight * t->idf;
     }
     return own > 0 && boost_sum > 0 ? score / boost_sum / own : 0;
