@@ -91,6 +91,24 @@ void qn_act_run(const qn_kernels *kernels, qn_act act, float *x, size_t n)
     }
 }
 
+bool qn_act_pointwise(qn_act act, qn_pointwise *out)
+{
+    static const struct {
+        qn_act act;
+        qn_pointwise pointwise;
+    } rows[] = {
+        {QN_ACT_GELU, QN_POINTWISE_GELU}, {QN_ACT_GELU_TANH, QN_POINTWISE_GELU_TANH},
+        {QN_ACT_RELU, QN_POINTWISE_RELU}, {QN_ACT_SILU, QN_POINTWISE_SILU},
+        {QN_ACT_TANH, QN_POINTWISE_TANH}, {QN_ACT_LINEAR, QN_POINTWISE_NONE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].act != act) continue;
+        *out = rows[i].pointwise;
+        return true;
+    }
+    return false;
+}
+
 double qn_act_exact(qn_act act, double x)
 {
     switch (act) {

@@ -36,6 +36,8 @@ bool qn_act_parse(qn_slice name, qn_act *out);
 
 /* n values in place. A value's bits do not depend on its neighbours. */
 void qn_act_run(const qn_kernels *kernels, qn_act act, float *x, size_t n);
+/* The same as what can follow a product; false for those that cannot. */
+bool qn_act_pointwise(qn_act act, qn_pointwise *out);
 /* The same in f64, one value: the meaning. */
 double qn_act_exact(qn_act act, double x);
 

@@ -340,6 +340,17 @@ static qn_status open_all(qn_encoder *e, const qn_weight_source *from, qn_error 
     return c->relative ? open_relative(&o, err) : QN_OK;
 }
 
+/* Rows of a chunk, a multiple of 16: the fewer, the wider the model. */
+static size_t chunk_of(const qn_encoder_config *c)
+{
+    size_t wide =
+        (c->gated ? 2u : 1u) * (size_t)c->intermediate + 3 * (size_t)c->hidden;
+    size_t rows = QN_ENCODER_CHUNK_WORK / ((size_t)c->hidden * wide / 2 + 1) / 16 * 16;
+    return rows < QN_ENCODER_CHUNK_MIN ? QN_ENCODER_CHUNK_MIN
+           : rows > QN_ENCODER_CHUNK   ? QN_ENCODER_CHUNK
+                                       : rows;
+}
+
 qn_status qn_encoder_open_packed(const qn_weight_source *from,
                                  const qn_encoder_config *config, bool first_only,
                                  qn_encoder **out, qn_error *err)
@@ -352,6 +363,7 @@ qn_status qn_encoder_open_packed(const qn_weight_source *from,
     e->file = from->file;
     e->config = *config;
     e->first_only = first_only;
+    e->chunk = chunk_of(config);
     qn_status st = open_all(e, from, err);
     if (st != QN_OK) {
         qn_encoder_close(e);

@@ -7,9 +7,12 @@
 #include "num/gemm.h"
 
 enum {
-    /* Rows that go through a layer's products together: the F-wide rows in between stay
-     * in the second-level cache, and the deadline is looked at after each chunk. */
+    /* Rows that go through a layer's products together, at most: the F-wide rows in
+     * between stay in the second-level cache, and the deadline is looked at after each
+     * product. At least, and multiply-adds of a product: some 3 ms of one core. */
     QN_ENCODER_CHUNK = 128,
+    QN_ENCODER_CHUNK_MIN = 32,
+    QN_ENCODER_CHUNK_WORK = 1 << 27,
 };
 
 /* gamma NULL: no norm at this place. */
@@ -40,6 +43,7 @@ struct qn_encoder {
     const qn_kernels *kernels;
     qn_encoder_config config;
     bool first_only;
+    size_t chunk; /* rows */
     const qn_qnm *file;
     const qn_tensor *word, *position, *type; /* position and type may be NULL */
     qn_gemm *embed_proj;                     /* NULL: none */

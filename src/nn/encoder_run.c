@@ -4,8 +4,6 @@
 
 #include "num/attention.h"
 
-enum { CHUNK = QN_ENCODER_CHUNK };
-
 /* What a run needs at hand. */
 typedef struct pass {
     const qn_encoder *e;
@@ -41,9 +39,10 @@ static size_t row_count(const pass *p)
     return p->firsts ? p->batch->sequences : token_count(p);
 }
 
-static size_t chunk_at(size_t at, size_t n)
+/* Rows of the next chunk. */
+static size_t chunk_at(const pass *p, size_t at, size_t n)
 {
-    return n - at < CHUNK ? n - at : CHUNK;
+    return n - at < p->e->chunk ? n - at : p->e->chunk;
 }
 
 /* ---- a look inside ---------------------------------------------------------- */
@@ -80,16 +79,20 @@ static void norm_rows(const qn_encoder *e, const qn_norm *norm, const float *x,
                                y + r * H);
 }
 
-/* x + rows ends a half layer: x = LN(rows + x), or x += rows. */
-static void end_half(const pass *p, const qn_norm *norm, size_t n, float *x)
+/* A product ends a half layer: x = LN(x + Y W^T + bias), or without the norm. */
+static qn_status end_half(const pass *p, const qn_gemm *g, const float *Y,
+                          const float *bias, const qn_norm *norm, size_t n, float *x,
+                          qn_error *err)
 {
     size_t H = p->e->config.hidden;
-    if (p->e->config.pre_norm) {
-        p->e->kernels->add(x, p->s->rows, n * H);
-        return;
-    }
-    p->e->kernels->add(p->s->rows, x, n * H);
-    norm_rows(p->e, norm, p->s->rows, n, x);
+    const qn_gemm_after after = {.residual = x, .ldr = H};
+    qn_gemm_run_after(g, n, Y, qn_gemm_columns(g), bias, &after, p->s->rows, H,
+                      p->s->gemm);
+    if (p->e->config.pre_norm)
+        memcpy(x, p->s->rows, n * H * sizeof *x);
+    else
+        norm_rows(p->e, norm, p->s->rows, n, x);
+    return in_time(p, err);
 }
 
 /* What a half layer begins with, n rows: x, or LN(x) in `rows`. */
@@ -171,8 +174,8 @@ static qn_status project(const pass *p, const qn_gemm *g, const float *bias, flo
                          qn_error *err)
 {
     size_t H = p->e->config.hidden, n = row_count(p);
-    for (size_t at = 0; at < n; at += CHUNK) {
-        size_t m = chunk_at(at, n);
+    for (size_t at = 0; at < n; at += p->e->chunk) {
+        size_t m = chunk_at(p, at, n);
         const float *X = begin_half(p, &p->l->norm_1, m, p->s->x + at * H);
         show_input(p, QN_INTO_QKV, X, m, H);
         X = scaled(p, QN_INTO_QKV, m, X);
@@ -239,36 +242,40 @@ static qn_status attend(const pass *p, qn_error *err)
 
 /* ---- the rest of a layer ---------------------------------------------------- */
 
-/* wide = act(a) * b for rows of a | b, F values each; packed to rows of F. A row at a
- * time: where a row ends must not depend on its neighbours. */
-static void activate(const pass *p, size_t n)
+/* wide = act(a) * b for rows of a | b, F values each; packed to rows of F. */
+static void gate(const pass *p, size_t n)
 {
-    const qn_encoder_config *c = &p->e->config;
-    size_t F = c->intermediate;
+    size_t F = p->e->config.intermediate;
     float *wide = p->s->wide;
     for (size_t r = 0; r < n; r++) {
-        float *row = wide + r * F * (c->gated ? 2 : 1);
-        qn_act_run(p->e->kernels, c->act, row, F);
-        if (!c->gated) continue;
+        float *row = wide + r * 2 * F;
+        qn_act_run(p->e->kernels, p->e->config.act, row, F);
         p->e->kernels->mul(row, row + F, row, F);
         memmove(wide + r * F, row, F * sizeof *row);
     }
 }
 
-/* rows = W2 act(W1 x), n rows of at most CHUNK. */
-static void feed_forward(const pass *p, const float *x, size_t n)
+/* wide = act(W1 x), or act(W1 x) * Wg x; n rows of at most a chunk. */
+static qn_status feed_forward(const pass *p, const float *x, size_t n, qn_error *err)
 {
     const qn_encoder_layer *l = p->l;
+    const qn_encoder_config *c = &p->e->config;
     qn_encoder_scratch *s = p->s;
-    size_t H = p->e->config.hidden, F = p->e->config.intermediate;
+    size_t H = c->hidden, F = c->intermediate;
+    qn_gemm_after after = {0};
+    bool fused = !c->gated && qn_act_pointwise(c->act, &after.pointwise);
     show_input(p, QN_INTO_UP, x, n, H);
     x = scaled(p, QN_INTO_UP, n, x);
-    qn_gemm_run(l->up, n, x, H, l->up_bias, s->wide, qn_gemm_rows(l->up), s->gemm);
-    activate(p, n);
+    qn_gemm_run_after(l->up, n, x, H, l->up_bias, &after, s->wide, qn_gemm_rows(l->up),
+                      s->gemm);
+    if (c->gated) gate(p, n);
+    /* A row at a time: where a row ends must not depend on its neighbours. */
+    for (size_t r = 0; r < n && !c->gated && !fused; r++)
+        qn_act_run(p->e->kernels, c->act, s->wide + r * F, F);
     show_input(p, QN_INTO_DOWN, s->wide, n, F);
     if (l->scale[QN_INTO_DOWN] != NULL)
         scale_rows(p->e->kernels, s->wide, l->scale[QN_INTO_DOWN], n, F, s->wide);
-    qn_gemm_run(l->down, n, s->wide, F, l->down_bias, s->rows, H, s->gemm);
+    return in_time(p, err);
 }
 
 /* Everything after attention: rows of x and context give rows of x. */
@@ -277,15 +284,13 @@ static qn_status finish_layer(const pass *p, qn_error *err)
     const qn_encoder_layer *l = p->l;
     size_t H = p->e->config.hidden, n = row_count(p);
     show_input(p, QN_INTO_OUT, p->s->context, n, H);
-    for (size_t at = 0; at < n; at += CHUNK) {
-        size_t m = chunk_at(at, n);
+    for (size_t at = 0; at < n; at += p->e->chunk) {
+        size_t m = chunk_at(p, at, n);
         float *x = p->s->x + at * H;
-        qn_gemm_run(l->out, m, p->s->context + at * H, H, l->out_bias, p->s->rows, H,
-                    p->s->gemm);
-        end_half(p, &l->norm_1, m, x);
-        feed_forward(p, begin_half(p, &l->norm_2, m, x), m);
-        end_half(p, &l->norm_2, m, x);
-        QN_TRY(in_time(p, err));
+        QN_TRY(end_half(p, l->out, p->s->context + at * H, l->out_bias, &l->norm_1, m,
+                        x, err));
+        QN_TRY(feed_forward(p, begin_half(p, &l->norm_2, m, x), m, err));
+        QN_TRY(end_half(p, l->down, p->s->wide, l->down_bias, &l->norm_2, m, x, err));
     }
     return QN_OK;
 }
@@ -326,8 +331,8 @@ static qn_status convolve(const pass *p, qn_error *err)
     const qn_encoder_config *c = &e->config;
     const uint32_t *starts = p->batch->starts;
     size_t H = c->hidden, taps = c->conv_kernel, T = token_count(p), i = 0;
-    for (size_t at = 0; at < T; at += CHUNK) {
-        size_t m = chunk_at(at, T);
+    for (size_t at = 0; at < T; at += p->e->chunk) {
+        size_t m = chunk_at(p, at, T);
         for (size_t r = 0; r < m; r++) {
             float *row = p->s->wide + r * taps * H;
             if (at + r == starts[i + 1]) i++;
