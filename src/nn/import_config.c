@@ -21,6 +21,10 @@ static qn_status read_task(qn_import *im, const qn_json *config, qn_error *err)
     };
     const qn_import_options *o = im->options;
     const qn_json *list = qn_json_get(config, "architectures");
+    if (list == NULL || list->kind == QN_JSON_NULL) { /* a bare encoder */
+        im->meta.info.task = QN_MODEL_EMBED;
+        return QN_OK;
+    }
     const qn_json *first =
         list != NULL && list->kind == QN_JSON_ARRAY ? list->first : NULL;
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)

@@ -383,6 +383,64 @@ static void test_torch_forms(void **state)
     }
 }
 
+/* Other ways to say the same: the logit of a pair does not change. */
+static void test_same_model(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *model, *file, *from, *to;
+    } rows[] = {
+        {"terms in one string", "tiny-deberta-v3", "config.json",
+         "\"pos_att_type\": [\n    \"p2c\",\n    \"c2p\"\n  ]",
+         "\"pos_att_type\": \"p2c|c2p\""},
+        {"the longest distance is that of positions", "tiny-deberta-v3", "config.json",
+         "\"position_buckets\": 8",
+         "\"position_buckets\": 8, \"max_relative_positions\": -1"},
+        {"layers by their period", "tiny-modernbert", "config.json", "\"layer_types\"",
+         "\"global_attn_every_n_layers\": 3, \"x\""},
+        {"angles by the old keys", "tiny-modernbert", "config.json",
+         "\"rope_parameters\"",
+         "\"global_rope_theta\": 160000.0, \"local_rope_theta\": 10000, \"x\""},
+        {"without the prefix", "tiny-xlm-roberta", "model.safetensors",
+         "\"roberta.embeddings.word_embeddings.weight\":",
+         "\"embeddings.word_embeddings.weight\":        "},
+        {"the old names of a norm", "tiny-rerank", "model.safetensors",
+         "bert.embeddings.LayerNorm.weight\":", "bert.embeddings.LayerNorm.gamma\" :"},
+        {"another name for GELU", "tiny-modernbert", "config.json",
+         "\"hidden_activation\": \"gelu\"", "\"hidden_activation\": \"gelu_python\""},
+    };
+    qn_slice query = QN_SLICE_LIT("the water mill"),
+             doc = QN_SLICE_LIT("a stone turns");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].name);
+        const char *folder =
+            changed(rows[i].model, rows[i].file, rows[i].from, rows[i].to);
+        qn_import_options options = {.name = "x"};
+        qn_model *plain = nn_tiny_open(rows[i].model, QN_MODEL_F32), *m = NULL;
+        qn_rerank_doc want, got;
+        qn_error err = {0};
+        const char *output = nn_path("same.qnm");
+        T_CALL(qn_import_run(qn_alloc_heap(), folder, output, &options, NULL, &err),
+               &err);
+        T_CALL(qn_model_open(qn_alloc_heap(), output, NULL, &m, &err), &err);
+        T_CALL(qn_rerank_run(plain, query, &doc, 1, NULL, &want, NULL, &err), &err);
+        T_CALL(qn_rerank_run(m, query, &doc, 1, NULL, &got, NULL, &err), &err);
+        T_OK(want.scored && got.scored && want.logit == got.logit);
+        qn_model_close(m);
+        qn_model_close(plain);
+    }
+    T_ROW("a bare encoder names no class");
+    qn_error err = {0};
+    qn_import_report report;
+    qn_import_options options = {.name = "x"};
+    const char *folder =
+        changed("tiny-embed", "config.json", "\"architectures\"", "\"x\"");
+    T_CALL(qn_import_run(qn_alloc_heap(), folder, nn_path("same.qnm"), &options,
+                         &report, &err),
+           &err);
+    T_EQ_I(report.task, QN_MODEL_EMBED);
+}
+
 static void test_describe(void **state)
 {
     (void)state;
@@ -588,10 +646,11 @@ static void test_out_of_memory(void **state)
 int test_nn_import(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_torch_forms), cmocka_unit_test(test_describe),
-        cmocka_unit_test(test_report),      cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_hostile),     cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_same_model),    cmocka_unit_test(test_torch_forms),
+        cmocka_unit_test(test_describe),      cmocka_unit_test(test_report),
+        cmocka_unit_test(test_damage),        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("nn import", tests, NULL, NULL);
 }
