@@ -124,8 +124,10 @@ const cli_command cli_commands[] = {
      2, 2, cmd_query_options, cmd_query},
     {"search", "TABLE 'plain words'", "search with plain words, or with --dsl FILE",
      NULL, 1, 2, cmd_search_options, cmd_search},
-    {"explain", "TABLE DOCID 'query'", "why a document has its score", NULL, 3, 3,
-     cmd_explain_options, cmd_explain},
+    {"explain", "TABLE DOCID 'query'",
+     "why a document has its score: plain words, a whole HA3 request (--ha3), a search "
+     "body",
+     NULL, 2, 3, cmd_explain_options, cmd_explain},
     {"analyze", "--analyzer NAME 'text'", "the tokens that an analyzer makes", NULL, 1,
      1, cmd_analyze_options, cmd_analyze},
     {"embed", "[FILE]", "texts to vectors: lines or JSONL in, JSONL out", NULL, 0, 1,

@@ -56,7 +56,13 @@ const cli_option cmd_explain_options[] = {
     {"pipeline", CLI_TEXT, "NAME|FILE", "the table's own, else bm25", "as for search",
      0, 0},
     {"ha3", CLI_FLAG, NULL, "", "the query is a whole HA3 request", 0, 0},
+    {"dsl", CLI_TEXT, "FILE", "", "a search body (query DSL) in the place of a query",
+     0, 0},
+    {"analysis", CLI_TEXT, "NAMES", "the active ones",
+     "rules of query analysis, commas between; \"\" none", 0, 0},
+    {"disable", CLI_TEXT, "LIST", "", "as qp:stop_word,qp:synonym:title", 0, 0},
     {"format", CLI_TEXT, "table|json", "table", "how to print", 0, 0},
+    {"server", CLI_TEXT, "URL", "$QUERN_SERVER", "go through a running server", 0, 0},
     {NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0},
 };
 
@@ -106,6 +112,16 @@ static int query_remote(cli *c)
     return code;
 }
 
+static void write_pipeline(qn_json_writer *w, qn_slice pipeline)
+{
+    if (pipeline.n == 0) return;
+    qn_json_key(w, "pipeline");
+    if (pipeline.p[0] == '{')
+        qn_json_raw(w, pipeline);
+    else
+        qn_json_string(w, pipeline);
+}
+
 static int words_remote(cli *c, const char *words, qn_slice pipeline)
 {
     qn_buf body;
@@ -115,12 +131,7 @@ static int words_remote(cli *c, const char *words, qn_slice pipeline)
     qn_json_begin_object(&w);
     qn_json_member_str(&w, "table", c->arguments[0]);
     qn_json_member_str(&w, "query", words);
-    if (pipeline.n > 0 && pipeline.p[0] == '{') {
-        qn_json_key(&w, "pipeline");
-        qn_json_raw(&w, pipeline);
-    } else if (pipeline.n > 0) {
-        qn_json_member_slice(&w, "pipeline", pipeline);
-    }
+    write_pipeline(&w, pipeline);
     if (cli_text(c, "rerank", NULL) != NULL)
         qn_json_member_str(&w, "rerank", cli_text(c, "rerank", ""));
     if (cli_text(c, "chunk", NULL) != NULL)
@@ -252,34 +263,88 @@ int cmd_search(cli *c)
     return code;
 }
 
-int cmd_explain(cli *c)
+/* ---- explain ------------------------------------------------------------------------ */
+
+static quern_query_kind explained_kind(const cli *c)
 {
-    int code = bad_format(c);
-    if (code != 0) return code;
-    qn_buf pipeline;
-    qn_buf_init(&pipeline, qn_alloc_heap());
+    return cli_has(c, "dsl")   ? QUERN_QUERY_DSL
+           : cli_has(c, "ha3") ? QUERN_QUERY_HA3
+                               : QUERN_QUERY_WORDS;
+}
+
+static int explain_remote(cli *c, qn_slice query, qn_slice pipeline)
+{
+    static const char *const kinds[] = {[QUERN_QUERY_WORDS] = "words",
+                                        [QUERN_QUERY_HA3] = "ha3",
+                                        [QUERN_QUERY_DSL] = "dsl"};
+    qn_buf body;
+    qn_json_writer w;
+    qn_buf_init(&body, qn_alloc_heap());
+    qn_json_writer_init(&w, &body, false);
+    qn_json_begin_object(&w);
+    qn_json_member_str(&w, "table", c->arguments[0]);
+    qn_json_member_str(&w, "id", c->arguments[1]);
+    qn_json_member_str(&w, "kind", kinds[explained_kind(c)]);
+    qn_json_member_slice(&w, "query", query);
+    write_pipeline(&w, pipeline);
+    if (cli_has(c, "analysis"))
+        qn_json_member_str(&w, "analysis", cli_text(c, "analysis", ""));
+    if (cli_has(c, "disable"))
+        qn_json_member_str(&w, "disable", cli_text(c, "disable", ""));
+    qn_json_end_object(&w);
+    int code = search_remote(c, "POST", "/_quern/explain", "application/json",
+                             qn_buf_slice(&body));
+    qn_buf_deinit(&body);
+    return code;
+}
+
+static int explain_here(cli *c, qn_slice query, const qn_buf *pipeline)
+{
     quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
     quern_reply *reply = NULL;
-    if (!read_pipeline(c, &pipeline)) {
-        code = cli_fail(c, &c->err);
-    } else if (!cli_open(c)) {
-        code = qn_status_describe(c->err.code)->exit_code;
-    } else {
-        o.kind = cli_has(c, "ha3") ? QUERN_QUERY_HA3 : QUERN_QUERY_WORDS;
-        o.query = c->arguments[2];
-        o.query_size = strlen(o.query);
-        o.pipeline = pipeline.p;
-        o.explain = true;
-        const char *id = c->arguments[1];
-        if (quern_explain(c->q, c->arguments[0], id, strlen(id), &o, &reply, &c->err) !=
-            QN_OK)
-            code = cli_fail_at(c, &c->err, qn_slice_of(o.query));
-        else if (cli_wants_json(c))
-            cli_reply_json(c, reply);
-        else
-            cli_reply_table(c, reply);
-    }
+    const char *id = c->arguments[1];
+    if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
+    o.kind = explained_kind(c);
+    o.query = query.p;
+    o.query_size = query.n;
+    o.pipeline = pipeline->p;
+    o.analysis = cli_has(c, "analysis") ? cli_text(c, "analysis", "") : NULL;
+    o.analysis_off = cli_text(c, "disable", NULL);
+    o.explain = true;
+    if (quern_explain(c->q, c->arguments[0], id, strlen(id), &o, &reply, &c->err) !=
+        QN_OK)
+        return cli_fail_at(c, &c->err, query);
+    if (cli_wants_json(c))
+        cli_reply_json(c, reply);
+    else
+        cli_reply_table(c, reply);
     quern_reply_free(reply);
+    return 0;
+}
+
+int cmd_explain(cli *c)
+{
+    const char *dsl_path = cli_text(c, "dsl", NULL);
+    int code = bad_format(c);
+    if (code != 0) return code;
+    if ((dsl_path == NULL) != (c->argument_count == 3))
+        return cli_usage(c, "give either a query or --dsl FILE");
+    if (dsl_path != NULL && cli_has(c, "ha3"))
+        return cli_usage(c, "--ha3 and --dsl exclude each other");
+    qn_buf dsl, pipeline;
+    qn_buf_init(&dsl, qn_alloc_heap());
+    qn_buf_init(&pipeline, qn_alloc_heap());
+    if (!read_pipeline(c, &pipeline) ||
+        (dsl_path != NULL && !cli_read_all(dsl_path, QUERY_MAX_BYTES, &dsl, &c->err))) {
+        code = cli_fail(c, &c->err);
+    } else {
+        qn_slice query =
+            dsl_path == NULL ? qn_slice_of(c->arguments[2]) : qn_buf_slice(&dsl);
+        code = cli_server(c) == NULL
+                   ? explain_here(c, query, &pipeline)
+                   : explain_remote(c, query, qn_buf_slice(&pipeline));
+    }
+    qn_buf_deinit(&dsl);
     qn_buf_deinit(&pipeline);
     return code;
 }

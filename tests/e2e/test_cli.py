@@ -330,6 +330,19 @@ class Search(Base):
                           "--format", "json")
         self.assertEqual([h["id"] for h in reply["hits"]], ["1"])
         self.assertEqual(reply["hits"][0]["score"], 11987)
+        asked = [["query=title:'man'&&kvpairs=formula:year", "--ha3"],
+                 ["running man", "--pipeline", self.file("p.json", '{"rough": {"formula": "year*2"}}')],
+                 ["--dsl", self.file("q.json", '{"query": {"match": {"title": "man"}}}')]]
+        with Server(self.data) as server:
+            for request in asked:
+                told = json.loads(self.ok("explain", "films", "1", *request, "--server", server.url))
+                self.assertEqual([h["id"] for h in told["hits"]], ["1"])
+                self.assertGreater(told["hits"][0]["score"], 0)
+        for request in asked:
+            here = self.json("explain", "films", "1", *request, "--format", "json")
+            self.assertEqual([h["id"] for h in here["hits"]], ["1"])
+        self.fails(2, "explain", "films", "1")
+        self.fails(2, "explain", "films", "1", "x", "--dsl", "q.json")
         self.assertIn("11987.0000", self.ok("query", "films", "query=title:'man'&&kvpairs=formula:year"))
         err = self.fails(1, "query", "films", "query=title:'man'&&kvpairs=formula:yeer+1")
         self.assertIn("year", err)
