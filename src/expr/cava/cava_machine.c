@@ -377,249 +377,28 @@ static qn_status execute(qn_cava_run *run, uint32_t until, qn_cava_slot *result,
     for (;; s++) {
     entered:
         switch ((qn_cava_opcode)s->op) {
-        case QN_COP_MOVE_I:
-        case QN_COP_MOVE_D:
-        case QN_COP_MOVE_R:
-            A = B;
-            break;
-        case QN_COP_INT:
-            A.i = (int32_t)((uint32_t)s->c << 16 | s->b);
-            break;
-        case QN_COP_CONST:
-            A = p->constants.p[s->b].value;
-            break;
-        case QN_COP_STRING:
-            CHECKED(literal(run, s->b, &A, err));
-            break;
-        case QN_COP_NULL:
-            A.r = NULL;
-            break;
-        case QN_COP_ADD_I:
-            A.i = (int32_t)(U(B.i) + U(C.i));
-            break;
-        case QN_COP_SUB_I:
-            A.i = (int32_t)(U(B.i) - U(C.i));
-            break;
-        case QN_COP_MUL_I:
-            A.i = (int32_t)(U(B.i) * U(C.i));
-            break;
-        case QN_COP_DIV_I:
-            if (C.i == 0) FAULT("division by zero");
-            A.i = (int32_t)divide(B.i, C.i);
-            break;
-        case QN_COP_REM_I:
-            if (C.i == 0) FAULT("division by zero");
-            A.i = (int32_t)remain(B.i, C.i);
-            break;
-        case QN_COP_SHL_I:
-            A.i = (int32_t)((uint32_t)B.i << (C.i & 31));
-            break;
-        case QN_COP_SHR_I:
-            A.i = (int32_t)B.i >> (C.i & 31);
-            break;
-        case QN_COP_USHR_I:
-            A.i = (int32_t)((uint32_t)B.i >> (C.i & 31));
-            break;
-        case QN_COP_ADDK_I:
-            A.i = (int32_t)(U(B.i) + U((int16_t)s->c));
-            break;
-        case QN_COP_ADD_L:
-            A.i = (int64_t)(U(B.i) + U(C.i));
-            break;
-        case QN_COP_SUB_L:
-            A.i = (int64_t)(U(B.i) - U(C.i));
-            break;
-        case QN_COP_MUL_L:
-            A.i = (int64_t)(U(B.i) * U(C.i));
-            break;
-        case QN_COP_DIV_L:
-            if (C.i == 0) FAULT("division by zero");
-            A.i = divide(B.i, C.i);
-            break;
-        case QN_COP_REM_L:
-            if (C.i == 0) FAULT("division by zero");
-            A.i = remain(B.i, C.i);
-            break;
-        case QN_COP_SHL_L:
-            A.i = (int64_t)(U(B.i) << (C.i & 63));
-            break;
-        case QN_COP_SHR_L:
-            A.i = B.i >> (C.i & 63);
-            break;
-        case QN_COP_USHR_L:
-            A.i = (int64_t)(U(B.i) >> (C.i & 63));
-            break;
-        case QN_COP_ADDK_L:
-            A.i = (int64_t)(U(B.i) + U((int16_t)s->c));
-            break;
-        case QN_COP_DIV_U:
-            if (C.i == 0) FAULT("division by zero");
-            A.i = (int64_t)(U(B.i) / U(C.i));
-            break;
-        case QN_COP_REM_U:
-            if (C.i == 0) FAULT("division by zero");
-            A.i = (int64_t)(U(B.i) % U(C.i));
-            break;
-        case QN_COP_AND:
-            A.i = B.i & C.i;
-            break;
-        case QN_COP_OR:
-            A.i = B.i | C.i;
-            break;
-        case QN_COP_XOR:
-            A.i = B.i ^ C.i;
-            break;
-        case QN_COP_NOT:
-            A.i = ~B.i;
-            break;
-        case QN_COP_NEG_L:
-            A.i = (int64_t)(0 - U(B.i));
-            break;
-        case QN_COP_FLIP:
-            A.i = 1 - B.i;
-            break;
-        case QN_COP_ADD_D:
-            A.d = B.d + C.d;
-            break;
-        case QN_COP_SUB_D:
-            A.d = B.d - C.d;
-            break;
-        case QN_COP_MUL_D:
-            A.d = B.d * C.d;
-            break;
-        case QN_COP_DIV_D:
-            A.d = B.d / C.d;
-            break;
-        case QN_COP_REM_D:
-        case QN_COP_REM_F: /* exact: of floats a float */
-            A.d = fmod(B.d, C.d);
-            break;
-        case QN_COP_NEG_D:
-            A.d = -B.d;
-            break;
-        case QN_COP_ADD_F:
-            A.d = (double)(float)(B.d + C.d);
-            break;
-        case QN_COP_SUB_F:
-            A.d = (double)(float)(B.d - C.d);
-            break;
-        case QN_COP_MUL_F:
-            A.d = (double)(float)(B.d * C.d);
-            break;
-        case QN_COP_DIV_F:
-            A.d = (double)(float)(B.d / C.d);
-            break;
-        case QN_COP_WRAP:
-            A.i = qn_cava__wrap(s->c, B.i);
-            break;
-        case QN_COP_I2D:
-            A.d = (double)B.i;
-            break;
-        case QN_COP_I2F:
-            A.d = (double)(float)B.i;
-            break;
-        case QN_COP_U2D:
-            A.d = (double)U(B.i);
-            break;
-        case QN_COP_U2F:
-            A.d = (double)(float)U(B.i);
-            break;
-        case QN_COP_D2F:
-            A.d = (double)(float)B.d;
-            break;
-        case QN_COP_D2I:
-            A.i = qn_cava__to_i32(B.d);
-            break;
-        case QN_COP_D2L:
-            A.i = qn_cava__to_i64(B.d);
-            break;
-        case QN_COP_D2U:
-            A.i = (int64_t)qn_cava__to_u64(B.d);
-            break;
-        case QN_COP_LT_I:
-            A.i = B.i < C.i;
-            break;
-        case QN_COP_LE_I:
-            A.i = B.i <= C.i;
-            break;
-        case QN_COP_LT_U:
-            A.i = U(B.i) < U(C.i);
-            break;
-        case QN_COP_LE_U:
-            A.i = U(B.i) <= U(C.i);
-            break;
-        case QN_COP_EQ_I:
-            A.i = B.i == C.i;
-            break;
-        case QN_COP_NE_I:
-            A.i = B.i != C.i;
-            break;
-        case QN_COP_LT_D:
-            A.i = B.d < C.d;
-            break;
-        case QN_COP_LE_D:
-            A.i = B.d <= C.d;
-            break;
-        case QN_COP_EQ_D:
-            A.i = B.d == C.d;
-            break;
-        case QN_COP_NE_D:
-            A.i = B.d != C.d;
-            break;
-        case QN_COP_EQ_R:
-            A.i = B.r == C.r;
-            break;
-        case QN_COP_NE_R:
-            A.i = B.r != C.r;
-            break;
-        case QN_COP_JMP:
-            GO(s->c);
-            break;
-        case QN_COP_JT:
-            if (A.i != 0) GO(s->c);
-            break;
-        case QN_COP_JF:
-            if (A.i == 0) GO(s->c);
-            break;
-        case QN_COP_JLT_I:
-            if (A.i < B.i) GO(s->c);
-            break;
-        case QN_COP_JLE_I:
-            if (A.i <= B.i) GO(s->c);
-            break;
-        case QN_COP_JEQ_I:
-            if (A.i == B.i) GO(s->c);
-            break;
-        case QN_COP_JNE_I:
-            if (A.i != B.i) GO(s->c);
-            break;
-        case QN_COP_JLT_D:
-            if (A.d < B.d) GO(s->c);
-            break;
-        case QN_COP_JLE_D:
-            if (A.d <= B.d) GO(s->c);
-            break;
-        case QN_COP_JNLT_D:
-            if (!(A.d < B.d)) GO(s->c);
-            break;
-        case QN_COP_JNLE_D:
-            if (!(A.d <= B.d)) GO(s->c);
-            break;
-        case QN_COP_JEQ_D:
-            if (A.d == B.d) GO(s->c);
-            break;
-        case QN_COP_JNE_D:
-            if (A.d != B.d) GO(s->c);
-            break;
-        case QN_COP_JNULL:
-            if (A.r == NULL) GO(s->c);
-            break;
-        case QN_COP_JSOME:
-            if (A.r != NULL) GO(s->c);
-            break;
-        case QN_COP_NEW:
-            CHECKED(new_object(run, &p->classes.p[s->b], &A, err));
-            break;
+#define PLAIN(op, does)                                                                \
+    case QN_COP_##op:                                                                  \
+        does;                                                                          \
+        break;
+#define DIVIDE(op, does)                                                               \
+    case QN_COP_##op:                                                                  \
+        if (C.i == 0) FAULT("division by zero");                                       \
+        does;                                                                          \
+        break;
+#define JUMP(op, when)                                                                 \
+    case QN_COP_##op:                                                                  \
+        if (when) GO(s->c);                                                            \
+        break;
+#define CHECK(op, call)                                                                \
+    case QN_COP_##op:                                                                  \
+        CHECKED(call);                                                                 \
+        break;
+#include "expr/cava/cava_steps.def"
+#undef PLAIN
+#undef DIVIDE
+#undef JUMP
+#undef CHECK
         case QN_COP_GET_I:
         case QN_COP_GET_D:
         case QN_COP_GET_R: {
@@ -634,9 +413,6 @@ static qn_status execute(qn_cava_run *run, uint32_t until, qn_cava_slot *result,
             o->slots[s->b] = C;
             break;
         }
-        case QN_COP_ARRAY:
-            CHECKED(new_array(run, frame->function->registers[s->a], B.i, &A, err));
-            break;
         case QN_COP_LENGTH:
             if (B.r == NULL) FAULT("null array");
             A.i = (int32_t)B.r->n;
