@@ -60,6 +60,24 @@ typedef struct quern quern; /* an open data folder */
 
 #define QUERN_CACHE_OFF UINT64_MAX
 
+/* How much of the machine the calls of one model may have: allocations of some threads
+ * each, set by hand or following the load between a least and a most. Zero-initialised:
+ * as many allocations as use all neural threads. */
+typedef struct quern_deployment {
+    size_t size;
+    bool adaptive;
+    /* adaptive: the most 0 stands for 32. With a least of 0 the model itself goes from
+     * memory after idle_ms (0: 15 minutes) without a request. */
+    unsigned allocations_min, allocations_max;
+    unsigned allocations; /* not adaptive; 0: as many as use all neural threads */
+    unsigned threads;     /* of one allocation; 0: 1 */
+    int64_t idle_ms;
+} quern_deployment;
+#define QUERN_DEPLOYMENT_INIT                                                          \
+    {                                                                                  \
+        .size = sizeof(quern_deployment)                                               \
+    }
+
 typedef struct quern_options {
     size_t size;
     const char *data_dir; /* created when absent */
@@ -89,6 +107,10 @@ typedef struct quern_options {
     /* What models said of pairs of texts, and the token ids of documents that they read
      * (0: 32 MB and 64 MB; QUERN_CACHE_OFF: none). */
     uint64_t score_cache_bytes, token_cache_bytes;
+    /* Tokens of interactive calls, and of bulk ones, that may wait for models; calls over
+     * it are QN_EBUSY, those of searches and of writes never. 0: 4194304. */
+    uint64_t neural_queue_tokens;
+    const quern_deployment *deployment; /* of models that are given none; NULL: zeros */
 } quern_options;
 #define QUERN_OPTIONS_INIT                                                             \
     {                                                                                  \
@@ -764,8 +786,43 @@ QUERN_API qn_status quern_model_info_get(quern *q, const char *name,
                                          quern_model_info *out,
                                          qn_error *err); /* texts live as long as q */
 
+/* What goes first when models have more to do than they can at once. Interactive work
+ * has sixteen times the share of bulk work. */
+typedef enum quern_priority {
+    QUERN_PRIORITY_INTERACTIVE, /* somebody waits for it */
+    QUERN_PRIORITY_BULK,
+} quern_priority;
+
+/* The deployment of a model, now and whenever it is opened again. `deployment` NULL: that
+ * of models that are given none. QN_ENOMODEL, QN_EINVAL naming the setting. */
+QUERN_API qn_status quern_model_deploy(quern *q, const char *name,
+                                       const quern_deployment *deployment,
+                                       qn_error *err);
+
+typedef struct quern_deployment_state {
+    quern_deployment settings;
+    bool loaded;                   /* in memory */
+    uint64_t memory_bytes;         /* of its packed weights; 0 when not loaded */
+    unsigned allocations;          /* now */
+    unsigned running, threads_max; /* batches that run, that may run at a time */
+    uint64_t calls_waiting, tokens_waiting; /* not finished, running ones included */
+    double wait_seconds;                    /* until what waits would be done */
+    double rate,
+        item_seconds; /* pairs or texts a second, time of one; 0: not measured */
+    uint64_t calls, refused, timed_out, cancelled, items, batches, paused;
+    double busy_seconds, waited_seconds; /* of threads; of calls before their start */
+    uint32_t
+        token_ns[6]; /* for lengths up to 32, 64, 128, 256, 512, more; 0: unknown */
+} quern_deployment_state;
+
+/* Opens nothing: a model that was never used has zeros. */
+QUERN_API void quern_model_deployment(quern *q, const char *name,
+                                      quern_deployment_state *out);
+/* All models together; settings and token_ns are zeros. */
+QUERN_API void quern_neural_state(quern *q, quern_deployment_state *out);
+
 /* `out`: count x dims floats; `token_count` (may be NULL): tokens read. `model` NULL:
- * the default embedder. */
+ * the default embedder. QN_EBUSY: the queue is full, or the time would not do. */
 QUERN_API qn_status quern_embed(quern *q, const char *model, const quern_text *texts,
                                 size_t count, int64_t timeout_ms,
                                 const quern_cancel *cancel, float *out,
@@ -797,6 +854,7 @@ typedef struct quern_embed_options {
     bool refuse_long;           /* a text over it is QN_ETOOLONG, not cut */
     bool plain_special_tokens;  /* "[SEP]" in a text is ordinary text */
     const quern_token_ids *ids; /* in place of texts, one for each; NULL: none */
+    quern_priority priority;
 } quern_embed_options;
 #define QUERN_EMBED_OPTIONS_INIT                                                       \
     {                                                                                  \
@@ -852,6 +910,10 @@ typedef struct quern_rerank_options {
     const char *join;  /* "max", "first", "mean", "sum" of passages; NULL: "max" */
     uint32_t join_top; /* mean and sum: of the best so many; 0: all */
     bool not_kept;     /* neither use scores known from earlier calls nor keep these */
+    quern_priority priority;
+    /* Some scores without the others are of no use: QN_EBUSY at once when the time will
+     * not do for all. */
+    bool whole;
 } quern_rerank_options;
 #define QUERN_RERANK_OPTIONS_INIT                                                      \
     {                                                                                  \

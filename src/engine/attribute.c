@@ -339,8 +339,9 @@ static void write_all(const attribution *a, int64_t took_ns, qn_buf *out)
 
 /* ---- the call ----------------------------------------------------------------------- */
 
-static qn_status read_options(attribution *a, const quern_attribute_options *given,
-                              qn_error *err)
+/* The model is to be released, whatever comes next. */
+static qn_status get_model(attribution *a, const quern_attribute_options *given,
+                           qn_error *err)
 {
     a->o = (quern_attribute_options)QUERN_ATTRIBUTE_OPTIONS_INIT;
     if (given != NULL) {
@@ -349,14 +350,19 @@ static qn_status read_options(attribution *a, const quern_attribute_options *giv
                            "quern_attribute_options of a newer version");
         memcpy(&a->o, given, given->size);
     }
-    QN_TRY(qn_models_get(a->q->models, a->o.model, QN_MODEL_RERANK, &a->model, err));
+    a->deadline = (qn_deadline){.cancelled = a->o.cancel};
+    if (a->o.timeout_ms > 0)
+        a->deadline = qn_deadline_in_ms(a->o.timeout_ms, a->o.cancel);
+    return qn_models_get_by(a->q->models, a->o.model, QN_MODEL_RERANK, &a->deadline,
+                            &a->model, err);
+}
+
+static qn_status read_options(attribution *a, qn_error *err)
+{
     if (qn_model_describe(a->model)->labels > 1)
         return qn_fail(err, QN_EMODELTASK,
                        "model %s has several labels: words move one score",
                        qn_model_describe(a->model)->name);
-    a->deadline = (qn_deadline){.cancelled = a->o.cancel};
-    if (a->o.timeout_ms > 0)
-        a->deadline = qn_deadline_in_ms(a->o.timeout_ms, a->o.cancel);
     const char *how = a->o.how == NULL ? "remove" : a->o.how;
     if (strcmp(how, "remove") == 0) return QN_OK;
     if (strcmp(how, "mask") != 0)
@@ -392,13 +398,14 @@ qn_status quern_attribute(quern *q, const quern_attribute_options *options,
     attribution a = {.q = q, .mask = {"", 0}};
     int64_t begin = qn_clock_mono_ns();
     *json = NULL;
-    QN_TRY(read_options(&a, options, err));
+    QN_TRY(get_model(&a, options, err));
     a.query.text = (qn_slice){query.text, query.size};
     a.document.text = (qn_slice){document.text, document.size};
     qn_arena_init(&a.arena, q->alloc, ARENA_LIMIT);
     qn_buf out;
     qn_buf_init(&out, q->alloc);
-    qn_status st = run(&a, err);
+    qn_status st = read_options(&a, err);
+    if (st == QN_OK) st = run(&a, err);
     if (st == QN_OK) {
         write_all(&a, qn_clock_mono_ns() - begin, &out);
         *json = qn_buf_take(&out, json_size);
@@ -406,5 +413,6 @@ qn_status quern_attribute(quern *q, const quern_attribute_options *options,
     }
     qn_buf_deinit(&out);
     qn_arena_deinit(&a.arena);
+    qn_models_release(q->models, a.model);
     return st;
 }

@@ -21,6 +21,7 @@ enum {
 };
 static const int64_t searched_ns = (int64_t)30 * 1000 * 1000 * 1000;
 static const uint64_t memory_default = (uint64_t)512 * 1024 * 1024;
+static const uint64_t queue_tokens_default = (uint64_t)4 * 1024 * 1024;
 static const uint64_t filters_default = (uint64_t)64 * 1024 * 1024;
 
 size_t qn_engine_flush_bytes(const quern *q)
@@ -111,6 +112,7 @@ static qn_status check_models(quern *q, qn_slice schema, qn_schema_dialect *dial
                          "[%.*s] has %u dims, its model %s makes vectors of %u",
                          QN_SLICE_ARG(f->name), f->dims, f->model,
                          qn_model_describe(model)->dims);
+        qn_models_release(q->models, model);
     }
     qn_table_schema_release(s);
     return st;
@@ -345,6 +347,7 @@ static void *maintenance_main(void *arg)
             qn_table_release(t);
         }
         if (tick) {
+            qn_models_tick(q->models, qn_clock_mono_ns());
             (void)clock_gettime(CLOCK_REALTIME, &until);
             until.tv_sec += REFRESH_MS / 1000;
         }
@@ -443,8 +446,14 @@ static qn_status open_models(quern *q, const quern_options *o, qn_error *err)
 {
     char *own = joined(q->alloc, q->data_dir, "models");
     if (own == NULL) return qn_fail(err, QN_ENOMEM, "models");
-    qn_status st = qn_models_create(q->alloc, own, o->models_dir, o->default_embedder,
-                                    o->default_reranker, q->kernels, &q->models, err);
+    qn_models_options options = {.own_dir = own,
+                                 .shipped_dir = o->models_dir,
+                                 .default_embedder = o->default_embedder,
+                                 .default_reranker = o->default_reranker,
+                                 .kernels = q->kernels,
+                                 .scheduler = q->scheduler};
+    qn_status st = qn_deployment_of(o->deployment, &options.deployment, err);
+    if (st == QN_OK) st = qn_models_create(q->alloc, &options, &q->models, err);
     qn_delete(q->alloc, own);
     return st;
 }
@@ -489,8 +498,11 @@ static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
         return qn_fail(err, QN_ENOMEM, "engine");
     QN_TRY(pick_kernels(q, o->kernels, err));
     QN_TRY(qn_analyzers_create(q->alloc, &q->analyzers, err));
-    /* The caller works too. */
-    QN_TRY(qn_pool_create(q->alloc, threads - 1, &q->neural_pool, err));
+    qn_scheduler_options neural = {.threads = threads,
+                                   .queue_tokens = o->neural_queue_tokens == 0
+                                                       ? queue_tokens_default
+                                                       : o->neural_queue_tokens};
+    QN_TRY(qn_scheduler_create(q->alloc, &neural, &q->scheduler, err));
     if (search > 1) QN_TRY(qn_pool_create(q->alloc, search - 1, &q->search_pool, err));
     QN_TRY(qn_score_cache_create(q->alloc,
                                  cache_bytes(o->score_cache_bytes, SCORE_CACHE_BYTES),
@@ -565,7 +577,7 @@ void quern_close(quern *q)
     qn_token_cache_destroy(q->tokens);
     qn_filter_cache_destroy(q->filters);
     qn_code_destroy(q->code);
-    qn_pool_destroy(q->neural_pool);
+    qn_scheduler_destroy(q->scheduler);
     qn_pool_destroy(q->search_pool);
     qn_analyzers_destroy(q->analyzers);
     qn_lock_release(&q->lock);

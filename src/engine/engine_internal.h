@@ -27,7 +27,7 @@ struct quern {
     uint64_t memory_budget;
     const qn_kernels *kernels;
     qn_analyzers *analyzers;
-    qn_pool *neural_pool;
+    qn_scheduler *scheduler;          /* of the models' calls */
     QN_NULLABLE qn_pool *search_pool; /* NULL: a search keeps to its thread */
     qn_models *models;
     qn_score_cache *scores;
@@ -66,6 +66,9 @@ QN_MUST_CHECK qn_status qn_engine_adopt(quern *q, const char *folder, const char
 QN_NULLABLE qn_table *qn_engine_open_table_at(quern *q, size_t i, bool *end);
 /* The same by name. */
 QN_NULLABLE qn_table *qn_engine_table_if_open(quern *q, const char *name);
+/* A public deployment, NULL for none, as the models take it; checked. */
+QN_MUST_CHECK qn_status qn_deployment_of(QN_NULLABLE const quern_deployment *given,
+                                         qn_deployment_settings *out, qn_error *err);
 /* Some table wants to be flushed. */
 void qn_engine_wake_upkeep(quern *q);
 /* Bytes of a table's documents in memory at which it is flushed. */

@@ -6,10 +6,9 @@
 #include "engine/passages.h"
 #include "nn/rerank.h"
 
-static void fill_info(const qn_model *model, const char *name, const char *path,
+static void fill_info(const qn_model_info *i, const char *name, const char *path,
                       quern_model_info *out)
 {
-    const qn_model_info *i = qn_model_describe(model);
     *out = (quern_model_info){
         .name = name,
         .task = qn_model_task_name(i->task),
@@ -53,10 +52,10 @@ static bool list_one(void *ctx, const char *name, const char *path)
                              .activation = "",
                              .truncation = "",
                              .pooling = ""};
-    qn_model *model = NULL;
+    const qn_model_info *known = NULL;
     qn_error ignored;
-    if (qn_models_any(l->q->models, name, &model, &ignored) == QN_OK)
-        fill_info(model, name, path, &info);
+    if (qn_models_info(l->q->models, name, &known, NULL, &ignored) == QN_OK)
+        fill_info(known, name, path, &info);
     return l->each(l->ctx, &info);
 }
 
@@ -71,12 +70,11 @@ qn_status quern_model_list(quern *q,
 qn_status quern_model_info_get(quern *q, const char *name, quern_model_info *out,
                                qn_error *err)
 {
-    qn_model *model = NULL;
+    const qn_model_info *info = NULL;
+    const char *path = NULL;
     *out = (quern_model_info){0};
-    QN_TRY(qn_models_any(q->models, name, &model, err));
-    /* The model's own texts, and its path, live as long as the engine. */
-    fill_info(model, qn_model_describe(model)->name,
-              qn_models_path_of(q->models, model), out);
+    QN_TRY(qn_models_info(q->models, name, &info, &path, err));
+    fill_info(info, info->name, path, out);
     return QN_OK;
 }
 
@@ -86,8 +84,10 @@ qn_status quern_model_verify(quern *q, const char *name, qn_error *err)
     qn_buf_init(&path, q->alloc);
     qn_model *model = NULL;
     qn_status st = qn_models_path(q->models, name, &path, err);
+    const qn_model_info *info = NULL;
     if (st == QN_OK && path.n == 0)
-        st = qn_models_any(q->models, name, &model, err); /* says which there are */
+        st = qn_models_info(q->models, name, &info, NULL,
+                            err); /* says which there are */
     else if (st == QN_OK)
         st = qn_model_open(q->alloc, path.p, NULL, &model, err);
     if (path.n != 0) qn_model_close(model);
@@ -103,8 +103,8 @@ qn_status quern_model_remove(quern *q, const char *name, qn_error *err)
     qn_buf_init(&path, q->alloc);
     qn_status st = qn_models_new_path(q->models, name, &path, err);
     if (st == QN_OK && !qn_file_exists(path.p)) {
-        qn_model *model = NULL;
-        st = qn_models_any(q->models, name, &model, err);
+        const qn_model_info *info = NULL;
+        st = qn_models_info(q->models, name, &info, NULL, err);
         if (st == QN_OK)
             st = qn_fail(err, QN_EINVAL,
                          "the model [%s] is shipped with the program, not in the data "
@@ -200,6 +200,9 @@ static qn_status rerank_options(const quern_rerank_options *given,
     out->query_tokens_max = o->query_tokens_max;
     out->doc_tokens_max = o->document_tokens_max;
     out->specials_are_text = o->plain_special_tokens;
+    out->whole = o->whole;
+    if (o->priority != QUERN_PRIORITY_INTERACTIVE && o->priority != QUERN_PRIORITY_BULK)
+        return qn_fail(err, QN_EINVAL, "priority %d is none", (int)o->priority);
     if (o->truncation == NULL) return QN_OK;
     out->truncation_given = true;
     if (qn_truncation_parse(qn_slice_of(o->truncation), &out->truncation)) return QN_OK;
@@ -267,18 +270,28 @@ qn_status quern_rerank(quern *q, const quern_rerank_options *given, quern_text q
     size_t ignored = 0;
     if (scored == NULL) scored = &ignored;
     *scored = 0;
-    qn_passage_job job = {
-        .q = q, .query = {query.text, query.size}, .how.pool = q->neural_pool};
+    qn_passage_job job = {.q = q, .query = {query.text, query.size}};
     QN_TRY(rerank_options(given, &o, &job.how, err));
-    QN_TRY(qn_models_get(q->models, o.model, QN_MODEL_RERANK, &job.model, err));
     qn_deadline deadline = {.cancelled = o.cancel};
     if (o.timeout_ms > 0) deadline = qn_deadline_in_ms(o.timeout_ms, o.cancel);
     job.how.deadline = &deadline;
+    qn_status st = qn_models_get_by(q->models, o.model, QN_MODEL_RERANK, &deadline,
+                                    &job.model, err);
+    if (st == QN_ETIMEOUT && !o.whole) {
+        /* Not open in time: nothing is scored, as with any other lack of time. */
+        for (size_t i = 0; i < count; i++) scores[i] = (quern_rerank_score){0};
+        return QN_OK;
+    }
+    QN_TRY(st);
+    qn_serving serving =
+        qn_models_serving(q->models, job.model, (qn_priority)o.priority);
+    job.how.serving = &serving;
     job.kept = !o.not_kept;
     qn_arena arena;
     qn_arena_init(&arena, q->alloc, 0);
-    qn_status st = rerank(q, &o, &job, documents, count, scores, scored, &arena, err);
+    st = rerank(q, &o, &job, documents, count, scores, scored, &arena, err);
     qn_arena_deinit(&arena);
+    qn_models_release(q->models, job.model);
     return st;
 }
 

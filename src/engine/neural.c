@@ -72,18 +72,17 @@ static qn_status read_texts(const qn_neural_job *job, const qn_rank_neural_ask *
     return st;
 }
 
-qn_status qn_neural_score(void *ctx, const qn_rank_neural_ask *ask,
-                          qn_rank_neural_answer *answers, const char **model_name,
-                          qn_error *err)
+static qn_status score(const qn_neural_job *job, const qn_rank_neural_ask *ask,
+                       qn_model *model, qn_rank_neural_answer *answers, qn_error *err)
 {
-    qn_neural_job *job = ctx;
-    qn_model *model = NULL;
-    QN_TRY(qn_models_get(job->q->models, ask->model, QN_MODEL_RERANK, &model, err));
-    job->model_name = *model_name = qn_model_describe(model)->name;
     qn_slice *texts = qn_arena_array(job->arena, ask->n + 1, sizeof *texts);
     qn_passage_score *scores = qn_arena_array(job->arena, ask->n + 1, sizeof *scores);
     if (texts == NULL || scores == NULL) return qn_fail(err, QN_ENOMEM, "rerank");
     QN_TRY(read_texts(job, ask, texts, err));
+    /* A search is never refused: at worst nothing is scored in its time. */
+    qn_serving serving =
+        qn_models_serving(job->q->models, model, QN_PRIORITY_INTERACTIVE);
+    serving.always = true;
     const qn_passage_job passages = {
         .q = job->q,
         .model = model,
@@ -92,7 +91,7 @@ qn_status qn_neural_score(void *ctx, const qn_rank_neural_ask *ask,
         .options = ask->passages,
         .how = {.deadline = ask->deadline,
                 .max_tokens = ask->tokens_max > 0 ? ask->tokens_max : job->tokens_max,
-                .pool = job->q->neural_pool},
+                .serving = &serving},
         .kept = true,
     };
     size_t scored = 0;
@@ -107,4 +106,25 @@ qn_status qn_neural_score(void *ctx, const qn_rank_neural_ask *ask,
             .passages = scores[i].passages,
         };
     return QN_OK;
+}
+
+qn_status qn_neural_score(void *ctx, const qn_rank_neural_ask *ask,
+                          qn_rank_neural_answer *answers, const char **model_name,
+                          qn_error *err)
+{
+    qn_neural_job *job = ctx;
+    qn_model *model = NULL;
+    qn_status st = qn_models_get_by(job->q->models, ask->model, QN_MODEL_RERANK,
+                                    ask->deadline, &model, err);
+    if (st == QN_ETIMEOUT) {
+        /* Still being opened: nothing is scored. */
+        *model_name = "";
+        for (size_t i = 0; i < ask->n; i++) answers[i] = (qn_rank_neural_answer){0};
+        return QN_OK;
+    }
+    QN_TRY(st);
+    job->model_name = *model_name = qn_models_info_of(job->q->models, model)->name;
+    st = score(job, ask, model, answers, err);
+    qn_models_release(job->q->models, model);
+    return st;
 }

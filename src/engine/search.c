@@ -23,14 +23,21 @@ static qn_status embed_query(void *ctx, const qn_field *field, const char *model
                        "[%.*s] has no quern_model, so a text cannot be searched in it; "
                        "give a vector",
                        QN_SLICE_ARG(field->name));
-    QN_TRY(qn_models_get(s->q->models, model_name, QN_MODEL_EMBED, &model, err));
-    if (qn_model_describe(model)->dims != field->dims)
-        return qn_fail(err, QN_EDIMS, "[%.*s] has %u dims, the model %s makes %u",
-                       QN_SLICE_ARG(field->name), field->dims, model_name,
-                       qn_model_describe(model)->dims);
+    QN_TRY(qn_models_get_by(s->q->models, model_name, QN_MODEL_EMBED, &s->deadline,
+                            &model, err));
+    qn_serving serving =
+        qn_models_serving(s->q->models, model, QN_PRIORITY_INTERACTIVE);
+    serving.always = true;
     qn_embed_options options = {
-        .deadline = &s->deadline, .pool = s->q->neural_pool, .role = QN_TEXT_QUERY};
-    return qn_embed_run(model, &text, 1, &options, out, NULL, err);
+        .deadline = &s->deadline, .serving = &serving, .role = QN_TEXT_QUERY};
+    uint32_t dims = qn_model_describe(model)->dims;
+    qn_status st =
+        dims == field->dims
+            ? qn_embed_run(model, &text, 1, &options, out, NULL, err)
+            : qn_fail(err, QN_EDIMS, "[%.*s] has %u dims, the model %s makes %u",
+                      QN_SLICE_ARG(field->name), field->dims, model_name, dims);
+    qn_models_release(s->q->models, model);
+    return st;
 }
 
 /* ---- front ends -----------------------------------------------------------------------------

@@ -149,6 +149,7 @@ static qn_status endpoint_model(qn_search *s, const qn_retriever *r, const char 
     qn_model *model = NULL;
     qn_error why = {.at = QN_AT_NONE};
     qn_status st = qn_models_get(s->q->models, *out, QN_MODEL_RERANK, &model, &why);
+    qn_models_release(s->q->models, model);
     if (st == QN_OK || r->allow_failures) return QN_OK;
     if (st == QN_ENOMODEL)
         return qn_fail(err, st, "Inference endpoint not found [%.*s]",

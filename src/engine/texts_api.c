@@ -12,6 +12,7 @@
 typedef struct embed_call {
     quern *q;
     quern_embed_options o;
+    qn_deadline deadline;
     qn_model *model;
     size_t dims, dims_out;
     bool scale; /* the result is scaled to length 1 here */
@@ -26,7 +27,14 @@ static qn_status read_options(embed_call *c, const quern_embed_options *given,
             return qn_fail(err, QN_EINVAL, "quern_embed_options of a newer version");
         memcpy(&c->o, given, given->size);
     }
-    QN_TRY(qn_models_get(c->q->models, c->o.model, QN_MODEL_EMBED, &c->model, err));
+    if (c->o.priority != QUERN_PRIORITY_INTERACTIVE &&
+        c->o.priority != QUERN_PRIORITY_BULK)
+        return qn_fail(err, QN_EINVAL, "priority %d is none", (int)c->o.priority);
+    c->deadline = (qn_deadline){.cancelled = c->o.cancel};
+    if (c->o.timeout_ms > 0)
+        c->deadline = qn_deadline_in_ms(c->o.timeout_ms, c->o.cancel);
+    QN_TRY(qn_models_get_by(c->q->models, c->o.model, QN_MODEL_EMBED, &c->deadline,
+                            &c->model, err));
     const qn_model_info *info = qn_model_describe(c->model);
     c->dims = info->dims;
     c->dims_out = c->o.dims == 0 ? c->dims : c->o.dims;
@@ -62,8 +70,8 @@ static qn_status run(const embed_call *c, const qn_slice *slices, size_t count,
                      float *out, qn_embed_item *items, qn_error *err)
 {
     const quern_embed_options *o = &c->o;
-    qn_deadline deadline = {.cancelled = o->cancel};
-    if (o->timeout_ms > 0) deadline = qn_deadline_in_ms(o->timeout_ms, o->cancel);
+    qn_serving serving =
+        qn_models_serving(c->q->models, c->model, (qn_priority)o->priority);
     qn_embed_ids *ids = NULL;
     if (o->ids != NULL) {
         ids = qn_new_array(c->q->alloc, count + 1, sizeof *ids);
@@ -73,8 +81,8 @@ static qn_status run(const embed_call *c, const qn_slice *slices, size_t count,
     }
     qn_embed_options options = {
         .max_tokens = o->tokens_max,
-        .deadline = &deadline,
-        .pool = c->q->neural_pool,
+        .deadline = &c->deadline,
+        .serving = &serving,
         .refuse_long = o->refuse_long,
         .specials_are_text = o->plain_special_tokens,
         .as_pooled = o->length == QUERN_LENGTH_AS_POOLED,
@@ -85,18 +93,16 @@ static qn_status run(const embed_call *c, const qn_slice *slices, size_t count,
     return st;
 }
 
-qn_status quern_embed_texts(quern *q, const quern_embed_options *given,
-                            const quern_text *texts, size_t count, float *out,
-                            size_t out_floats, quern_embed_item *items, qn_error *err)
+static qn_status embed_all(const embed_call *c, const quern_text *texts, size_t count,
+                           float *out, size_t out_floats, quern_embed_item *items,
+                           qn_error *err)
 {
-    embed_call c = {.q = q};
-    QN_TRY(read_options(&c, given, err));
     size_t need = 0, all = 0;
-    if (!qn_mul_size(count, c.dims_out, &need) || !qn_mul_size(count, c.dims, &all) ||
+    if (!qn_mul_size(count, c->dims_out, &need) || !qn_mul_size(count, c->dims, &all) ||
         need > out_floats)
         return qn_fail(err, QN_EINVAL, "room for %zu numbers, %zu texts make %zu",
                        out_floats, count, need);
-    qn_alloc *a = q->alloc;
+    qn_alloc *a = c->q->alloc;
     qn_slice *slices = qn_new_array(a, count + 1, sizeof *slices);
     qn_embed_item *told = qn_new_array(a, count + 1, sizeof *told);
     float *whole = all == need ? out : qn_new_array(a, all + 1, sizeof *whole);
@@ -105,13 +111,24 @@ qn_status quern_embed_texts(quern *q, const quern_embed_options *given,
                        : QN_OK;
     for (size_t i = 0; st == QN_OK && i < count; i++)
         slices[i] = (qn_slice){texts[i].text, texts[i].size};
-    if (st == QN_OK) st = run(&c, slices, count, whole, told, err);
-    if (st == QN_OK) shape(&c, whole, count, out);
+    if (st == QN_OK) st = run(c, slices, count, whole, told, err);
+    if (st == QN_OK) shape(c, whole, count, out);
     for (size_t i = 0; st == QN_OK && items != NULL && i < count; i++)
         items[i] = (quern_embed_item){told[i].tokens, told[i].truncated};
     if (whole != out) qn_delete(a, whole);
     qn_delete(a, slices);
     qn_delete(a, told);
+    return st;
+}
+
+qn_status quern_embed_texts(quern *q, const quern_embed_options *given,
+                            const quern_text *texts, size_t count, float *out,
+                            size_t out_floats, quern_embed_item *items, qn_error *err)
+{
+    embed_call c = {.q = q};
+    qn_status st = read_options(&c, given, err);
+    if (st == QN_OK) st = embed_all(&c, texts, count, out, out_floats, items, err);
+    qn_models_release(q->models, c.model);
     return st;
 }
 
@@ -193,5 +210,6 @@ qn_status quern_tokenize(quern *q, const char *model_name, quern_text text,
         whole = (qn_encoding){.ids = pieces.ids, .n = pieces.n};
     if (st == QN_OK) tell_pieces(t, text, &pieces, &whole, each, ctx);
     qn_arena_deinit(&arena);
+    qn_models_release(q->models, model);
     return st;
 }

@@ -139,6 +139,26 @@ static qn_status keep(qn_write_op *w, const qn_field *f, const float *values,
     return QN_OK;
 }
 
+/* Nobody waits for it as for an answer: it gives way to searches, and is not refused. */
+static qn_status embed_list_run(quern *q, qn_model *model, const qn_field *f,
+                                const embed_list *list, const quern_cancel *cancel,
+                                qn_arena *arena, float **values, qn_error *err)
+{
+    uint32_t dims = qn_model_describe(model)->dims;
+    if (dims != f->dims)
+        return qn_fail(err, QN_EDIMS,
+                       "[%.*s] has %u dims, its model %s makes vectors of %u",
+                       QN_SLICE_ARG(f->name), f->dims, f->model, dims);
+    *values = qn_arena_array(arena, list->n, dims * sizeof **values);
+    if (*values == NULL) return qn_fail(err, QN_ENOMEM, "embedding");
+    qn_serving serving = qn_models_serving(q->models, model, QN_PRIORITY_BULK);
+    serving.always = true;
+    qn_deadline deadline = {.cancelled = cancel};
+    qn_embed_options options = {
+        .deadline = &deadline, .serving = &serving, .role = QN_TEXT_DOCUMENT};
+    return qn_embed_run(model, list->texts, list->n, &options, *values, NULL, err);
+}
+
 static qn_status embed_field(quern *q, const qn_table_schema *schema, const qn_field *f,
                              qn_write_op *ops, size_t n, const quern_cancel *cancel,
                              qn_arena *arena, qn_error *err)
@@ -148,17 +168,11 @@ static qn_status embed_field(quern *q, const qn_table_schema *schema, const qn_f
     if (list.n == 0) return QN_OK;
     qn_model *model = NULL;
     QN_TRY(qn_models_get(q->models, f->model, QN_MODEL_EMBED, &model, err));
+    float *values = NULL;
+    qn_status st = embed_list_run(q, model, f, &list, cancel, arena, &values, err);
     uint32_t dims = qn_model_describe(model)->dims;
-    if (dims != f->dims)
-        return qn_fail(err, QN_EDIMS,
-                       "[%.*s] has %u dims, its model %s makes vectors of %u",
-                       QN_SLICE_ARG(f->name), f->dims, f->model, dims);
-    float *values = qn_arena_array(arena, list.n, dims * sizeof *values);
-    if (values == NULL) return qn_fail(err, QN_ENOMEM, "embedding");
-    qn_deadline deadline = {.cancelled = cancel};
-    qn_embed_options options = {
-        .deadline = &deadline, .pool = q->neural_pool, .role = QN_TEXT_DOCUMENT};
-    QN_TRY(qn_embed_run(model, list.texts, list.n, &options, values, NULL, err));
+    qn_models_release(q->models, model);
+    QN_TRY(st);
     for (size_t i = 0; i < list.n; i++)
         QN_TRY(keep(list.ops[i], f, values + i * dims, schema->schema.field_count,
                     arena, err));

@@ -228,6 +228,13 @@ const qn_model_info *qn_model_describe(const qn_model *model)
     return &model->info;
 }
 
+void qn_model_speed(const qn_model *model, int64_t token_ns[QN_MODEL_SPEEDS])
+{
+    _Static_assert((int)QN_MODEL_SPEEDS == (int)QN_SPEED_CLASSES, "one for each class");
+    for (size_t i = 0; i < QN_MODEL_SPEEDS; i++)
+        token_ns[i] = atomic_load(&model->speed.token_ps[i]) / 1000;
+}
+
 const qn_tokenizer *qn_model_tokenizer(const qn_model *model)
 {
     return model->tokenizer;

@@ -128,6 +128,11 @@ const char *qn_pooling_name(qn_pooling p);
 const char *qn_model_task_name(qn_model_task task);
 /* The prompt of this name, or NULL. */
 QN_NULLABLE const qn_prompt *qn_model_prompt(const qn_model_info *info, qn_slice name);
+/* Nanoseconds a token takes on one thread, as measured, for sequences of up to 32, 64,
+ * 128, 256, 512 and more tokens; 0: not measured. */
+enum { QN_MODEL_SPEEDS = 6 };
+void qn_model_speed(const qn_model *model, int64_t token_ns[QN_MODEL_SPEEDS]);
+
 const char *qn_model_dtype_name(qn_model_dtype dtype); /* "f32", "bf16", "int8" */
 /* false for an unknown name. */
 bool qn_model_dtype_parse(qn_slice name, qn_model_dtype *out);

@@ -16,8 +16,9 @@ enum {
 static const int64_t quick_ns = 20000000;
 /* How often a waiting caller looks whether it was cancelled. */
 static const int64_t look_ns = 4000000;
-/* A lane that had no work may be so far ahead of the others when it has some again. */
-static const int64_t burst_ns = 200000000;
+/* A lane that had no work may be so far ahead of the others when it has some again, by
+ * its weight: two seconds of quick calls, 31 ms of bulk. */
+static const int64_t burst_ns = 2000000000;
 /* A batch of unknown cost counts as that much. */
 static const int64_t unknown_ns = 1000000;
 
@@ -65,7 +66,7 @@ struct qn_scheduler {
     lane lanes[LANES];
     qn_schedule_group *groups;
     size_t running, idle;
-    uint64_t tokens;
+    uint64_t tokens[2]; /* of calls of either priority */
     bool stopping;
 };
 
@@ -243,16 +244,20 @@ static void give_place(qn_schedule_group *g)
         (void)pthread_cond_broadcast(&g->s->quiet);
 }
 
-/* A better lane has work that no free place is there for, but a thread. */
+/* A better lane has work that only this batch's place is there for, and a thread. */
 static bool must_stand_aside(const qn_ticket *t)
 {
     const qn_scheduler *s = t->s;
-    if (s->idle == 0 || s->running < s->places || s->stopping) return false;
+    qn_schedule_group *g = t->call.group;
+    if (s->idle == 0 || s->stopping) return false;
+    if (s->running < s->places && g->stats.running < limit_of(g)) return false;
+    bool better = false;
+    g->stats.running--; /* as if it had */
     for (int i = 0; i < t->lane; i++)
-        if (s->lanes[i].clock_ns <= s->lanes[t->lane].clock_ns &&
-            first_in(&s->lanes[i]) != NULL)
-            return true;
-    return false;
+        better = better || (s->lanes[i].clock_ns <= s->lanes[t->lane].clock_ns &&
+                            first_in(&s->lanes[i]) != NULL);
+    g->stats.running++;
+    return better;
 }
 
 static bool may_go_on(const qn_ticket *t)
@@ -431,11 +436,12 @@ static qn_status admit(const qn_scheduler *s, const qn_schedule_call *c, int lan
 {
     if (c->always) return QN_OK;
     uint64_t most = s->options.queue_tokens;
-    if (most != 0 && s->tokens > 0 && s->tokens + c->tokens > most)
+    uint64_t waiting = s->tokens[c->priority];
+    if (most != 0 && waiting > 0 && waiting + c->tokens > most)
         return qn_fail(err, QN_EBUSY,
                        "the models' queue is full: about %llu tokens wait, %llu more "
                        "are over %llu",
-                       (unsigned long long)s->tokens, (unsigned long long)c->tokens,
+                       (unsigned long long)waiting, (unsigned long long)c->tokens,
                        (unsigned long long)most);
     if (!c->whole || c->deadline == NULL || c->deadline->at_ns == 0) return QN_OK;
     int64_t need_ns = time_to_do(s, c, lane_no), left_ns = c->deadline->at_ns - now(s);
@@ -476,7 +482,7 @@ qn_status qn_scheduler_begin(const qn_schedule_call *call, qn_ticket **out,
     g->stats.items_asked += call->items;
     g->stats.tokens_now += call->tokens;
     g->stats.work_ns_now += call->cost_ns;
-    s->tokens += call->tokens;
+    s->tokens[call->priority] += call->tokens;
     t->own = call->tokens <= FEW_TOKENS && s->thread_count > 0 && has_place(s, g);
     if (t->own) {
         take_place(g);
@@ -537,7 +543,7 @@ void qn_scheduler_end(qn_ticket *t)
     stats->tokens_now -= t->call.tokens;
     stats->work_ns_now -= t->left_ns;
     t->left_ns = 0;
-    s->tokens -= t->call.tokens;
+    s->tokens[t->call.priority] -= t->call.tokens;
     unref(t);
     (void)pthread_mutex_unlock(&s->lock);
 }

@@ -40,9 +40,9 @@ typedef struct qn_ticket qn_ticket; /* a call that was let in */
 
 /* Zero-initialised options are the defaults. */
 typedef struct qn_scheduler_options {
-    size_t threads;        /* 0: none; whoever waits computes */
-    uint64_t queue_tokens; /* of all calls together; 0: no limit. A call that finds the
-                            * queue empty is let in whatever its size. */
+    size_t threads;            /* 0: none; whoever waits computes */
+    uint64_t queue_tokens;     /* of all calls of one priority; 0: no limit. A call that
+                            * finds no other one is let in whatever its size. */
     int64_t (*now)(void *ctx); /* nanoseconds; NULL: qn_clock_mono_ns() */
     void *now_ctx;
 } qn_scheduler_options;

@@ -1,3 +1,4 @@
+qn_test(test_allocations SOURCES test_allocations.c)
 qn_test(test_engine_schema SOURCES test_engine_schema.c)
 qn_test(test_engine SOURCES test_engine.c test_engine_tables.c test_engine_search.c test_engine_sorting.c
   test_engine_threads.c test_engine_writes.c test_engine_attributes.c ../fault/folders.c test_engine_backup.c test_engine_damage.c)

@@ -1,3 +1,5 @@
+qn_test(test_scheduler SOURCES test_scheduler.c)
+qn_test(test_nn_speed SOURCES test_nn_speed.c)
 qn_test(test_nn SOURCES test_nn.c test_nn_safetensors.c test_nn_torch.c test_nn_tails.c test_nn_import.c test_nn_encoder.c
   test_nn_tasks.c test_nn_families.c test_nn_packed.c)
 qn_test(test_token_cache SOURCES test_token_cache.c)
