@@ -35,7 +35,7 @@ sys.path.insert(0, str(ROOT / "bench" / "peers"))
 class Quern:
     def __init__(self, path, env=None):
         self.process = subprocess.Popen(
-            [str(BUILD / "bench" / "bench_neural"), str(path)], text=True,
+            [str(BUILD / "bench" / "bench_neural"), str(path), str(WORK / "packed")], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **(env or {})})
         self.opened = self.answer()
 
@@ -185,10 +185,12 @@ def report(shape, what, threads, pairs, times, kernels, tokens):
 
 def best_batch(peer, requests, sizes):
     """The batch size that suits the peer best, by one run each."""
+    if len(sizes) == 1:
+        return sizes[0]
     found = {}
     for batch in sizes:
         peer.prepare(requests, "sorted", batch)
-        found[batch] = min(peer.timed()[1] for _ in range(1 if len(peer.work) > 8 else 2))
+        found[batch] = peer.timed()[1]
     return min(found, key=found.get)
 
 
@@ -201,11 +203,11 @@ def measure(shape, what, threads, rounds, kernels, own, peers):
     elif what == "short":
         requests, repeat = equal_pairs(tokenizer, 32, 1), 40 // scale
     else:
-        requests = equal_pairs(tokenizer, int(what), max(2, 4096 // int(what) // scale))
+        requests = equal_pairs(tokenizer, int(what), max(2, 2048 // int(what) // scale))
     pairs = sum(len(d) for _, d in requests)
     for engine in own.values():
         engine.prepare(requests, threads)
-    sizes = (1,) if what == "short" else (4, 16) if what == "mixed" else (1, 2, 8, 32)
+    sizes = (1,) if what == "short" else (1, 8, 32) if shape == "minilm" else (1, 4)
     for peer in peers.values():
         peer.prepare(requests, "sorted",
                      best_batch(peer, requests, [s for s in sizes if s <= pairs]))
