@@ -768,6 +768,8 @@ typedef struct quern_model_info {
     const char *truncation; /* of pairs over max_tokens, unless a call says otherwise */
     const char *pooling;    /* of embedding models: "cls", "mean" */
     bool normalized;        /* their vectors have length 1 */
+    uint64_t
+        packed_bytes; /* of the packed copy that is mapped; 0: weights are private */
 } quern_model_info;
 
 QUERN_API qn_status quern_model_list(quern *q,

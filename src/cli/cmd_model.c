@@ -27,10 +27,11 @@ static void print_model_json(const quern_model_info *m)
 {
     (void)printf("{\"name\":\"%s\",\"task\":\"%s\",\"family\":\"%s\",\"dtype\":\"%s\","
                  "\"dims\":%u,\"layers\":%u,\"max_tokens\":%u,\"parameters\":%llu,"
-                 "\"bytes\":%llu,\"path\":\"%s\"}",
+                 "\"bytes\":%llu,\"packed_bytes\":%llu,\"path\":\"%s\"}",
                  m->name, m->task, m->family, m->dtype, m->dims, m->layers,
                  m->max_tokens, (unsigned long long)m->parameters,
-                 (unsigned long long)m->file_bytes, m->path);
+                 (unsigned long long)m->file_bytes, (unsigned long long)m->packed_bytes,
+                 m->path);
 }
 
 static bool list_model(void *ctx, const quern_model_info *m)
@@ -87,10 +88,12 @@ int cmd_model_show(cli *c)
     }
     (void)printf("name        %s\ntask        %s\nfamily      %s\ndtype       %s\n"
                  "dimensions  %u\nlayers      %u\ntokens      %u\nparameters  %llu\n"
-                 "file        %s (%llu bytes)\nlicence     %s\norigin      %s\n",
+                 "file        %s (%llu bytes)\npacked      %llu bytes, %s\nlicence     "
+                 "%s\norigin      %s\n",
                  m.name, m.task, m.family, m.dtype, m.dims, m.layers, m.max_tokens,
                  (unsigned long long)m.parameters, m.path,
-                 (unsigned long long)m.file_bytes,
+                 (unsigned long long)m.file_bytes, (unsigned long long)m.packed_bytes,
+                 m.packed_bytes == 0 ? "private to each process" : "mapped and shared",
                  m.licence[0] == '\0' ? "not recorded" : m.licence,
                  m.origin[0] == '\0' ? "not recorded" : m.origin);
     return 0;

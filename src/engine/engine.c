@@ -451,6 +451,7 @@ static qn_status open_models(quern *q, const quern_options *o, qn_error *err)
                                  .default_embedder = o->default_embedder,
                                  .default_reranker = o->default_reranker,
                                  .kernels = q->kernels,
+                                 .read_only = q->read_only,
                                  .scheduler = q->scheduler};
     qn_status st = qn_deployment_of(o->deployment, &options.deployment, err);
     if (st == QN_OK) st = qn_models_create(q->alloc, &options, &q->models, err);

@@ -4,6 +4,7 @@
 #include "base/vec.h"
 #include "engine/names.h"
 #include "io/file.h"
+#include "nn/packed_copy.h"
 
 #include <pthread.h>
 #include <time.h>
@@ -35,6 +36,7 @@ typedef struct deployed {
 struct qn_models {
     qn_alloc *alloc;
     char *dirs[2]; /* own, shipped; may be NULL */
+    char *packed;  /* folder of packed copies */
     char *embedder, *reranker;
     qn_models_options options;
     pthread_mutex_t lock; /* guards all below */
@@ -61,6 +63,16 @@ static void cond_create(pthread_cond_t *cond)
     (void)pthread_condattr_destroy(&attr);
 }
 
+static char *folder_of_copies(qn_alloc *a, const char *own_dir)
+{
+    qn_buf b;
+    qn_buf_init(&b, a);
+    qn_buf_printf(&b, "%s/packed", own_dir);
+    char *path = b.failed ? NULL : qn_buf_take(&b, NULL);
+    qn_buf_deinit(&b);
+    return path;
+}
+
 qn_status qn_models_create(qn_alloc *a, const qn_models_options *options,
                            qn_models **out, qn_error *err)
 {
@@ -74,11 +86,13 @@ qn_status qn_models_create(qn_alloc *a, const qn_models_options *options,
     cond_create(&m->opened);
     m->dirs[0] = copied(a, options->own_dir, NULL);
     m->dirs[1] = copied(a, options->shipped_dir, NULL);
+    m->packed = folder_of_copies(a, options->own_dir);
     m->embedder = copied(a, options->default_embedder, DEFAULT_EMBEDDER);
     m->reranker = copied(a, options->default_reranker, DEFAULT_RERANKER);
     bool shipped = options->shipped_dir == NULL || *options->shipped_dir == 0 ||
                    m->dirs[1] != NULL;
-    if (m->dirs[0] != NULL && shipped && m->embedder != NULL && m->reranker != NULL)
+    if (m->dirs[0] != NULL && m->packed != NULL && shipped && m->embedder != NULL &&
+        m->reranker != NULL)
         return QN_OK;
     qn_models_destroy(m);
     *out = NULL;
@@ -110,6 +124,7 @@ void qn_models_destroy(qn_models *m)
     qn_vec_deinit(m->alloc, &m->deployments);
     qn_delete(m->alloc, m->dirs[0]);
     qn_delete(m->alloc, m->dirs[1]);
+    qn_delete(m->alloc, m->packed);
     qn_delete(m->alloc, m->embedder);
     qn_delete(m->alloc, m->reranker);
     (void)pthread_mutex_destroy(&m->lock);
@@ -371,7 +386,9 @@ static void open_entry(qn_models *m, entry *e)
 {
     qn_model *model = NULL;
     qn_error err = {0};
-    qn_model_options options = {.kernels = m->options.kernels};
+    qn_model_options options = {.kernels = m->options.kernels,
+                                .packed_dir = m->packed,
+                                .packed_read_only = m->options.read_only};
     qn_status st = qn_model_open(m->alloc, e->path, &options, &model, &err);
     (void)pthread_mutex_lock(&m->lock);
     if (st == QN_OK && !describe(e, qn_model_describe(model))) {
@@ -577,6 +594,12 @@ void qn_models_forget(qn_models *m, const char *name)
     qn_model_close(gone);
 }
 
+qn_status qn_models_forget_copies(qn_models *m, const char *name, qn_error *err)
+{
+    qn_models_forget(m, name);
+    return qn_packed_copy_remove(m->packed, name, err);
+}
+
 const char *qn_models_path_of(qn_models *m, const qn_model *model)
 {
     (void)pthread_mutex_lock(&m->lock);
@@ -631,7 +654,7 @@ void qn_models_state(qn_models *m, const char *name, qn_model_state *out)
     if (e != NULL && e->model != NULL) {
         out->loaded = true;
         out->users = e->users;
-        out->memory_bytes = e->info.memory_bytes;
+        out->memory_bytes = e->info.memory_bytes + e->info.packed_bytes;
         qn_model_speed(e->model, out->token_ns);
     }
     if (d != NULL) {

@@ -25,6 +25,7 @@ typedef struct qn_models_options {
     const char *own_dir;
     QN_NULLABLE const char *shipped_dir, *default_embedder, *default_reranker;
     QN_NULLABLE const qn_kernels *kernels;
+    bool read_only; /* nothing is written to own_dir, packed copies included */
     qn_scheduler *scheduler;
     qn_deployment_settings deployment; /* of models that were given none */
 } qn_models_options;
@@ -65,6 +66,9 @@ QN_MUST_CHECK qn_status qn_models_new_path(qn_models *m, const char *name, qn_bu
                                            qn_error *err);
 /* Forgets an open model of that name, so that a changed file is opened anew. */
 void qn_models_forget(qn_models *m, const char *name);
+/* And removes its packed copies. */
+QN_MUST_CHECK qn_status qn_models_forget_copies(qn_models *m, const char *name,
+                                                qn_error *err);
 /* Names in order of bytes, own ones hiding shipped ones; false stops. */
 QN_MUST_CHECK qn_status qn_models_list(qn_models *m,
                                        bool (*each)(void *ctx, const char *name,

@@ -20,6 +20,7 @@ static void fill_info(const qn_model_info *i, const char *name, const char *path
         .max_tokens = i->max_tokens,
         .parameters = i->parameters,
         .file_bytes = i->file_bytes,
+        .packed_bytes = i->packed_bytes,
         .licence = i->licence,
         .origin = i->origin,
         .activation = i->task != QN_MODEL_RERANK               ? ""
@@ -111,8 +112,8 @@ qn_status quern_model_remove(quern *q, const char *name, qn_error *err)
                          "folder",
                          name);
     } else if (st == QN_OK) {
-        qn_models_forget(q->models, name);
-        st = qn_file_remove(path.p, err);
+        st = qn_models_forget_copies(q->models, name, err);
+        if (st == QN_OK) st = qn_file_remove(path.p, err);
     }
     qn_buf_deinit(&path);
     return st;

@@ -132,6 +132,7 @@ static bool write_model(void *ctx, const quern_model_info *info)
     qn_json_member_int(w, "max_tokens", info->max_tokens);
     qn_json_member_int(w, "parameters", (int64_t)info->parameters);
     qn_json_member_int(w, "file_bytes", (int64_t)info->file_bytes);
+    qn_json_member_int(w, "packed_bytes", (int64_t)info->packed_bytes);
     qn_json_member_str(w, "licence", info->licence);
     qn_json_member_str(w, "origin", info->origin);
     qn_json_end_object(w);

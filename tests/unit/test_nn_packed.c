@@ -12,6 +12,8 @@
 #include "nn/rerank.h"
 
 #include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { DOCS = 3 };
 
@@ -251,6 +253,34 @@ static void test_stale(void **state)
     T_CALL(qn_packed_copy_remove(nn_path("nowhere"), NULL, &err), &err);
 }
 
+/* Several processes open the model for the first time: one copy, and nobody fails. */
+static void test_race(void **state)
+{
+    (void)state;
+    enum { PROCESSES = 6, TURNS = 3 };
+    const char *path = model_path(QN_MODEL_F32);
+    float want[DOCS], got[DOCS];
+    (void)use(path, NULL, want);
+    for (size_t turn = 0; turn < TURNS; turn++) {
+        pid_t children[PROCESSES];
+        clear();
+        for (size_t i = 0; i < PROCESSES; i++) {
+            children[i] = fork();
+            if (children[i] != 0) continue;
+            qn_model_options o = {.packed_dir = copies()};
+            (void)use(path, &o, got);
+            _exit(same(got, want) ? 0 : 1);
+        }
+        for (size_t i = 0; i < PROCESSES; i++) {
+            int status = -1;
+            T_OK(children[i] > 0 && waitpid(children[i], &status, 0) == children[i]);
+            T_EQ_I(status, 0);
+        }
+        T_EQ_I(look().copies, 1);
+        T_EQ_I(look().others, 0);
+    }
+}
+
 /* Every call to the system fails once. */
 static void test_faults(void **state)
 {
@@ -304,8 +334,8 @@ int test_nn_packed(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_made_once), cmocka_unit_test(test_damage),
         cmocka_unit_test(test_unfit),     cmocka_unit_test(test_no_place),
-        cmocka_unit_test(test_stale),     cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_stale),     cmocka_unit_test(test_race),
+        cmocka_unit_test(test_faults),    cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests_name("nn packed", tests, NULL, NULL);
 }
