@@ -160,7 +160,7 @@ static void run_bf16(const qn_gemm *g, size_t M, const float *X, size_t ldx,
 typedef struct quantised {
     const uint8_t *acts;
     const float *scale, *middle; /* middle NULL: not centered */
-    size_t rows, rows_max;
+    size_t rows, rows_max, stride, part_stride;
 } quantised;
 
 /* One panel of columns against one tile of rows, part after part. */
@@ -177,8 +177,8 @@ static void run_i8_tile(const qn_gemm *g, const quantised *q, size_t panel, size
             .rows = min_size(t->rows, q->rows - i),
             .cols = min_size(t->cols, g->N - n),
             .groups = (o->depth + t->group - 1) / t->group,
-            .a = q->acts + i * activation_stride(g) + part * part_bytes(g),
-            .lda_bytes = activation_stride(g),
+            .a = q->acts + i * q->stride + part * q->part_stride,
+            .lda_bytes = q->stride,
             .b = (const int8_t *)(o->panels + number * o->panel_bytes),
             .start = o->start + side,
             .row_scale = q->scale + row,
@@ -210,7 +210,9 @@ static void run_i8(const qn_gemm *g, size_t M, const float *X, size_t ldx,
                        .scale = scale,
                        .middle = g->centered ? middle : NULL,
                        .rows = min_size(block, M - m),
-                       .rows_max = lane};
+                       .rows_max = lane,
+                       .stride = stride,
+                       .part_stride = part_stride};
         for (size_t i = 0; i < q.rows * o->parts; i++) {
             size_t row = i / o->parts, part = i % o->parts;
             const float *x = X + (m + row) * ldx + part * o->depth;

@@ -160,9 +160,9 @@ qn_status qn_num__pack_bf16(qn_gemm *g, const uint16_t *W, qn_error *err)
     size_t cols = p->panel_cols;
     for (size_t n = 0; n < g->N; n++) {
         uint16_t *panel = inside(p, p->panels + n / cols * p->panel_bytes);
-        for (size_t k = 0; k < g->K; k++)
-            panel[(k / BF16_GROUP * cols + n % cols) * BF16_GROUP + k % BF16_GROUP] =
-                W[n * g->K + k];
+        for (size_t k = 0; k < g->K; k += BF16_GROUP)
+            memcpy(panel + k * cols + n % cols * BF16_GROUP, W + n * g->K + k,
+                   min_size(BF16_GROUP, g->K - k) * sizeof *panel);
     }
     return QN_OK;
 }
@@ -184,10 +184,10 @@ qn_status qn_num__pack_i8(qn_gemm *g, const int8_t *W, const float *scale,
             size_t number = part * p->panel_count + n / cols;
             int8_t *panel = inside(p, p->panels + number * p->panel_bytes);
             int32_t sum = 0; /* at most 127 * 65536 */
-            for (size_t k = 0; k < p->depth; k++) {
-                sum += w[k];
-                panel[(k / group * cols + n % cols) * group + k % group] = w[k];
-            }
+            for (size_t k = 0; k < p->depth; k++) sum += w[k];
+            for (size_t k = 0; k < p->depth; k += group)
+                memcpy(panel + k * cols + n % cols * group, w + k,
+                       min_size(group, p->depth - k));
             start[part * padded + n] = -t->offset * sum;
             if (sums != NULL) sums[part * padded + n] = scale[n] * (float)sum;
         }
