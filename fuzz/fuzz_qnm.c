@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
-enum { TENSORS_MAX = 64, TENSOR_BYTES_MAX = 1 << 16, DIMS_MAX = 1024 };
+enum { TENSORS_MAX = 128, TENSOR_BYTES_MAX = 1 << 16, DIMS_MAX = 1024 };
 
 static qn_slice next_text(qn_slice *rest)
 {
