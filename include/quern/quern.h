@@ -754,7 +754,7 @@ typedef struct quern_text {
 
 typedef struct quern_model_info {
     const char *name;
-    const char *task;   /* "embed" or "rerank" */
+    const char *task;   /* "embed", "rerank", "sparse" or "tokens" */
     const char *family; /* "bert" */
     const char *dtype;  /* "f32", "bf16", "int8" */
     const char *path;
@@ -766,7 +766,7 @@ typedef struct quern_model_info {
      * those of all models lie between 0 and 1. */
     const char *activation;
     const char *truncation; /* of pairs over max_tokens, unless a call says otherwise */
-    const char *pooling;    /* of embedding models: "cls", "mean" */
+    const char *pooling;    /* of embedding models: "cls", "mean", ... the first */
     bool normalized;        /* their vectors have length 1 */
     uint64_t
         packed_bytes; /* of the packed copy that is mapped; 0: weights are private */
@@ -781,6 +781,12 @@ QUERN_API qn_status quern_model_list(quern *q,
 QUERN_API qn_status quern_model_import(quern *q, const char *folder, const char *name,
                                        const char *dtype, char **report,
                                        size_t *report_size, qn_error *err);
+/* quern_model_import() as a model of this task: "sparse" makes a sparse model of a
+ * masked-language model without modules.json; NULL: what the folder says. */
+QUERN_API qn_status quern_model_import_as(quern *q, const char *folder,
+                                          const char *name, const char *dtype,
+                                          const char *task, char **report,
+                                          size_t *report_size, qn_error *err);
 /* Reads all bytes and checks all checksums. */
 QUERN_API qn_status quern_model_verify(quern *q, const char *name, qn_error *err);
 QUERN_API qn_status quern_model_remove(quern *q, const char *name, qn_error *err);
@@ -857,6 +863,9 @@ typedef struct quern_embed_options {
     bool plain_special_tokens;  /* "[SEP]" in a text is ordinary text */
     const quern_token_ids *ids; /* in place of texts, one for each; NULL: none */
     quern_priority priority;
+    /* What stands in front of texts: the model's prompt of this name; else that of the
+     * role, "query" or "document"; both NULL: the model's default. */
+    const char *prompt_name, *role;
 } quern_embed_options;
 #define QUERN_EMBED_OPTIONS_INIT                                                       \
     {                                                                                  \
@@ -874,6 +883,34 @@ QUERN_API qn_status quern_embed_texts(quern *q, const quern_embed_options *optio
                                       const quern_text *texts, size_t count, float *out,
                                       size_t out_floats, quern_embed_item *items,
                                       qn_error *err);
+
+/* Weights of the vocabulary's tokens (SPLADE). `model` must be named: it is one whose
+ * task is "sparse". `top_k`: only the greatest, 0: all; `weight_min`: only greater ones.
+ * `each` gets the terms of text number `index` by id, valid during the call; texts in
+ * order. `options->dims` and `length` do not matter. */
+typedef struct quern_term {
+    uint32_t id;
+    float weight;
+} quern_term;
+QUERN_API qn_status quern_embed_sparse(quern *q, const quern_embed_options *options,
+                                       size_t top_k, float weight_min,
+                                       const quern_text *texts, size_t count,
+                                       void (*each)(void *ctx, size_t index,
+                                                    const quern_term *terms, size_t n,
+                                                    const quern_embed_item *item),
+                                       void *ctx, qn_error *err);
+
+/* A vector for each token (ColBERT), of a model whose task is "tokens": n rows of `dims`
+ * numbers and the tokens' ids, valid during the call; texts in order. */
+QUERN_API qn_status quern_embed_tokens(
+    quern *q, const quern_embed_options *options, const quern_text *texts, size_t count,
+    void (*each)(void *ctx, size_t index, const float *vectors, const uint32_t *ids,
+                 size_t n, size_t dims, const quern_embed_item *item),
+    void *ctx, qn_error *err);
+/* The sum over the query's vectors of the greatest product with one of the document's. */
+QUERN_API float quern_max_sim(const float *query, size_t query_count,
+                              const float *document, size_t document_count,
+                              size_t dims);
 
 typedef struct quern_piece {
     uint32_t id;

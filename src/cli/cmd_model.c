@@ -3,12 +3,18 @@
 #include "cli/cli.h"
 
 #include "base/clock.h"
+#include "io/json.h"
 
 #include <string.h>
+#include <unistd.h>
 
 const cli_option cmd_model_import_options[] = {
     {"name", CLI_TEXT, "NAME", "", "what the model is called from now on", 0, 0},
     {"dtype", CLI_TEXT, "f32|bf16|int8", "int8", "how its numbers are kept", 0, 0},
+    {"task", CLI_TEXT, "embed|rerank|sparse|tokens", "what the folder says",
+     "sparse: a masked-language model without modules.json as SPLADE", 0, 0},
+    {"format", CLI_TEXT, "table|json", "json, on a terminal table", "how to print", 0,
+     0},
     {NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0},
 };
 
@@ -99,6 +105,42 @@ int cmd_model_show(cli *c)
     return 0;
 }
 
+/* One "key  value" a line, keys in words. */
+static void print_import_report(qn_slice report)
+{
+    static const struct {
+        const char *key, *title;
+    } lines[] = {
+        {"name", "name"},
+        {"task", "task"},
+        {"dtype", "dtype"},
+        {"parameters", "parameters"},
+        {"tensors", "tensors written"},
+        {"ignored", "tensors left out"},
+        {"source_bytes", "bytes read"},
+        {"output_bytes", "bytes written"},
+        {"samples", "scores compared with f32"},
+        {"score_change_mean", "a score moved by, on average"},
+        {"score_change_max", "at most"},
+        {"rankings", "orders compared with f32"},
+        {"kendall_tau_mean", "Kendall's tau, on average"},
+        {"kendall_tau_min", "at least"},
+        {"cosine_mean", "cosine of vectors, on average"},
+        {"cosine_min", "at least"},
+    };
+    qn_arena arena;
+    const qn_json *root = NULL;
+    qn_arena_init(&arena, qn_alloc_heap(), 0);
+    if (qn_json_parse(&arena, report, &root, NULL) == QN_OK)
+        for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+            const qn_json *v = qn_json_get(root, lines[i].key);
+            if (v == NULL) continue;
+            qn_slice text = v->kind == QN_JSON_STRING ? v->string : v->raw;
+            (void)printf("%-30s%.*s\n", lines[i].title, QN_SLICE_ARG(text));
+        }
+    qn_arena_deinit(&arena);
+}
+
 int cmd_model_import(cli *c)
 {
     const char *name = cli_text(c, "name", NULL);
@@ -107,9 +149,14 @@ int cmd_model_import(cli *c)
     if (name == NULL) return cli_usage(c, "--name NAME is needed");
     if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
     qn_status st =
-        quern_model_import(c->q, c->arguments[0], name, cli_text(c, "dtype", "int8"),
-                           &report, &size, &c->err);
-    if (st == QN_OK && report != NULL) cli_print_json(stdout, (qn_slice){report, size});
+        quern_model_import_as(c->q, c->arguments[0], name, cli_text(c, "dtype", "int8"),
+                              cli_text(c, "task", NULL), &report, &size, &c->err);
+    /* Text for a person at a terminal, JSON for scripts. */
+    const char *format = cli_text(c, "format", isatty(1) ? "table" : "json");
+    if (st == QN_OK && report != NULL && strcmp(format, "json") == 0)
+        cli_print_json(stdout, (qn_slice){report, size});
+    else if (st == QN_OK && report != NULL)
+        print_import_report((qn_slice){report, size});
     quern_free(report);
     return st == QN_OK ? 0 : cli_fail(c, &c->err);
 }

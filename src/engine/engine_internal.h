@@ -74,4 +74,10 @@ void qn_engine_wake_upkeep(quern *q);
 /* Bytes of a table's documents in memory at which it is flushed. */
 size_t qn_engine_flush_bytes(const quern *q);
 
+/* texts_api.c: the caller's options over the defaults, checked; what a text is. */
+QN_MUST_CHECK qn_status
+qn_engine_embed_options(quern_embed_options *o,
+                        QN_NULLABLE const quern_embed_options *given, qn_error *err);
+qn_text_role qn_engine_text_role(const quern_embed_options *o);
+
 #endif

@@ -150,12 +150,24 @@ qn_status quern_model_import(quern *q, const char *folder, const char *name,
                              const char *dtype, char **report, size_t *report_size,
                              qn_error *err)
 {
+    return quern_model_import_as(q, folder, name, dtype, NULL, report, report_size,
+                                 err);
+}
+
+qn_status quern_model_import_as(quern *q, const char *folder, const char *name,
+                                const char *dtype, const char *task, char **report,
+                                size_t *report_size, qn_error *err)
+{
     if (report != NULL) *report = NULL;
     if (q->read_only)
         return qn_fail(err, QN_EREADONLY, "the data folder is open read-only");
     qn_import_options options = {.name = name, .dtype = QN_MODEL_INT8};
     if (dtype != NULL && !qn_model_dtype_parse(qn_slice_of(dtype), &options.dtype))
         return qn_fail(err, QN_EINVAL, "dtype [%s]: known are f32, bf16, int8", dtype);
+    options.task_given = task != NULL;
+    if (task != NULL && !qn_model_task_parse(qn_slice_of(task), &options.task))
+        return qn_fail(err, QN_EINVAL,
+                       "task [%.64s]: known are embed, rerank, sparse, tokens", task);
     qn_buf path, json;
     qn_buf_init(&path, q->alloc);
     qn_buf_init(&json, q->alloc);

@@ -9,6 +9,30 @@
 
 /* ---- vectors ---------------------------------------------------------------------- */
 
+/* What is common to all calls. */
+qn_status qn_engine_embed_options(quern_embed_options *o,
+                                  const quern_embed_options *given, qn_error *err)
+{
+    *o = (quern_embed_options)QUERN_EMBED_OPTIONS_INIT;
+    if (given == NULL) return QN_OK;
+    if (given->size > sizeof *o)
+        return qn_fail(err, QN_EINVAL, "quern_embed_options of a newer version");
+    memcpy(o, given, given->size);
+    if (o->role != NULL && strcmp(o->role, "query") != 0 &&
+        strcmp(o->role, "document") != 0)
+        return qn_fail(err, QN_EINVAL, "role [%.64s]: known are query, document",
+                       o->role);
+    if (o->priority != QUERN_PRIORITY_INTERACTIVE && o->priority != QUERN_PRIORITY_BULK)
+        return qn_fail(err, QN_EINVAL, "priority %d is none", (int)o->priority);
+    return QN_OK;
+}
+
+qn_text_role qn_engine_text_role(const quern_embed_options *o)
+{
+    if (o->role == NULL) return QN_TEXT_PLAIN;
+    return strcmp(o->role, "query") == 0 ? QN_TEXT_QUERY : QN_TEXT_DOCUMENT;
+}
+
 typedef struct embed_call {
     quern *q;
     quern_embed_options o;
@@ -21,15 +45,7 @@ typedef struct embed_call {
 static qn_status read_options(embed_call *c, const quern_embed_options *given,
                               qn_error *err)
 {
-    c->o = (quern_embed_options)QUERN_EMBED_OPTIONS_INIT;
-    if (given != NULL) {
-        if (given->size > sizeof c->o)
-            return qn_fail(err, QN_EINVAL, "quern_embed_options of a newer version");
-        memcpy(&c->o, given, given->size);
-    }
-    if (c->o.priority != QUERN_PRIORITY_INTERACTIVE &&
-        c->o.priority != QUERN_PRIORITY_BULK)
-        return qn_fail(err, QN_EINVAL, "priority %d is none", (int)c->o.priority);
+    QN_TRY(qn_engine_embed_options(&c->o, given, err));
     c->deadline = (qn_deadline){.cancelled = c->o.cancel};
     if (c->o.timeout_ms > 0)
         c->deadline = qn_deadline_in_ms(c->o.timeout_ms, c->o.cancel);
@@ -87,6 +103,8 @@ static qn_status run(const embed_call *c, const qn_slice *slices, size_t count,
         .specials_are_text = o->plain_special_tokens,
         .as_pooled = o->length == QUERN_LENGTH_AS_POOLED,
         .ids = ids,
+        .role = qn_engine_text_role(o),
+        .prompt_name = o->prompt_name,
     };
     qn_status st = qn_embed_run(c->model, slices, count, &options, out, items, err);
     qn_delete(c->q->alloc, ids);

@@ -126,6 +126,7 @@ const qn_tokenizer *qn_model_tokenizer(const qn_model *model);
 const char *qn_pooling_name(qn_pooling p);
 /* "embed", "rerank", "sparse", "tokens" */
 const char *qn_model_task_name(qn_model_task task);
+bool qn_model_task_parse(qn_slice name, qn_model_task *out);
 /* The prompt of this name, or NULL. */
 QN_NULLABLE const qn_prompt *qn_model_prompt(const qn_model_info *info, qn_slice name);
 /* Nanoseconds a token takes on one thread, as measured, for sequences of up to 32, 64,

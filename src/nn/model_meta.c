@@ -9,16 +9,6 @@ static const char *const dtype_names[] = {"f32", "bf16", "int8"};
 static const char *const pooling_names[] = {"cls", "mean"}; /* of rerank models */
 static const char *const activation_names[] = {"identity", "sigmoid"};
 
-const char *qn_model_task_name(qn_model_task task)
-{
-    return task_names[task];
-}
-
-const char *qn_model_dtype_name(qn_model_dtype dtype)
-{
-    return dtype_names[dtype];
-}
-
 static bool find_name(qn_slice name, const char *const *names, size_t n, int *out)
 {
     for (size_t i = 0; i < n; i++) {
@@ -27,6 +17,24 @@ static bool find_name(qn_slice name, const char *const *names, size_t n, int *ou
         return true;
     }
     return false;
+}
+
+const char *qn_model_task_name(qn_model_task task)
+{
+    return task_names[task];
+}
+
+bool qn_model_task_parse(qn_slice name, qn_model_task *out)
+{
+    int i = 0;
+    if (!find_name(name, task_names, TASKS, &i)) return false;
+    *out = (qn_model_task)i;
+    return true;
+}
+
+const char *qn_model_dtype_name(qn_model_dtype dtype)
+{
+    return dtype_names[dtype];
 }
 
 bool qn_model_dtype_parse(qn_slice name, qn_model_dtype *out)

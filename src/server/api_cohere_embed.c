@@ -107,6 +107,10 @@ static qn_status read_embed(qn_call *c, cohere_embed *e, bool v2, qn_error *err)
         return qn_fail(err, QN_EUNSUPPORTED, "[images] are not embedded here");
     e->r.dims = (uint32_t)e->dims;
     e->r.tokens_max = (uint32_t)e->tokens;
+    if (qn_slice_eq_str(e->input_type, "search_query"))
+        e->r.role = QN_SLICE_LIT("query");
+    if (qn_slice_eq_str(e->input_type, "search_document"))
+        e->r.role = QN_SLICE_LIT("document");
     QN_TRY(read_types(c, e, err));
     QN_TRY(read_inputs(c, e, err));
     return read_truncate(c, e, err);

@@ -309,6 +309,7 @@ qn_status qn_aisearch_embedding(qn_call *c, qn_error *err)
     if (type.n > 0 && !qn_slice_eq_str(type, "query") &&
         !qn_slice_eq_str(type, "document"))
         return qn_fail(err, QN_EINVAL, "[input_type] must be query or document");
+    r.role = type;
     QN_TRY(qn_inference_texts(c, input, "input", QN_LIMIT_EMBED_TEXTS, true,
                               &r.inputs.texts, &r.inputs.count, err));
     QN_TRY(qn_inference_embed(c, &r, &v, err));

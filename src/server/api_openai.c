@@ -61,6 +61,7 @@ static qn_status check_embeddings(embeddings_call *e, qn_error *err)
     e->base64 = qn_slice_eq_str(e->format, "base64");
     e->r.dims = (uint32_t)e->dims;
     e->r.length = QUERN_LENGTH_ONE;
+    e->r.role = e->type;
     e->r.refuse_long = !e->truncation || !e->truncate;
     e->r.tokens_max = e->cut_tokens > 0 ? (uint32_t)e->cut_tokens : 0;
     return QN_OK;

@@ -295,6 +295,7 @@ static qn_status read_embed(qn_call *c, embed_call *e, qn_error *err)
     e->r.refuse_long = !e->truncate;
     e->r.length = e->normalize ? QUERN_LENGTH_ONE : QUERN_LENGTH_AS_POOLED;
     e->r.dims = (uint32_t)e->dims;
+    e->r.prompt_name = e->prompt;
     return qn_inference_inputs(c, e->inputs, "inputs", &e->r.inputs, err);
 }
 

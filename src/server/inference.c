@@ -187,6 +187,9 @@ qn_status qn_inference_embed(qn_call *c, const qn_embed_request *r, qn_vectors *
     o.tokens_max = r->tokens_max;
     o.refuse_long = r->refuse_long;
     o.ids = r->inputs.ids;
+    if (r->prompt_name.n > 0)
+        o.prompt_name = qn_arena_strndup(c->arena, r->prompt_name.p, r->prompt_name.n);
+    if (r->role.n > 0) o.role = qn_arena_strndup(c->arena, r->role.p, r->role.n);
     out->dims = r->dims != 0 ? r->dims : info.dims;
     if (out->dims > info.dims) out->dims = info.dims; /* refused below, by name */
     float *floats = qn_arena_array(c->arena, count * out->dims, sizeof *floats);

@@ -85,6 +85,8 @@ typedef struct qn_embed_request {
     uint32_t dims, tokens_max; /* 0: the model's */
     quern_vector_length length;
     bool refuse_long;
+    /* The model's prompt of this name; what texts are: "query", "document"; or empty. */
+    qn_slice prompt_name, role;
 } qn_embed_request;
 
 typedef struct qn_vectors {

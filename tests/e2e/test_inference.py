@@ -6,7 +6,9 @@ import base64
 import importlib.util
 import json
 import math
+import pathlib
 import struct
+import tempfile
 import unittest
 
 import cohere
@@ -269,6 +271,70 @@ class Shapes(Base):
         self.scored(reply["result"]["scores"], "score")
         reply = self.post(f"/v3/openapi/workspaces/default/text-embedding/{EMBEDDER}", {"input": TEXTS})
         self.assertEqual([e["embedding"] for e in reply["result"]["embeddings"]], self.vectors)
+
+
+class Kinds(unittest.TestCase):
+    """Models that make something else than one vector, beside what was computed for them
+    (tests/golden/nn, tests/oracle/nn_make_tails.py)."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.golden = pathlib.Path(__file__).parent.parent / "golden" / "nn"
+        cls.folder = tempfile.TemporaryDirectory()
+        for name in ("tiny-splade", "tiny-colbert", "tiny-modules"):
+            code, out, err = run("model", "import", str(cls.golden / name), "--name", name, "--dtype", "f32",
+                                 data=cls.folder.name)
+            assert code == 0, err
+        cls.server = Server(data=cls.folder.name).__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__()
+        cls.folder.cleanup()
+
+    def post(self, path, body, want=200):
+        status, reply = self.server.request("POST", path, body)
+        self.assertEqual(status, want, reply)
+        return reply
+
+    def cases(self, name):
+        return json.loads((self.golden / f"{name}.json").read_text())
+
+    def test_sparse(self):
+        cases = self.cases("tiny-splade")
+        replies = self.post("/embed_sparse", {"inputs": [c["text"] for c in cases]})
+        for case, terms in zip(cases, replies):
+            dense = dict((t["index"], t["value"]) for t in terms)
+            for i, want in enumerate(case["vector"]):
+                self.assertTrue(near(dense.get(i, 0.0), want, 1e-4, 2e-5), (i, want))
+        few = self.post("/embed_sparse", {"inputs": "flour", "top_k": 3, "min_weight": 0.1})
+        self.assertEqual(len(few[0]), 3)
+        self.post("/embed_sparse", {"inputs": "flour", "min_weight": -1}, 422)
+        self.post("/embed_sparse", {"inputs": "flour", "model": "tiny-colbert"}, 424)
+
+    def test_tokens(self):
+        for case in self.cases("tiny-colbert")["texts"]:
+            for role in ("query", "document"):
+                rows = self.post("/embed_all", {"inputs": case["text"], "input_type": role})[0]
+                flat = [x for row in rows for x in row]
+                self.assertEqual(len(flat), len(case[role]))
+                for a, b in zip(flat, case[role]):
+                    self.assertTrue(near(a, b, 1e-4, 2e-5))
+        self.post("/embed_all", {"inputs": "x", "input_type": "title"}, 422)
+
+    def test_prompts(self):
+        for case in self.cases("tiny-modules"):
+            body = {"inputs": case["text"], "model": "tiny-modules"}
+            openai_body = {"input": case["text"] or " ", "model": "tiny-modules", "input_type": "query"}
+            query = self.post("/embed", {**body, "prompt_name": "query"})[0]
+            for got, want in ((self.post("/embed", body)[0], case["default"]), (query, case["query"])):
+                for a, b in zip(got, want):
+                    self.assertTrue(near(a, b, 1e-4, 2e-5))
+            if case["text"]:
+                same = self.post("/v1/embeddings", openai_body)["data"][0]["embedding"]
+                self.assertTrue(all(near(a, b, 1e-4, 2e-5) for a, b in zip(same, query)))
+        reply = self.post("/embed", {"inputs": "x", "model": "tiny-modules", "prompt_name": "title"}, 422)
+        self.assertIn("it has: document, query", reply["error"])
 
 
 class CommandLine(Base):
