@@ -110,7 +110,12 @@ def metrics():
               ["`quern_token_cache_entries`, `_bytes`", "gauge", "documents whose token ids are kept, and their memory"],
               ["`quern_code_dropped_total`", "counter", "those that made room for others"],
               ["`quern_code_programs`", "gauge", "programs kept, compiled or counted"],
-              ["`quern_code_bytes`", "gauge", "memory of them, machine code included"]]
+              ["`quern_code_bytes`", "gauge", "memory of them, machine code included"],
+              ["`quern_model_loaded`, `_allocations`, `_running`, `_calls_waiting`, `_tokens_waiting`, "
+               "`_wait_seconds`", "gauge", "deployments, by `model`"],
+              ["`quern_model_calls_total`, `_items_total`, `_refused_total`, `_timed_out_total`, "
+               "`_cancelled_total`, `_busy_seconds_total`, `_waited_seconds_total`", "counter",
+               "what was done for calls, by `model`"]]
     return page("Metrics", "src/server/metrics.def", "At `/metrics`, in Prometheus' text form.",
                 table(["metric", "kind", "meaning"], lines))
 

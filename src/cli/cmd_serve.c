@@ -111,7 +111,8 @@ int cmd_serve(cli *c)
     set_log_level(o.log_level);
     block_signals(&set);
     quern_options open = QUERN_OPTIONS_INIT;
-    qn_server_options_apply(&o, &open);
+    quern_deployment deployment;
+    qn_server_options_apply(&o, &deployment, &open);
     open.data_dir = cli_text(c, "data", "quern-data");
     open.models_dir =
         cli_text(c, "models", cli_shipped("models", models, sizeof models));

@@ -42,6 +42,7 @@ enum {
 #define QN_CONTROL_CAVA "cava"
 #define QN_CONTROL_ANALYSIS "analysis"
 #define QN_CONTROL_DICTIONARY "dictionary"
+#define QN_CONTROL_DEPLOYMENTS "deployments" /* of table "" */
 
 typedef struct qn_control qn_control;
 

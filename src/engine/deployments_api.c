@@ -2,6 +2,9 @@
 /* deployments_api.c -- the public calls about deployments. */
 #include "engine/engine_internal.h"
 
+#include "base/log.h"
+#include "io/json.h"
+
 qn_status qn_deployment_of(const quern_deployment *given, qn_deployment_settings *out,
                            qn_error *err)
 {
@@ -20,14 +23,104 @@ qn_status qn_deployment_of(const quern_deployment *given, qn_deployment_settings
     return qn_deployment_check(out, err);
 }
 
+/* ---- remembered ------------------------------------------------------------------ */
+
+/* One record holds them all: {"model":{"adaptive":true,...},...}. */
+static qn_slice record_name(void)
+{
+    return QN_SLICE_LIT("models");
+}
+
+static void write_one(void *ctx, const char *name, const qn_deployment_settings *s)
+{
+    qn_json_writer *w = ctx;
+    qn_json_key(w, name);
+    qn_json_begin_object(w);
+    qn_json_member_bool(w, "adaptive", s->adaptive);
+    qn_json_member_int(w, "min", s->min);
+    qn_json_member_int(w, "max", s->max);
+    qn_json_member_int(w, "count", s->count);
+    qn_json_member_int(w, "threads", s->threads);
+    qn_json_member_int(w, "idle_ms", s->idle_ms);
+    qn_json_end_object(w);
+}
+
+static qn_status save(quern *q, qn_error *err)
+{
+    qn_buf body;
+    qn_buf_init(&body, q->alloc);
+    qn_json_writer w;
+    qn_json_writer_init(&w, &body, false);
+    qn_json_begin_object(&w);
+    qn_models_deployed(q->models, write_one, &w);
+    qn_json_end_object(&w);
+    qn_status st = body.failed ? qn_fail(err, QN_ENOMEM, "deployments")
+                               : qn_control_put(q->control, "", QN_CONTROL_DEPLOYMENTS,
+                                                record_name(), qn_buf_slice(&body),
+                                                true, NULL, err);
+    qn_buf_deinit(&body);
+    return st;
+}
+
+static unsigned number(const qn_json *object, const char *key)
+{
+    const qn_json *v = qn_json_get(object, key);
+    return v != NULL && v->kind == QN_JSON_INT && v->integer > 0 &&
+                   v->integer <= UINT32_MAX
+               ? (unsigned)v->integer
+               : 0;
+}
+
+static qn_status load_all(quern *q, qn_arena *arena, qn_error *err)
+{
+    qn_control_record record;
+    const qn_json *all = NULL;
+    qn_status st = qn_control_get(q->control, "", QN_CONTROL_DEPLOYMENTS, record_name(),
+                                  0, arena, &record, err);
+    if (st == QN_ENOTFOUND) return QN_OK;
+    QN_TRY(st);
+    QN_TRY(qn_json_parse(arena, record.body, &all, err));
+    for (const qn_json *v = qn_json_items(all); v != NULL; v = v->next) {
+        const qn_json *adaptive = qn_json_get(v, "adaptive");
+        const qn_deployment_settings settings = {
+            .adaptive =
+                adaptive != NULL && adaptive->kind == QN_JSON_BOOL && adaptive->boolean,
+            .min = number(v, "min"),
+            .max = number(v, "max"),
+            .count = number(v, "count"),
+            .threads = number(v, "threads"),
+            .idle_ms = number(v, "idle_ms"),
+        };
+        const char *name = qn_arena_strndup(arena, v->key.p, v->key.n);
+        if (name == NULL) return qn_fail(err, QN_ENOMEM, "deployments");
+        QN_TRY(qn_models_deploy(q->models, name, &settings, true, err));
+    }
+    return QN_OK;
+}
+
+void qn_deployments_load(quern *q)
+{
+    qn_error why = {0};
+    qn_arena arena;
+    qn_arena_init(&arena, q->alloc, 0);
+    if (load_all(q, &arena, &why) != QN_OK)
+        qn_log(QN_LOG_WARN, "engine", "deployments of models: %s", why.text);
+    qn_arena_deinit(&arena);
+}
+
 qn_status quern_model_deploy(quern *q, const char *name,
                              const quern_deployment *deployment, qn_error *err)
 {
     qn_deployment_settings settings;
-    if (deployment == NULL) return qn_models_deploy(q->models, name, NULL, err);
-    QN_TRY(qn_deployment_of(deployment, &settings, err));
-    return qn_models_deploy(q->models, name, &settings, err);
+    if (q->read_only)
+        return qn_fail(err, QN_EREADONLY, "the data folder is open read-only");
+    if (deployment != NULL) QN_TRY(qn_deployment_of(deployment, &settings, err));
+    QN_TRY(qn_models_deploy(q->models, name, deployment == NULL ? NULL : &settings,
+                            false, err));
+    return save(q, err);
 }
+
+/* ---- told ------------------------------------------------------------------------ */
 
 static void tell(const qn_schedule_stats *s, quern_deployment_state *out)
 {

@@ -521,6 +521,7 @@ static qn_status open_parts(quern *q, const quern_options *o, qn_error *err)
     QN_TRY(qn_plugins_create(q->alloc, &q->plugins, err));
     QN_TRY(qn_analyses_create(q->alloc, &q->analyses, err));
     QN_TRY(open_models(q, o, err));
+    qn_deployments_load(q);
     QN_TRY(qn_sync_thread_start(q, err));
     if (pthread_create(&q->maintenance, NULL, maintenance_main, q) != 0)
         return qn_fail(err, QN_ENOMEM, "no thread for maintenance");

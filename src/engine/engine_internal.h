@@ -69,6 +69,8 @@ QN_NULLABLE qn_table *qn_engine_table_if_open(quern *q, const char *name);
 /* A public deployment, NULL for none, as the models take it; checked. */
 QN_MUST_CHECK qn_status qn_deployment_of(QN_NULLABLE const quern_deployment *given,
                                          qn_deployment_settings *out, qn_error *err);
+/* Deployments as they were set last, whether their models are there or not. */
+void qn_deployments_load(quern *q);
 /* Some table wants to be flushed. */
 void qn_engine_wake_upkeep(quern *q);
 /* Bytes of a table's documents in memory at which it is flushed. */

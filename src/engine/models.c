@@ -31,6 +31,7 @@ typedef struct entry {
 typedef struct deployed {
     char *name;
     qn_deployment *deployment;
+    bool given; /* settings of its own */
 } deployed;
 
 struct qn_models {
@@ -272,12 +273,17 @@ static entry *entry_of(qn_models *m, const qn_model *model)
     return NULL;
 }
 
-static qn_deployment *find_deployment(qn_models *m, const char *name)
+static deployed *find_deployed(qn_models *m, const char *name)
 {
     for (size_t i = 0; i < m->deployments.n; i++)
-        if (strcmp(m->deployments.p[i].name, name) == 0)
-            return m->deployments.p[i].deployment;
+        if (strcmp(m->deployments.p[i].name, name) == 0) return &m->deployments.p[i];
     return NULL;
+}
+
+static qn_deployment *find_deployment(qn_models *m, const char *name)
+{
+    const deployed *d = find_deployed(m, name);
+    return d == NULL ? NULL : d->deployment;
 }
 
 static qn_status need_deployment(qn_models *m, const char *name, qn_deployment **out,
@@ -631,18 +637,37 @@ qn_serving qn_models_serving(qn_models *m, const qn_model *model, qn_priority pr
 }
 
 qn_status qn_models_deploy(qn_models *m, const char *name,
-                           const qn_deployment_settings *settings, qn_error *err)
+                           const qn_deployment_settings *settings, bool unseen,
+                           qn_error *err)
 {
+    bool given = settings != NULL;
     if (settings == NULL) settings = &m->options.deployment;
     QN_TRY(qn_deployment_check(settings, err));
     (void)pthread_mutex_lock(&m->lock);
     entry *e = NULL;
     qn_deployment *d = NULL;
-    qn_status st = need_entry(m, name, &e, err);
+    qn_status st = unseen ? QN_OK : need_entry(m, name, &e, err);
     if (st == QN_OK) st = need_deployment(m, name, &d, err);
-    if (st == QN_OK) qn_deployment_set(d, settings);
+    if (st == QN_OK) {
+        qn_deployment_set(d, settings);
+        find_deployed(m, name)->given = given;
+    }
     (void)pthread_mutex_unlock(&m->lock);
     return st;
+}
+
+void qn_models_deployed(qn_models *m,
+                        void (*each)(void *ctx, const char *name,
+                                     const qn_deployment_settings *settings),
+                        void *ctx)
+{
+    (void)pthread_mutex_lock(&m->lock);
+    for (size_t i = 0; i < m->deployments.n; i++) {
+        qn_deployment_settings settings;
+        qn_deployment_settings_get(m->deployments.p[i].deployment, &settings);
+        if (m->deployments.p[i].given) each(ctx, m->deployments.p[i].name, &settings);
+    }
+    (void)pthread_mutex_unlock(&m->lock);
 }
 
 void qn_models_state(qn_models *m, const char *name, qn_model_state *out)

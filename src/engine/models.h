@@ -79,10 +79,16 @@ QN_MUST_CHECK qn_status qn_models_list(qn_models *m,
 
 /* How calls of a model that was got are served. */
 qn_serving qn_models_serving(qn_models *m, const qn_model *model, qn_priority priority);
-/* QN_ENOMODEL, QN_EINVAL. NULL: those of models that were given none. */
-QN_MUST_CHECK qn_status
-qn_models_deploy(qn_models *m, const char *name,
-                 QN_NULLABLE const qn_deployment_settings *settings, qn_error *err);
+/* QN_ENOMODEL, QN_EINVAL. NULL: those of models that were given none. `unseen`: the model
+ * need not be there. */
+QN_MUST_CHECK qn_status qn_models_deploy(
+    qn_models *m, const char *name, QN_NULLABLE const qn_deployment_settings *settings,
+    bool unseen, qn_error *err);
+/* The models that were given some, in no order. */
+void qn_models_deployed(qn_models *m,
+                        void (*each)(void *ctx, const char *name,
+                                     const qn_deployment_settings *settings),
+                        void *ctx);
 typedef struct qn_model_state {
     qn_deployment_settings settings;
     bool loaded;

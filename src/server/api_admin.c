@@ -135,6 +135,8 @@ static bool write_model(void *ctx, const quern_model_info *info)
     qn_json_member_int(w, "packed_bytes", (int64_t)info->packed_bytes);
     qn_json_member_str(w, "licence", info->licence);
     qn_json_member_str(w, "origin", info->origin);
+    qn_json_key(w, "deployment");
+    qn_deployment_write(l->c, info->name);
     qn_json_end_object(w);
     return true;
 }
@@ -262,5 +264,5 @@ qn_status qn_admin_metrics(qn_call *c, qn_error *err)
     QN_TRY(quern_table_list(c->q, write_table_gauge, &l, err));
     write_code(c->q, out);
     write_caches(c->q, out);
-    return QN_OK;
+    return qn_deployment_metrics(c, err);
 }

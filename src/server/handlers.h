@@ -15,4 +15,9 @@
 QN_MUST_CHECK qn_status qn_es_refresh_param(const qn_call *c, bool *refresh,
                                             qn_error *err);
 
+/* What a model's deployment is and does, as the next value. */
+void qn_deployment_write(qn_call *c, const char *model);
+/* Rows of /metrics about models. */
+QN_MUST_CHECK qn_status qn_deployment_metrics(qn_call *c, qn_error *err);
+
 #endif

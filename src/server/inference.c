@@ -48,6 +48,33 @@ static void add_headers(qn_call *c, const qn_ranking *r)
     add_count_header(c, "X-Quern-Unscored", r->unscored);
 }
 
+/* What any dialect's client may say of a call as such: X-Quern-Priority (interactive,
+ * bulk), X-Quern-Timeout (milliseconds, at most what the server gives). */
+static qn_status set_service(const qn_call *c, int64_t *timeout_ms,
+                             quern_priority *priority, qn_error *err)
+{
+    const qn_http_request *r = c->request;
+    const qn_param *p = qn_header_find(r->headers, r->header_count, "x-quern-priority");
+    if (p != NULL) {
+        bool bulk = qn_slice_eq_str(p->value, "bulk");
+        if (!bulk && !qn_slice_eq_str(p->value, "interactive"))
+            return qn_fail(err, QN_EINVAL,
+                           "X-Quern-Priority [%.*s]: known are interactive, bulk",
+                           p->value.n > 40 ? 40 : (int)p->value.n, p->value.p);
+        *priority = bulk ? QUERN_PRIORITY_BULK : QUERN_PRIORITY_INTERACTIVE;
+    }
+    p = qn_header_find(r->headers, r->header_count, "x-quern-timeout");
+    if (p == NULL) return QN_OK;
+    int64_t ms = 0;
+    if (!qn_slice_to_i64(p->value, &ms) || ms < 1)
+        return qn_fail(err, QN_EINVAL,
+                       "X-Quern-Timeout [%.*s] must be a whole number of milliseconds, "
+                       "at least 1",
+                       p->value.n > 40 ? 40 : (int)p->value.n, p->value.p);
+    if (ms < *timeout_ms) *timeout_ms = ms;
+    return QN_OK;
+}
+
 static qn_status set_options(qn_call *c, const qn_rank_request *r,
                              quern_rerank_options *o, qn_error *err)
 {
@@ -56,6 +83,8 @@ static qn_status set_options(qn_call *c, const qn_rank_request *r,
     QN_TRY(qn_server_model(c, r->model, options->default_reranker, &o->model, err));
     o->timeout_ms = options->rerank_timeout_ms;
     o->cancel = c->request->cancelled;
+    QN_TRY(set_service(c, &o->timeout_ms, &o->priority, err));
+    o->whole = r->whole;
     o->tokens_max = r->tokens_max;
     o->query_tokens_max = r->query_tokens_max;
     o->document_tokens_max = r->document_tokens_max;
@@ -182,6 +211,7 @@ qn_status qn_inference_embed(qn_call *c, const qn_embed_request *r, qn_vectors *
     o.model = out->model;
     o.timeout_ms = options->request_timeout_ms;
     o.cancel = c->request->cancelled;
+    QN_TRY(set_service(c, &o.timeout_ms, &o.priority, err));
     o.dims = r->dims;
     o.length = r->length;
     o.tokens_max = r->tokens_max;

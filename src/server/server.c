@@ -79,6 +79,18 @@ void qn_server_tell_place(const qn_call *c, qn_error *err)
     (void)snprintf(err->text + n, sizeof err->text - n, " (byte %" PRIu64 ")", err->at);
 }
 
+/* Too much to do: when a new try makes sense. What waits for models is known; for
+ * anything else a second is as good as any. */
+static void tell_when(qn_call *c)
+{
+    quern_deployment_state state;
+    quern_neural_state(c->q, &state);
+    double seconds = state.wait_seconds < 1 ? 1 : state.wait_seconds;
+    const char *text =
+        qn_arena_printf(c->arena, "%d", seconds > 60 ? 60 : (int)(seconds + 0.5));
+    if (text != NULL) qn_http_add_header(c->out, "Retry-After", text);
+}
+
 void qn_server_handle(void *server, const qn_http_request *request,
                       qn_http_response *response)
 {
@@ -103,6 +115,7 @@ void qn_server_handle(void *server, const qn_http_request *request,
         qn_server_tell_place(&c, &err);
         dialects[c.api].error(&c, &err);
     }
+    if (response->status == 429) tell_when(&c);
     if (c.api == QN_API_ES && qn_es_finish(&c, &err) != QN_OK) qn_es_error(&c, &err);
     qn_metrics_request(&s->metrics, c.api, response->status);
     qn_metrics_time(&s->metrics, QN_METRIC_REQUEST_SECONDS,

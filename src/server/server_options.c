@@ -190,10 +190,20 @@ static uint64_t megabytes(int64_t n)
     return n == 0 ? QUERN_CACHE_OFF : (uint64_t)n << 20;
 }
 
-void qn_server_options_apply(const qn_server_options *o, quern_options *out)
+void qn_server_options_apply(const qn_server_options *o, quern_deployment *deployment,
+                             quern_options *out)
 {
     out->search_threads = (unsigned)o->search_threads;
     out->neural_threads = (unsigned)o->neural_threads;
+    out->neural_queue_tokens = (uint64_t)o->neural_queue_tokens;
+    *deployment = (quern_deployment)QUERN_DEPLOYMENT_INIT;
+    deployment->adaptive = o->adaptive_allocations;
+    deployment->allocations = (unsigned)o->allocations;
+    deployment->threads = (unsigned)o->allocation_threads;
+    deployment->allocations_min = (unsigned)o->min_allocations;
+    deployment->allocations_max = (unsigned)o->max_allocations;
+    if (o->adaptive_allocations) deployment->idle_ms = o->allocation_idle_ms;
+    out->deployment = deployment;
     out->memory_budget_bytes = (uint64_t)o->memory_budget_bytes;
     out->score_cache_bytes = megabytes(o->score_cache_mb);
     out->token_cache_bytes = megabytes(o->token_cache_mb);

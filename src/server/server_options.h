@@ -58,6 +58,8 @@ QN_MUST_CHECK qn_status qn_server_options_read_environment(
 /* As a configuration file that gives the same options. */
 void qn_server_options_print(const qn_server_options *o, qn_buf *out);
 /* Those that quern_open() wants. `out` points into `o`. */
-void qn_server_options_apply(const qn_server_options *o, quern_options *out);
+/* `deployment` is what *out points to afterwards. */
+void qn_server_options_apply(const qn_server_options *o, quern_deployment *deployment,
+                             quern_options *out);
 
 #endif
