@@ -518,7 +518,7 @@ static qn_status start(qn_http_server *s, const qn_http_server_options *o,
                        qn_error *err)
 {
     unsigned cores = core_count();
-    s->worker_count = o->workers != 0 ? o->workers : cores < 4 ? 4 : cores;
+    s->worker_count = o->workers != 0 ? o->workers : cores < 16 ? 16 : cores;
     s->slow_worker_count = o->slow_workers != 0 ? o->slow_workers : (cores + 1) / 2;
     QN_TRY(qn_http_listen(o->listen, o->allow_remote, &s->listener, err));
     QN_TRY(qn_pool_create(s->alloc, s->worker_count, &s->pool, err));

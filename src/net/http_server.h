@@ -21,7 +21,7 @@ typedef struct qn_http_server_options {
     const char *listen;  /* "127.0.0.1:9200", "[::1]:0"; port 0: any free one */
     bool allow_remote;   /* addresses other than loopback: authentication is
                               * configured, or the user insists */
-    unsigned workers;    /* requests handled at once; 0: one per core, at least 4 */
+    unsigned workers;    /* requests handled at once; 0: one per core, at least 16 */
     unsigned io_threads; /* 0: one per 4 cores */
     unsigned connections_max; /* 0: 4096 */
     unsigned queue_max;       /* requests waiting for a worker; 0: 1000. Over it the

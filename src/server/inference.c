@@ -64,14 +64,16 @@ static qn_status set_service(const qn_call *c, int64_t *timeout_ms,
         *priority = bulk ? QUERN_PRIORITY_BULK : QUERN_PRIORITY_INTERACTIVE;
     }
     p = qn_header_find(r->headers, r->header_count, "x-quern-timeout");
-    if (p == NULL) return QN_OK;
-    int64_t ms = 0;
-    if (!qn_slice_to_i64(p->value, &ms) || ms < 1)
+    int64_t ms = *timeout_ms;
+    if (p != NULL && (!qn_slice_to_i64(p->value, &ms) || ms < 1))
         return qn_fail(err, QN_EINVAL,
                        "X-Quern-Timeout [%.*s] must be a whole number of milliseconds, "
                        "at least 1",
                        p->value.n > 40 ? 40 : (int)p->value.n, p->value.p);
     if (ms < *timeout_ms) *timeout_ms = ms;
+    /* What it waited for a worker is gone. */
+    *timeout_ms -= (qn_clock_mono_ns() - r->arrived_ns) / 1000000;
+    if (*timeout_ms < 1) *timeout_ms = 1;
     return QN_OK;
 }
 
