@@ -770,6 +770,7 @@ typedef struct quern_model_info {
     bool normalized;        /* their vectors have length 1 */
     uint64_t
         packed_bytes; /* of the packed copy that is mapped; 0: weights are private */
+    uint32_t labels;        /* logits of a pair: 1 of a reranker, more of a classifier */
 } quern_model_info;
 
 QUERN_API qn_status quern_model_list(quern *q,
@@ -948,6 +949,9 @@ typedef struct quern_rerank_options {
         passages_best; /* only so many, those that have most of the query's words */
     const char *join;  /* "max", "first", "mean", "sum" of passages; NULL: "max" */
     uint32_t join_top; /* mean and sum: of the best so many; 0: all */
+    /* count x labels: every logit of each scored document; a model of several labels needs
+     * it, and `logit` is then the first. NULL for one label. */
+    float *logits;
     bool not_kept;     /* neither use scores known from earlier calls nor keep these */
     quern_priority priority;
     /* Some scores without the others are of no use: QN_EBUSY at once when the time will

@@ -30,6 +30,7 @@ static void fill_info(const qn_model_info *i, const char *name, const char *path
             i->task == QN_MODEL_RERANK ? qn_truncation_name(i->truncation) : "",
         .pooling = i->task == QN_MODEL_EMBED ? qn_pooling_name(i->pooling) : "",
         .normalized = i->normalize,
+        .labels = i->task == QN_MODEL_RERANK ? i->labels : 0,
     };
 }
 
@@ -210,6 +211,7 @@ static qn_status rerank_options(const quern_rerank_options *given,
         memcpy(o, given, given->size);
     }
     out->max_tokens = o->tokens_max;
+    out->logits = o->logits;
     out->query_tokens_max = o->query_tokens_max;
     out->doc_tokens_max = o->document_tokens_max;
     out->specials_are_text = o->plain_special_tokens;

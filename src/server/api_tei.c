@@ -7,6 +7,8 @@
 #include "server/server_internal.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 /* ---- errors ------------------------------------------------------------------------- */
 
@@ -217,15 +219,69 @@ static qn_status read_function(qn_call *c, const qn_json *parameters, bool *raw,
                    "[function_to_apply] must be sigmoid or none for one label");
 }
 
-static void write_prediction(qn_call *c, const qn_ranked *item, bool raw)
+typedef struct prediction {
+    size_t label;
+    float score;
+} prediction;
+
+static int by_score(const void *a, const void *b)
 {
+    const prediction *x = a, *y = b;
+    if (x->score != y->score) return x->score > y->score ? -1 : 1;
+    return (x->label > y->label) - (x->label < y->label);
+}
+
+/* Logits to probabilities that add up to 1. */
+static void softmax(prediction *p, size_t n)
+{
+    double most = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++) most = fmax(most, (double)p[i].score);
+    for (size_t i = 0; i < n; i++) sum += exp((double)p[i].score - most);
+    for (size_t i = 0; i < n; i++)
+        p[i].score = (float)(exp((double)p[i].score - most) / sum);
+}
+
+/* Every label with its score, best first. */
+static qn_status write_prediction(qn_call *c, const qn_ranked *item,
+                                  const float *logits, size_t labels, bool raw,
+                                  qn_error *err)
+{
+    prediction *p = qn_arena_array(c->arena, labels, sizeof *p);
+    if (p == NULL) return qn_fail(err, QN_ENOMEM, "no memory for the labels");
+    for (size_t i = 0; i < labels; i++)
+        p[i] = (prediction){i, logits != NULL ? logits[i]
+                               : raw          ? item->logit
+                                              : item->score};
+    if (logits != NULL && !raw) softmax(p, labels);
+    qsort(p, labels, sizeof *p, by_score);
     qn_json_begin_array(&c->w);
-    qn_json_begin_object(&c->w);
-    qn_json_key(&c->w, "score");
-    qn_json_float(&c->w, raw ? item->logit : item->score);
-    qn_json_member_str(&c->w, "label", "LABEL_0");
-    qn_json_end_object(&c->w);
+    for (size_t i = 0; i < labels; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "LABEL_%zu", p[i].label);
+        qn_json_begin_object(&c->w);
+        qn_json_key(&c->w, "score");
+        qn_json_float(&c->w, p[i].score);
+        qn_json_member_str(&c->w, "label", name);
+        qn_json_end_object(&c->w);
+    }
     qn_json_end_array(&c->w);
+    return QN_OK;
+}
+
+/* How many labels the model has, and room for their logits. */
+static qn_status prepare_labels(qn_call *c, qn_rank_request *r, size_t count,
+                                qn_error *err)
+{
+    const char *model = NULL;
+    quern_model_info info;
+    QN_TRY(
+        qn_server_model(c, r->model, c->server->options.default_reranker, &model, err));
+    QN_TRY(quern_model_info_get(c->q, model, &info, err));
+    r->labels = info.labels > 1 ? info.labels : 1;
+    if (r->labels == 1) return QN_OK;
+    r->logits = qn_arena_array(c->arena, count * r->labels, sizeof *r->logits);
+    return r->logits == NULL ? qn_fail(err, QN_ENOMEM, "no memory for the labels")
+                             : QN_OK;
 }
 
 qn_status qn_tei_predict(qn_call *c, qn_error *err)
@@ -252,6 +308,7 @@ qn_status qn_tei_predict(qn_call *c, qn_error *err)
     QN_TRY(read_function(c, parameters, &raw, err));
     QN_TRY(read_pairs(c, inputs, &pairs, &count, &batch, err));
     r.refuse_long = !truncate;
+    QN_TRY(prepare_labels(c, &r, count, err));
     QN_TRY(qn_inference_pairs(c, &r, pairs, count, &ranking, err));
     for (size_t i = 0; i < count; i++) {
         quern_text both[2] = {{pairs[i].query.p, pairs[i].query.n},
@@ -261,7 +318,10 @@ qn_status qn_tei_predict(qn_call *c, qn_error *err)
     add_compute_headers(c, ranking.tokens, characters);
     qn_call_json(c, 200);
     if (batch) qn_json_begin_array(&c->w);
-    for (size_t i = 0; i < count; i++) write_prediction(c, &ranking.items[i], raw);
+    for (size_t i = 0; i < count; i++)
+        QN_TRY(write_prediction(c, &ranking.items[i],
+                                r.logits == NULL ? NULL : r.logits + i * r.labels,
+                                r.labels, raw, err));
     if (batch) qn_json_end_array(&c->w);
     return QN_OK;
 }
@@ -411,26 +471,37 @@ qn_status qn_tei_any(qn_call *c, qn_error *err)
 
 /* ---- facts -------------------------------------------------------------------------- */
 
+static void write_labels(qn_json_writer *w, size_t labels)
+{
+    char name[32], number[32];
+    qn_json_key(w, "id2label");
+    qn_json_begin_object(w);
+    for (size_t i = 0; i < labels; i++) {
+        (void)snprintf(name, sizeof name, "LABEL_%zu", i);
+        (void)snprintf(number, sizeof number, "%zu", i);
+        qn_json_member_str(w, number, name);
+    }
+    qn_json_end_object(w);
+    qn_json_key(w, "label2id");
+    qn_json_begin_object(w);
+    for (size_t i = 0; i < labels; i++) {
+        (void)snprintf(name, sizeof name, "LABEL_%zu", i);
+        qn_json_member_int(w, name, (int64_t)i);
+    }
+    qn_json_end_object(w);
+}
+
 static void write_model_type(qn_json_writer *w, const quern_model_info *info)
 {
+    bool pairs = strcmp(info->task, "rerank") == 0;
     qn_json_key(w, "model_type");
     qn_json_begin_object(w);
-    if (strcmp(info->task, "rerank") == 0) {
-        qn_json_key(w, "reranker");
-        qn_json_begin_object(w);
-        qn_json_key(w, "id2label");
-        qn_json_begin_object(w);
-        qn_json_member_str(w, "0", "LABEL_0");
-        qn_json_end_object(w);
-        qn_json_key(w, "label2id");
-        qn_json_begin_object(w);
-        qn_json_member_int(w, "LABEL_0", 0);
-        qn_json_end_object(w);
-    } else {
-        qn_json_key(w, "embedding");
-        qn_json_begin_object(w);
+    qn_json_key(w, !pairs ? "embedding" : info->labels > 1 ? "classifier" : "reranker");
+    qn_json_begin_object(w);
+    if (pairs)
+        write_labels(w, info->labels);
+    else
         qn_json_member_str(w, "pooling", info->pooling);
-    }
     qn_json_end_object(w);
     qn_json_end_object(w);
 }

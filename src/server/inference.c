@@ -152,10 +152,17 @@ static int by_query(const void *a, const void *b)
 }
 
 /* All pairs of one query in one call. */
-static qn_status score_run(qn_call *c, const quern_rerank_options *o,
-                           const qn_text_pair *pairs, const queued *run, size_t count,
-                           quern_rerank_score *scores, qn_error *err)
+static qn_status score_run(qn_call *c, const qn_rank_request *r,
+                           quern_rerank_options *o, const qn_text_pair *pairs,
+                           const queued *run, size_t count, quern_rerank_score *scores,
+                           qn_error *err)
 {
+    size_t labels = r->labels;
+    if (r->logits != NULL) {
+        o->logits = qn_arena_array(c->arena, count * labels, sizeof *o->logits);
+        if (o->logits == NULL)
+            return qn_fail(err, QN_ENOMEM, "no memory for the pairs");
+    }
     quern_text *texts = qn_arena_array(c->arena, count, sizeof *texts);
     quern_rerank_score *own = qn_arena_array(c->arena, count, sizeof *own);
     if (texts == NULL || own == NULL)
@@ -165,7 +172,12 @@ static qn_status score_run(qn_call *c, const quern_rerank_options *o,
         texts[i] = (quern_text){text.p, text.n};
     }
     QN_TRY(score(c, o, run->query, texts, count, own, err));
-    for (size_t i = 0; i < count; i++) scores[run[i].index] = own[i];
+    for (size_t i = 0; i < count; i++) {
+        scores[run[i].index] = own[i];
+        if (r->logits != NULL)
+            memcpy(r->logits + run[i].index * labels, o->logits + i * labels,
+                   labels * sizeof *o->logits);
+    }
     return QN_OK;
 }
 
@@ -189,7 +201,7 @@ qn_status qn_inference_pairs(qn_call *c, const qn_rank_request *r,
         while (end < count && qn_slice_eq(queue[end].query, queue[begin].query)) end++;
         o.timeout_ms = end_ms - qn_clock_mono_ns() / 1000000;
         if (o.timeout_ms <= 0) o.timeout_ms = 1;
-        QN_TRY(score_run(c, &o, pairs, queue + begin, end - begin, scores, err));
+        QN_TRY(score_run(c, r, &o, pairs, queue + begin, end - begin, scores, err));
     }
     QN_TRY(collect(scores, count, items, out, err));
     out->items = items;

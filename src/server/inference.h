@@ -44,6 +44,8 @@ typedef struct qn_rank_request {
     /* Long documents in passages: quern_rerank_options.chunking; NULL: whole. */
     const char *chunking;
     uint32_t passages_max;
+    size_t labels; /* of the model; 0: one */
+    float *logits; /* of several labels: for each pair as many, in the order of pairs */
     bool refuse_long; /* a pair over the model's length is QN_ETOOLONG, not cut */
     bool whole;       /* time up before all are scored is QN_ETIMEOUT */
 } qn_rank_request;

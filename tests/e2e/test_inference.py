@@ -14,7 +14,7 @@ import unittest
 import cohere
 import openai
 
-from harness import Server, float32, run
+from harness import ROOT, Server, float32, run
 
 QUERY = "how do mills grind grain"
 TEXTS = ["The capital of France is Paris.", "A mill grinds grain between two stones.",
@@ -335,6 +335,32 @@ class Kinds(unittest.TestCase):
                 self.assertTrue(all(near(a, b, 1e-4, 2e-5) for a, b in zip(same, query)))
         reply = self.post("/embed", {"inputs": "x", "model": "tiny-modules", "prompt_name": "title"}, 422)
         self.assertIn("it has: document, query", reply["error"])
+class Labels(unittest.TestCase):
+    """A classifier of three labels: every logit as the reference framework has it."""
+
+    def test_predict(self):
+        with tempfile.TemporaryDirectory() as folder:
+            golden = ROOT / "tests/golden/nn"
+            code, _, err = run("model", "import", golden / "tiny-deberta-v2", "--name", "three", "--dtype", "f32", data=folder)
+            self.assertEqual(code, 0, err)
+            cases = [c for c in json.loads((golden / "tiny-deberta-v2.json").read_text()) if len(c["texts"]) == 2]
+            pairs = [c["texts"] for c in cases]
+            with Server(folder) as server:
+                status, raw = server.request("POST", "/predict", {"model": "three", "inputs": pairs, "raw_scores": True})
+                self.assertEqual(status, 200, raw)
+                for found, case in zip(raw, cases):
+                    self.assertEqual([p["score"] for p in found], sorted((p["score"] for p in found), reverse=True))
+                    for p in found:
+                        self.assertTrue(near(p["score"], case["logits"][int(p["label"][6:])], 1e-3, 2e-4), (p, case["logits"]))
+                status, soft = server.request("POST", "/predict", {"model": "three", "inputs": pairs[-1]})
+                self.assertTrue(near(sum(p["score"] for p in soft), 1))
+                powers = [math.exp(p["score"]) for p in raw[-1]]
+                for p, x in zip(soft, powers):
+                    self.assertTrue(near(p["score"], x / sum(powers), 1e-4))
+                info = server.request("GET", "/info?model=three")[1]
+                self.assertEqual(info["model_type"]["classifier"]["label2id"], {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2})
+                status, reply = server.request("POST", "/rerank", {"model": "three", "query": "a", "texts": ["b"]})
+                self.assertEqual((status, reply["error_type"]), (424, "Backend"))
 
 
 class CommandLine(Base):
