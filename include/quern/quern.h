@@ -770,7 +770,7 @@ typedef struct quern_model_info {
     bool normalized;        /* their vectors have length 1 */
     uint64_t
         packed_bytes; /* of the packed copy that is mapped; 0: weights are private */
-    uint32_t labels;        /* logits of a pair: 1 of a reranker, more of a classifier */
+    uint32_t labels;  /* logits of a pair: 1 of a reranker, more of a classifier */
 } quern_model_info;
 
 QUERN_API qn_status quern_model_list(quern *q,
@@ -952,7 +952,7 @@ typedef struct quern_rerank_options {
     /* count x labels: every logit of each scored document; a model of several labels needs
      * it, and `logit` is then the first. NULL for one label. */
     float *logits;
-    bool not_kept;     /* neither use scores known from earlier calls nor keep these */
+    bool not_kept; /* neither use scores known from earlier calls nor keep these */
     quern_priority priority;
     /* Some scores without the others are of no use: QN_EBUSY at once when the time will
      * not do for all. */
@@ -981,6 +981,21 @@ QUERN_API qn_status quern_rerank(quern *q, const quern_rerank_options *options,
                                  quern_text query, const quern_text *documents,
                                  size_t count, quern_rerank_score *scores,
                                  size_t *scored, qn_error *err);
+
+/* Inference endpoints: names kept in the folder that stand for models, with settings that
+ * the library does not read (a JSON object). QN_EEXISTS unless `replace`; QN_ENOTFOUND. */
+QUERN_API qn_status quern_endpoint_put(quern *q, const char *id, const char *settings,
+                                       size_t settings_size, bool replace,
+                                       qn_error *err);
+/* Freed with quern_free(). */
+QUERN_API qn_status quern_endpoint_get(quern *q, const char *id, char **settings,
+                                       size_t *settings_size, qn_error *err);
+QUERN_API qn_status quern_endpoint_list(quern *q,
+                                        bool (*each)(void *ctx, const char *id,
+                                                     const char *settings,
+                                                     size_t settings_size),
+                                        void *ctx, qn_error *err);
+QUERN_API qn_status quern_endpoint_drop(quern *q, const char *id, qn_error *err);
 
 /* Which words moved a pair's score: the pair's logit less that of the pair without a word,
  * computed for each word of both texts (occlusion: exact, and not additive). */

@@ -43,6 +43,7 @@ enum {
 #define QN_CONTROL_ANALYSIS "analysis"
 #define QN_CONTROL_DICTIONARY "dictionary"
 #define QN_CONTROL_DEPLOYMENTS "deployments" /* of table "" */
+#define QN_CONTROL_ENDPOINT "endpoint"       /* of table "" */
 
 typedef struct qn_control qn_control;
 

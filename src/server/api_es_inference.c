@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* POST _inference/rerank/{id} and _inference/text_embedding/{id}: an endpoint's id is a
- * model's name. Scores are the model's own numbers, without sigmoid. */
+/* POST _inference/rerank/{id} and _inference/text_embedding/{id}; the id is an endpoint's
+ * (api_es_endpoints.c) or a model's name. Scores are the model's own numbers, without
+ * sigmoid. */
 #include "server/handlers.h"
 
+#include "server/api_es_endpoints.h"
 #include "server/inference.h"
 #include "server/server_internal.h"
 
 typedef struct inference_call {
+    qn_es_endpoint endpoint;
     qn_slice query;
     const qn_json *input, *settings;
     int64_t top_n;
@@ -22,13 +25,39 @@ static qn_status unknown_endpoint(qn_call *c, qn_status st, qn_error *err)
                    qn_call_arg(c, "id"));
 }
 
-/* task_settings say the same as the body, which wins. */
-static qn_status read_settings(qn_call *c, inference_call *r, qn_error *err)
+static qn_status not_for_task(const char *field, const char *task, qn_error *err)
+{
+    return qn_fail(err, QN_EINVAL,
+                   "Validation Failed: 1: Field [%s] cannot be specified for task type "
+                   "[%s];",
+                   field, task);
+}
+
+/* Members of the body that another task has. */
+static qn_status check_fields(const qn_json *body, const char *task, qn_error *err)
+{
+    static const char *const of_rerank[] = {"query", "top_n", "return_documents"};
+    if (strcmp(task, "rerank") == 0)
+        return qn_json_get(body, "input_type") == NULL
+                   ? QN_OK
+                   : not_for_task("input_type", task, err);
+    for (size_t i = 0; i < sizeof of_rerank / sizeof *of_rerank; i++)
+        if (qn_json_get(body, of_rerank[i]) != NULL)
+            return not_for_task(of_rerank[i], task, err);
+    return QN_OK;
+}
+
+/* The body wins over task_settings, and they over the endpoint's. */
+static qn_status read_settings(qn_call *c, const char *task, inference_call *r,
+                               qn_error *err)
 {
     const qn_json *body = NULL;
     qn_slice text = c->request->body;
-    *r = (inference_call){.return_documents = true};
+    *r = (inference_call){.top_n = 0};
     QN_TRY(qn_call_object(c, &body, err));
+    QN_TRY(check_fields(body, task, err));
+    QN_TRY(qn_es_endpoint_use(c, task, &r->endpoint, err));
+    r->return_documents = r->endpoint.return_documents;
     const qn_json *settings = qn_json_get(body, "task_settings");
     const qn_member inner[] = {
         {"top_n", QN_MEMBER_INT, &r->top_n, 1, INT64_MAX},
@@ -51,6 +80,9 @@ static qn_status read_settings(qn_call *c, inference_call *r, qn_error *err)
     if (r->input == NULL)
         return qn_fail(err, QN_EINVAL,
                        "Validation Failed: 1: Field [input] cannot be null;");
+    if (r->input->kind == QN_JSON_ARRAY && r->input->count == 0)
+        return qn_fail(err, QN_EINVAL,
+                       "Validation Failed: 1: Field [input] cannot be an empty array;");
     return QN_OK;
 }
 
@@ -58,7 +90,7 @@ qn_status qn_es_inference_rerank(qn_call *c, qn_error *err)
 {
     inference_call r;
     qn_ranking ranking;
-    QN_TRY(read_settings(c, &r, err));
+    QN_TRY(read_settings(c, "rerank", &r, err));
     if (r.query.n == 0)
         return qn_fail(err, QN_EINVAL,
                        "Validation Failed: 1: Field [query] cannot be %s for task type "
@@ -66,10 +98,12 @@ qn_status qn_es_inference_rerank(qn_call *c, qn_error *err)
                        r.query.p == NULL ? "null" : "empty");
     QN_TRY(qn_inference_texts(c, r.input, "input", QN_LIMIT_RERANK_DOCUMENTS, true,
                               &r.texts, &r.count, err));
-    const qn_rank_request request = {.model = qn_route_arg(&c->match, "id"),
+    const qn_rank_request request = {.model = r.endpoint.model,
                                      .query = r.query,
                                      .texts = r.texts,
                                      .count = r.count,
+                                     .chunking = r.endpoint.chunking,
+                                     .passages_max = r.endpoint.passages_max,
                                      .whole = true};
     QN_TRY(unknown_endpoint(c, qn_inference_rerank(c, &request, &ranking, err), err));
     qn_call_json(c, 200);
@@ -97,15 +131,10 @@ qn_status qn_es_inference_embed(qn_call *c, qn_error *err)
 {
     inference_call r;
     qn_vectors v;
-    QN_TRY(read_settings(c, &r, err));
-    if (r.query.p != NULL)
-        return qn_fail(
-            err, QN_EINVAL,
-            "Validation Failed: 1: Field [query] cannot be specified for task "
-            "type [text_embedding];");
+    QN_TRY(read_settings(c, "text_embedding", &r, err));
     QN_TRY(qn_inference_texts(c, r.input, "input", QN_LIMIT_EMBED_TEXTS, true, &r.texts,
                               &r.count, err));
-    const qn_embed_request request = {.model = qn_route_arg(&c->match, "id"),
+    const qn_embed_request request = {.model = r.endpoint.model,
                                       .inputs = {.texts = r.texts, .count = r.count}};
     QN_TRY(unknown_endpoint(c, qn_inference_embed(c, &request, &v, err), err));
     qn_call_json(c, 200);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/api_es.h"
+#include "server/api_es_endpoints.h"
 #include "server/handlers.h"
 #include "server/server_internal.h"
 
@@ -205,6 +206,7 @@ qn_status qn_server_create(quern *q, const qn_server_options *options, qn_server
     s->alloc = a;
     s->options = *options;
     s->started_ms = qn_clock_wall_ms();
+    qn_es_endpoints_start(q);
     const qn_http_server_options http = {
         .listen = s->options.listen,
         .allow_remote = options->insecure,

@@ -12,6 +12,7 @@ import tempfile
 import unittest
 
 import cohere
+import elasticsearch
 import openai
 
 from harness import ROOT, Server, float32, run
@@ -380,6 +381,72 @@ class CommandLine(Base):
         self.assertEqual(words[0]["words"]["logit"], self.logits[self.order[0]])
         self.assertEqual(run("rerank", "--server", self.server.url, "--query", QUERY, "--timeout", "5", stdin=lines)[0], 2)
         self.assertEqual(run("rerank", "--server", self.server.url, "--query", QUERY, "--model", "x", stdin=lines)[0], 1)
+
+
+class Endpoints(unittest.TestCase):
+    """_inference as Elasticsearch's client uses it: put, list, run, change, drop, and after a
+    new start."""
+
+    SETTINGS = {"model_id": RERANKER, "num_threads": 1,
+                "adaptive_allocations": {"enabled": True, "min_number_of_allocations": 1, "max_number_of_allocations": 4}}
+
+    def test_life(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder += "/data"
+            with Server(folder) as server:
+                self.use(elasticsearch.Elasticsearch(server.url), server)
+            with Server(folder) as server:
+                client = elasticsearch.Elasticsearch(server.url)
+                settings = client.inference.get(inference_id="mine").body["endpoints"][0]["service_settings"]
+                self.assertEqual(settings["num_allocations"], 2)
+                reply = client.inference.rerank(inference_id="mine", query=QUERY, input=TEXTS)
+                self.assertEqual(len(reply.body["rerank"]), 3)
+                self.assertEqual(client.inference.delete(inference_id="mine").body["acknowledged"], True)
+                with self.assertRaises(elasticsearch.NotFoundError):
+                    client.inference.get(inference_id="mine")
+
+    def use(self, client, server):
+        config = {"service": "elasticsearch", "service_settings": self.SETTINGS, "task_settings": {"return_documents": False}}
+        made = client.inference.put(task_type="rerank", inference_id="mine", inference_config=config).body
+        self.assertEqual([made["inference_id"], made["task_type"], made["service"]], ["mine", "rerank", "elasticsearch"])
+        self.assertEqual(made["service_settings"], self.SETTINGS)
+        self.assertEqual(made["task_settings"], {"return_documents": False})
+        self.assertEqual(client.inference.get(task_type="rerank", inference_id="mine").body["endpoints"], [made])
+        listed = [e["inference_id"] for e in client.inference.get().body["endpoints"]]
+        self.assertEqual(listed, ["mine", EMBEDDER, RERANKER])
+        reply = client.inference.rerank(inference_id="mine", query=QUERY, input=TEXTS).body["rerank"]
+        by_name = client.inference.rerank(inference_id=RERANKER, query=QUERY, input=TEXTS).body["rerank"]
+        self.assertEqual([(r["index"], r["relevance_score"]) for r in reply],
+                         [(r["index"], r["relevance_score"]) for r in by_name])
+        self.assertEqual([("text" in reply[0]), ("text" in by_name[0])], [False, True])
+        told = client.inference.rerank(inference_id="mine", query=QUERY, input=TEXTS, return_documents=True, top_n=1)
+        self.assertEqual(told.body["rerank"][0]["text"], TEXTS[reply[0]["index"]])
+        plain = client.inference.inference(inference_id="mine", query=QUERY, input=TEXTS).body["rerank"]
+        self.assertEqual(plain, reply)
+        for bad, status, says in (
+                ({**config, "service": "cohere"}, 400, "Unknown service [cohere]"),
+                ({"service_settings": self.SETTINGS}, 400, "missing a service"),
+                ({"service": "elasticsearch", "service_settings": {"model_id": RERANKER, "num_threads": 1}}, 400, "num_allocations, adaptive_allocations"),
+                ({"service": "elasticsearch", "service_settings": {"model_id": RERANKER, "num_threads": 3, "num_allocations": 1}}, 400, "power of 2"),
+                ({"service": "elasticsearch", "service_settings": {**self.SETTINGS, "num_allocations": 2}}, 400, "adaptive allocations is enabled"),
+                ({"service": "elasticsearch", "service_settings": {**self.SETTINGS, "model_id": ".rerank-v1"}}, 404, ".rerank-v1"),
+                ({"service": "elasticsearch", "service_settings": {**self.SETTINGS, "model_id": EMBEDDER}}, 400, "is for [text_embedding]")):
+            status_, reply_ = server.request("PUT", "/_inference/rerank/other", bad)
+            self.assertEqual((status_, says in json.dumps(reply_)), (status, True), reply_)
+        for path, status in (("/_inference/rerank/mine", 400), (f"/_inference/rerank/{RERANKER}", 400), ("/_inference/x/y", 400)):
+            self.assertEqual(server.request("PUT", path, config)[0], status, path)
+        status, reply = server.request("POST", "/_inference/text_embedding/mine", {"input": "a"})
+        self.assertEqual((status, "does not match the model type [rerank]" in json.dumps(reply)), (400, True))
+        self.assertEqual(server.request("PUT", "/_inference/mine/_update", {"service_settings": {"num_allocations": 2}})[0], 200)
+        vectors = client.inference.text_embedding(inference_id=EMBEDDER, input=TEXTS, input_type="search").body
+        self.assertEqual(len(vectors["text_embedding"]), 3)
+        put = {"service": "elasticsearch", "service_settings": {"model_id": EMBEDDER, "num_threads": 1, "num_allocations": 1},
+               "chunking_settings": {"strategy": "sentence", "max_chunk_size": 250, "sentence_overlap": 1}}
+        made = client.inference.put(task_type="text_embedding", inference_id="vectors", inference_config=put).body
+        self.assertEqual(made["chunking_settings"], put["chunking_settings"])
+        self.assertEqual(client.inference.text_embedding(inference_id="vectors", input=TEXTS).body, vectors)
+        self.assertEqual(server.request("DELETE", "/_inference/vectors?dry_run=true")[1]["acknowledged"], False)
+        self.assertEqual(server.request("DELETE", f"/_inference/{RERANKER}")[0], 400)
 
 
 class Clients(Base):
