@@ -67,7 +67,7 @@ static qn_status matrix_f32(const opening *o, const qn_tensor *t, QN_OWNED float
 
 /* The tensors of the slots, those that exist, one below the other. */
 static qn_status pack(const opening *o, const qn_slot *slots, size_t count,
-                      bool centered, qn_gemm **out, qn_error *err)
+                      qn_gemm **out, qn_error *err)
 {
     const qn_tensor *t[3] = {0};
     size_t n = 0;
@@ -75,7 +75,7 @@ static qn_status pack(const opening *o, const qn_slot *slots, size_t count,
         QN_TRY(unread_of(o, slots[i], &t[n], err));
         if (t[n] != NULL) n++;
     }
-    return qn_pack_weight(o->from, t, n, centered, out, err);
+    return qn_pack_weight(o->from, t, n, out, err);
 }
 
 /* The bias vectors of the slots, those that exist, one after the other; NULL when there
@@ -290,14 +290,14 @@ static qn_status open_layer(opening *o, uint32_t number, qn_error *err)
     qn_encoder_layer *l = &e->layers[number];
     o->layer = number;
     if (is_short(e, number)) {
-        QN_TRY(pack(o, qkv, 1, false, &l->query, err));
-        QN_TRY(pack(o, qkv + 1, 2, false, &l->key_value, err));
+        QN_TRY(pack(o, qkv, 1, &l->query, err));
+        QN_TRY(pack(o, qkv + 1, 2, &l->key_value, err));
     } else {
-        QN_TRY(pack(o, qkv, 3, false, &l->qkv, err));
+        QN_TRY(pack(o, qkv, 3, &l->qkv, err));
     }
-    QN_TRY(pack(o, out, 1, false, &l->out, err));
-    QN_TRY(pack(o, up, 2, false, &l->up, err));
-    QN_TRY(pack(o, down, 1, true, &l->down, err));
+    QN_TRY(pack(o, out, 1, &l->out, err));
+    QN_TRY(pack(o, up, 2, &l->up, err));
+    QN_TRY(pack(o, down, 1, &l->down, err));
     QN_TRY(join_biases(o, biases, 3, &l->qkv_bias, err));
     QN_TRY(join_biases(o, up_biases, 2, &l->up_bias, err));
     QN_TRY(vector_of(o, QN_SLOT_OUT_BIAS, &l->out_bias, err));
@@ -319,7 +319,7 @@ static qn_status open_embeddings(opening *o, qn_error *err)
     QN_TRY(tensor_of(o, QN_SLOT_TYPE, &e->type, err));
     QN_TRY(norm_of(o, QN_SLOT_EMBED_GAMMA, QN_SLOT_EMBED_BETA, &e->embed_norm, err));
     if (e->config.embedding != e->config.hidden)
-        QN_TRY(pack(o, proj, 1, false, &e->embed_proj, err));
+        QN_TRY(pack(o, proj, 1, &e->embed_proj, err));
     return norm_of(o, QN_SLOT_LAST_GAMMA, QN_SLOT_LAST_BETA, &e->last_norm, err);
 }
 

@@ -62,7 +62,7 @@ qn_status qn_head_open(const qn_weight_source *from, const qn_head_config *confi
     out->beta = found[3] == NULL ? NULL : found[3]->data;
     out->classifier = found[4]->data;
     out->classifier_bias = found[5]->data;
-    return qn_pack_weight(from, found, 1, false, &out->dense, err);
+    return qn_pack_weight(from, found, 1, &out->dense, err);
 }
 
 void qn_head_close(qn_head *h)

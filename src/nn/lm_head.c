@@ -120,8 +120,8 @@ qn_status qn_lm_head_open(const qn_weight_source *from, const qn_lm_config *conf
     out->gamma = found[GAMMA]->data;
     out->beta = found[BETA] == NULL ? NULL : found[BETA]->data;
     out->decoder_bias = found[DECODER_BIAS]->data;
-    QN_TRY(qn_pack_weight(from, &found[DENSE], 1, false, &out->dense, err));
-    return qn_pack_weight(from, &found[DECODER], 1, false, &out->decoder, err);
+    QN_TRY(qn_pack_weight(from, &found[DENSE], 1, &out->dense, err));
+    return qn_pack_weight(from, &found[DECODER], 1, &out->decoder, err);
 }
 
 void qn_lm_head_close(qn_lm_head *h)

@@ -15,12 +15,11 @@ typedef struct qn_weight_source {
     QN_NULLABLE qn_packed_copy *copy;
 } qn_weight_source;
 
-/* One weight of `count` tensors (1 to 3), one below the other. centered: int8 activations
- * are quantised about their middles, as GELU's want (num/gemm.h). The tensors are read
+/* One weight of `count` tensors (1 to 3), one below the other; int8 activations are
+ * quantised about the middles of two halves of a row (num/gemm.h). The tensors are read
  * only when the copy does not have the weight. */
 QN_MUST_CHECK qn_status qn_pack_weight(const qn_weight_source *p,
                                        const qn_tensor *const *tensors, size_t count,
-                                       bool centered, QN_OWNED qn_gemm **out,
-                                       qn_error *err);
+                                       QN_OWNED qn_gemm **out, qn_error *err);
 
 #endif

@@ -222,7 +222,7 @@ qn_status qn_tail_open(const qn_weight_source *from, const qn_tail_config *confi
         qn_tail_spec_at(config, i, &spec, &step);
         QN_TRY(qn_spec_find(from->file, &spec, &t, err));
         if (spec.rank == 2) {
-            QN_TRY(qn_pack_weight(from, &t, 1, false, &out->dense[step], err));
+            QN_TRY(qn_pack_weight(from, &t, 1, &out->dense[step], err));
             continue;
         }
         QN_TRY(qn_qnm_read(from->file, t, err));

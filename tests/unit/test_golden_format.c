@@ -111,7 +111,8 @@ static quern *open_engine(const char *dir)
 
 /* ---- checking ---------------------------------------------------------------------------- */
 
-/* Numbers of models differ in their last bits between instruction sets. */
+/* The vectors of the int8 model move within its rounding when activations are quantised in
+ * another way than they were when the folder was written. */
 static bool same_numbers(const char *got, const char *want)
 {
     for (;;) {
@@ -119,7 +120,7 @@ static bool same_numbers(const char *got, const char *want)
         double a = strtod(got, &got_end), b = strtod(want, &want_end);
         if (got_end == got || want_end == want)
             return got_end == got && want_end == want;
-        if (fabs(a - b) > 0.002) return false;
+        if (fabs(a - b) > 0.01) return false;
         got = got_end;
         want = want_end;
     }
