@@ -162,7 +162,7 @@ void qn_encoder_spec_at(const qn_encoder_config *c, size_t i, qn_tensor_spec *ou
     for (uint32_t l = 0; l < c->layers; l++)
         for (int slot = QN_SLOT_LAYER; slot < QN_SLOTS; slot++)
             if (qn_encoder_spec_of(c, (qn_slot)slot, l, out) && n++ == i) return;
-    qn_assert(!"a tensor of that number");
+    qn_assert(false); /* no tensor of that number */
 }
 
 /* ---- input scales ----------------------------------------------------------- */

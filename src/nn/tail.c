@@ -108,7 +108,7 @@ void qn_tail_spec_at(const qn_tail_config *c, size_t i, qn_tensor_spec *out,
             if (step != NULL) *step = s;
             return;
         }
-    qn_assert(!"a tensor of that number");
+    qn_assert(false); /* no tensor of that number */
 }
 
 /* ---- description ------------------------------------------------------------ */

@@ -234,7 +234,7 @@ static int by_score(const void *a, const void *b)
 /* Logits to probabilities that add up to 1. */
 static void softmax(prediction *p, size_t n)
 {
-    double most = -INFINITY, sum = 0;
+    double most = -HUGE_VAL, sum = 0;
     for (size_t i = 0; i < n; i++) most = fmax(most, (double)p[i].score);
     for (size_t i = 0; i < n; i++) sum += exp((double)p[i].score - most);
     for (size_t i = 0; i < n; i++)
