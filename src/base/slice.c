@@ -178,3 +178,24 @@ char *qn_buf_take(qn_buf *b, size_t *n)
     *b = (qn_buf){.alloc = alloc};
     return p;
 }
+
+bool qn_slice_to_ms(qn_slice s, int64_t *ms)
+{
+    static const struct {
+        const char *unit;
+        double ms;
+    } units[] = {
+        {"ms", 1}, {"s", 1e3}, {"m", 6e4}, {"h", 36e5}, {"d", 864e5},
+    };
+    const double most = 365 * 864e5;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        double n;
+        if (!qn_slice_ends_with(s, units[i].unit)) continue;
+        qn_slice number = {s.p, s.n - strlen(units[i].unit)};
+        if (!qn_slice_to_f64(number, &n) || !(n >= 0)) continue;
+        n *= units[i].ms;
+        *ms = n > most ? (int64_t)most : n > 0 && n < 1 ? 1 : (int64_t)n;
+        return true;
+    }
+    return false;
+}

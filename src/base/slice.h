@@ -47,6 +47,8 @@ bool qn_slice_eq_nocase(qn_slice a, const char *b);
  * it is anything else or out of range. The locale plays no part. */
 bool qn_slice_to_i64(qn_slice s, int64_t *out);
 bool qn_slice_to_f64(qn_slice s, double *out);
+/* "500ms", "10s", "2m", "1h", "1d"; at least 1 unless it is 0, at most a year of them. */
+bool qn_slice_to_ms(qn_slice s, int64_t *ms);
 
 /* Zero-initialised plus an allocator is a valid empty buffer. */
 typedef struct qn_buf {

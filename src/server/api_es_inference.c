@@ -12,7 +12,7 @@ typedef struct inference_call {
     qn_es_endpoint endpoint;
     qn_slice query;
     const qn_json *input, *settings;
-    int64_t top_n;
+    int64_t top_n, timeout_ms; /* timeout_ms 0: none asked for */
     bool return_documents;
     quern_text *texts;
     size_t count;
@@ -31,6 +31,21 @@ static qn_status not_for_task(const char *field, const char *task, qn_error *err
                    "Validation Failed: 1: Field [%s] cannot be specified for task type "
                    "[%s];",
                    field, task);
+}
+
+/* The parameter, else the member. */
+static qn_status read_timeout(const qn_call *c, qn_slice member, int64_t *ms,
+                              qn_error *err)
+{
+    const qn_slice *param = qn_call_param(c, "timeout");
+    qn_slice s = param != NULL ? *param : member;
+    if (s.n == 0 || qn_slice_eq_str(s, "-1")) return QN_OK;
+    if (!qn_slice_to_ms(s, ms) || *ms < 1)
+        return qn_fail(err, QN_EINVAL,
+                       "failed to parse setting [timeout] with value [%.*s] as a time "
+                       "value: it must be like 500ms or 10s",
+                       s.n > 40 ? 40 : (int)s.n, s.p);
+    return QN_OK;
 }
 
 /* Members of the body that another task has. */
@@ -66,6 +81,7 @@ static qn_status read_settings(qn_call *c, const char *task, inference_call *r,
     };
     if (settings != NULL && settings->kind == QN_JSON_OBJECT)
         QN_TRY(qn_call_members(settings, inner, text, err));
+    qn_slice timeout = {0};
     const qn_member members[] = {
         {"query", QN_MEMBER_STRING, &r->query, 0, 0},
         {"input", QN_MEMBER_ANY, &r->input, 0, 0},
@@ -73,10 +89,11 @@ static qn_status read_settings(qn_call *c, const char *task, inference_call *r,
         {"return_documents", QN_MEMBER_BOOL, &r->return_documents, 0, 0},
         {"task_settings", QN_MEMBER_ANY, &r->settings, 0, 0},
         {"input_type", QN_MEMBER_IGNORE, NULL, 0, 0},
-        {"timeout", QN_MEMBER_IGNORE, NULL, 0, 0},
+        {"timeout", QN_MEMBER_STRING, &timeout, 0, 0},
         {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
     };
     QN_TRY(qn_call_members(body, members, text, err));
+    QN_TRY(read_timeout(c, timeout, &r->timeout_ms, err));
     if (r->input == NULL)
         return qn_fail(err, QN_EINVAL,
                        "Validation Failed: 1: Field [input] cannot be null;");
@@ -104,6 +121,7 @@ qn_status qn_es_inference_rerank(qn_call *c, qn_error *err)
                                      .count = r.count,
                                      .chunking = r.endpoint.chunking,
                                      .passages_max = r.endpoint.passages_max,
+                                     .timeout_ms = r.timeout_ms,
                                      .whole = true};
     QN_TRY(unknown_endpoint(c, qn_inference_rerank(c, &request, &ranking, err), err));
     qn_call_json(c, 200);
@@ -135,6 +153,7 @@ qn_status qn_es_inference_embed(qn_call *c, qn_error *err)
     QN_TRY(qn_inference_texts(c, r.input, "input", QN_LIMIT_EMBED_TEXTS, true, &r.texts,
                               &r.count, err));
     const qn_embed_request request = {.model = r.endpoint.model,
+                                      .timeout_ms = r.timeout_ms,
                                       .inputs = {.texts = r.texts, .count = r.count}};
     QN_TRY(unknown_endpoint(c, qn_inference_embed(c, &request, &v, err), err));
     qn_call_json(c, 200);

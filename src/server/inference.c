@@ -50,7 +50,7 @@ static void add_headers(qn_call *c, const qn_ranking *r)
 
 /* What any dialect's client may say of a call as such: X-Quern-Priority (interactive,
  * bulk), X-Quern-Timeout (milliseconds, at most what the server gives). */
-static qn_status set_service(const qn_call *c, int64_t *timeout_ms,
+static qn_status set_service(const qn_call *c, int64_t asked_ms, int64_t *timeout_ms,
                              quern_priority *priority, qn_error *err)
 {
     const qn_http_request *r = c->request;
@@ -71,6 +71,7 @@ static qn_status set_service(const qn_call *c, int64_t *timeout_ms,
                        "at least 1",
                        p->value.n > 40 ? 40 : (int)p->value.n, p->value.p);
     if (ms < *timeout_ms) *timeout_ms = ms;
+    if (asked_ms > 0 && asked_ms < *timeout_ms) *timeout_ms = asked_ms;
     /* What it waited for a worker is gone. */
     *timeout_ms -= (qn_clock_mono_ns() - r->arrived_ns) / 1000000;
     if (*timeout_ms < 1) *timeout_ms = 1;
@@ -85,7 +86,7 @@ static qn_status set_options(qn_call *c, const qn_rank_request *r,
     QN_TRY(qn_server_model(c, r->model, options->default_reranker, &o->model, err));
     o->timeout_ms = options->rerank_timeout_ms;
     o->cancel = c->request->cancelled;
-    QN_TRY(set_service(c, &o->timeout_ms, &o->priority, err));
+    QN_TRY(set_service(c, r->timeout_ms, &o->timeout_ms, &o->priority, err));
     o->whole = r->whole;
     o->tokens_max = r->tokens_max;
     o->query_tokens_max = r->query_tokens_max;
@@ -225,7 +226,7 @@ qn_status qn_inference_embed(qn_call *c, const qn_embed_request *r, qn_vectors *
     o.model = out->model;
     o.timeout_ms = options->request_timeout_ms;
     o.cancel = c->request->cancelled;
-    QN_TRY(set_service(c, &o.timeout_ms, &o.priority, err));
+    QN_TRY(set_service(c, r->timeout_ms, &o.timeout_ms, &o.priority, err));
     o.dims = r->dims;
     o.length = r->length;
     o.tokens_max = r->tokens_max;

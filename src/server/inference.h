@@ -44,7 +44,8 @@ typedef struct qn_rank_request {
     /* Long documents in passages: quern_rerank_options.chunking; NULL: whole. */
     const char *chunking;
     uint32_t passages_max;
-    size_t labels; /* of the model; 0: one */
+    int64_t timeout_ms; /* what the request asks for; 0: what the server gives */
+    size_t labels;      /* of the model; 0: one */
     float *logits; /* of several labels: for each pair as many, in the order of pairs */
     bool refuse_long; /* a pair over the model's length is QN_ETOOLONG, not cut */
     bool whole;       /* time up before all are scored is QN_ETIMEOUT */
@@ -82,7 +83,8 @@ QN_MUST_CHECK qn_status qn_inference_pairs(qn_call *c, const qn_rank_request *r,
 /* ---- embedding ---------------------------------------------------------------------- */
 
 typedef struct qn_embed_request {
-    qn_slice model; /* as the client names it; empty: the default embedder */
+    qn_slice model;     /* as the client names it; empty: the default embedder */
+    int64_t timeout_ms; /* what the request asks for; 0: what the server gives */
     qn_inputs inputs;
     uint32_t dims, tokens_max; /* 0: the model's */
     quern_vector_length length;

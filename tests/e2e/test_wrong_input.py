@@ -499,6 +499,8 @@ class Routes(Case):
                 ("/v2/rerank", {"model": "no-such-model", "query": "q", "documents": ["x"]}, "no-such-model"),
                 ("/v1/rerank", {"query": "q", "documents": ["x"], "top_n": -1}, "top_n"),
                 ("/v1/rerank", {"query": "q", "documents": [{"txt": "x"}]}, "documents"),
+                ("/_inference/rerank/reranker-minilm-l6?timeout=soon", {"query": "q", "input": ["x"]}, "timeout"),
+                ("/_inference/text_embedding/minilm-l6-v2", {"input": ["x"], "timeout": "30"}, "timeout"),
                 ("/embed", {}, "inputs"), ("/embed", {"inputs": 7}, "inputs"), ("/v1/embeddings", {}, "input"),
                 ("/v1/embeddings", {"input": "x", "model": "no-such-model"}, "no-such-model"),
                 ("/v1/embeddings", {"input": "x", "encoding_format": "hex"}, "encoding_format"),

@@ -80,6 +80,30 @@ static void test_numbers(void **state)
     T_OK(!qn_slice_to_f64(QN_SLICE_LIT("1e999"), &f));
 }
 
+static void test_times(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool ok;
+        int64_t want;
+    } rows[] = {
+        {"500ms", true, 500},   {"1.5s", true, 1500},
+        {"2m", true, 120000},   {"1h", true, 3600000},
+        {"1d", true, 86400000}, {"0s", true, 0},
+        {"0.1ms", true, 1},     {"1e300d", true, 31536000000},
+        {"30", false, 0},       {"s", false, 0},
+        {"-1s", false, 0},      {"soon", false, 0},
+        {"", false, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].name);
+        int64_t got = 0;
+        T_EQ_I(qn_slice_to_ms(qn_slice_of(rows[i].name), &got), rows[i].ok);
+        if (rows[i].ok) T_OK(got == rows[i].want);
+    }
+}
+
 static void test_varint_round_trip(void **state)
 {
     (void)state;
@@ -225,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_status_table),
         cmocka_unit_test(test_alloc_counts_and_refuses),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_times),
         cmocka_unit_test(test_varint_round_trip),
         cmocka_unit_test(test_map_against_itself),
         cmocka_unit_test(test_arena_and_vec),

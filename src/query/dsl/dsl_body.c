@@ -94,22 +94,12 @@ static qn_status parse_track_total(qn_dsl *d, const qn_json *v, int64_t *out)
 /* "500ms", "10s", "2m", "1h"; -1: none. */
 static qn_status parse_timeout(qn_dsl *d, const qn_json *v, uint32_t *out)
 {
-    static const struct {
-        const char *unit;
-        double ms;
-    } units[] = {
-        {"ms", 1}, {"s", 1e3}, {"m", 6e4}, {"h", 36e5}, {"d", 864e5},
-    };
+    int64_t ms = 0;
     qn_slice s;
     QN_TRY(qn_dsl__text(d, v, &s));
     if (qn_slice_eq_str(s, "-1") || qn_slice_eq_str(s, "0")) return QN_OK;
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        double n;
-        if (!qn_slice_ends_with(s, units[i].unit)) continue;
-        qn_slice number = {s.p, s.n - strlen(units[i].unit)};
-        if (!qn_slice_to_f64(number, &n) || n < 0) continue;
-        n *= units[i].ms;
-        *out = n > UINT32_MAX ? UINT32_MAX : n < 1 ? 1 : (uint32_t)n;
+    if (qn_slice_to_ms(s, &ms)) {
+        *out = ms > UINT32_MAX ? UINT32_MAX : ms < 1 ? 1 : (uint32_t)ms;
         return QN_OK;
     }
     return qn_fail_at(d->make.err, QN_EINVAL, qn_dsl__at(d, v),
