@@ -383,7 +383,7 @@ void test_attributes_backup(void **state)
     enum { N = 20 };
     fixture f;
     char dir[FOLDER_PATH + 8];
-    begin(&f, N);
+    begin(&f, 2 * N + 2); /* with more of them updated it would be merged at once */
     T_ROW("backup with an overlay and a log");
     update_all(&f, N, 1000);
     T_CALL(quern_flush(f.q, "t", &f.err), &f.err);
