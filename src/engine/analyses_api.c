@@ -8,23 +8,6 @@ static const char *kind_of(quern_analysis_kind kind)
     return kind == QUERN_ANALYSIS_RULE ? QN_CONTROL_ANALYSIS : QN_CONTROL_DICTIONARY;
 }
 
-static qn_status need_table(quern *q, const char *table, qn_error *err)
-{
-    if (quern_table_exists(q, table)) return QN_OK;
-    return qn_fail(err, QN_ENOTABLE, "no such index [%s]", table);
-}
-
-static qn_status take(qn_buf *b, qn_status st, char **json, size_t *json_size,
-                      qn_error *err)
-{
-    if (st == QN_OK) {
-        *json = qn_buf_take(b, json_size);
-        if (*json == NULL) st = qn_fail(err, QN_ENOMEM, "query analysis");
-    }
-    qn_buf_deinit(b);
-    return st;
-}
-
 /* ---- checks ------------------------------------------------------------------------------- */
 
 static qn_status check_rule(quern *q, const char *table, const char *name,
@@ -92,7 +75,7 @@ qn_status quern_analysis_put(quern *q, const char *table, quern_analysis_kind ki
     qn_slice body = {text, text_size};
     uint32_t version = 0;
     if (json != NULL) *json = NULL;
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     QN_TRY(check(q, table, kind, name, body, err));
     QN_TRY(qn_control_put(q->control, table, kind_of(kind), qn_slice_of(name), body,
                           !draft, &version, err));
@@ -108,7 +91,7 @@ qn_status quern_analysis_change(quern *q, const char *table, const char *diction
     qn_buf b;
     qn_control_record r;
     if (json != NULL) *json = NULL;
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     qn_arena_init(&arena, q->alloc, 0);
     qn_buf_init(&b, q->alloc);
     qn_status st = qn_control_get(q->control, table, QN_CONTROL_DICTIONARY,
@@ -143,7 +126,7 @@ qn_status quern_analysis_show(quern *q, const char *table, quern_analysis_kind k
     qn_json_writer w;
     qn_control_record r;
     *json = NULL;
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     qn_arena_init(&arena, q->alloc, 0);
     qn_buf_init(&b, q->alloc);
     qn_status st = qn_control_get(q->control, table, kind_of(kind), qn_slice_of(name),
@@ -157,7 +140,7 @@ qn_status quern_analysis_show(quern *q, const char *table, quern_analysis_kind k
         qn_json_raw(&w, r.body);
         qn_json_end_object(&w);
     }
-    st = take(&b, st, json, json_size, err);
+    st = qn_engine_reply(&b, st, json, json_size, err);
     qn_arena_deinit(&arena);
     return st;
 }
@@ -169,7 +152,7 @@ qn_status quern_analysis_list(quern *q, const char *table, char **json,
     qn_buf b;
     qn_json_writer w;
     *json = NULL;
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     qn_arena_init(&arena, q->alloc, 0);
     qn_buf_init(&b, q->alloc);
     qn_json_writer_init(&w, &b, false);
@@ -192,7 +175,7 @@ qn_status quern_analysis_list(quern *q, const char *table, char **json,
     }
     qn_json_end_array(&w);
     qn_json_end_object(&w);
-    st = take(&b, st, json, json_size, err);
+    st = qn_engine_reply(&b, st, json, json_size, err);
     qn_arena_deinit(&arena);
     return st;
 }
@@ -229,7 +212,7 @@ qn_status quern_analysis_test(quern *q, const char *table,
         qn_json_raw(&w, (qn_slice){reply->analysis, reply->analysis_size});
     qn_json_end_object(&w);
     quern_reply_free(reply);
-    return take(&b, QN_OK, json, json_size, err);
+    return qn_engine_reply(&b, QN_OK, json, json_size, err);
 }
 
 /* A version is checked again before it is used: the table may have changed since. */
@@ -238,7 +221,7 @@ qn_status quern_analysis_activate(quern *q, const char *table, quern_analysis_ki
 {
     qn_arena arena;
     qn_control_record r;
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     if (version == 0) return qn_fail(err, QN_EINVAL, "versions are counted from 1");
     qn_arena_init(&arena, q->alloc, 0);
     qn_status st = qn_control_get(q->control, table, kind_of(kind), qn_slice_of(name),
@@ -255,7 +238,7 @@ qn_status quern_analysis_roll_back(quern *q, const char *table,
                                    quern_analysis_kind kind, const char *name,
                                    uint32_t *version, qn_error *err)
 {
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     return qn_control_roll_back(q->control, table, kind_of(kind), qn_slice_of(name),
                                 version, err);
 }
@@ -285,7 +268,7 @@ static qn_status check_unused(quern *q, const char *table, const char *name,
 qn_status quern_analysis_drop(quern *q, const char *table, quern_analysis_kind kind,
                               const char *name, qn_error *err)
 {
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     if (kind == QUERN_ANALYSIS_DICTIONARY) {
         qn_arena arena;
         qn_arena_init(&arena, q->alloc, 0);

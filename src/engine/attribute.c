@@ -406,12 +406,8 @@ qn_status quern_attribute(quern *q, const quern_attribute_options *options,
     qn_buf_init(&out, q->alloc);
     qn_status st = read_options(&a, err);
     if (st == QN_OK) st = run(&a, err);
-    if (st == QN_OK) {
-        write_all(&a, qn_clock_mono_ns() - begin, &out);
-        *json = qn_buf_take(&out, json_size);
-        if (*json == NULL) st = qn_fail(err, QN_ENOMEM, "no memory for the words");
-    }
-    qn_buf_deinit(&out);
+    if (st == QN_OK) write_all(&a, qn_clock_mono_ns() - begin, &out);
+    st = qn_engine_reply(&out, st, json, json_size, err);
     qn_arena_deinit(&a.arena);
     qn_models_release(q->models, a.model);
     return st;

@@ -206,8 +206,7 @@ static qn_status report(const taking *k, const char *dir, char **json,
     qn_json_member_int(&w, "bytes", (int64_t)bytes);
     qn_json_member_int(&w, "linked_bytes", (int64_t)linked);
     qn_json_end_object(&w);
-    *json = qn_buf_take(&b, json_size);
-    return *json == NULL ? qn_fail(err, QN_ENOMEM, "reply") : QN_OK;
+    return qn_engine_reply(&b, QN_OK, json, json_size, err);
 }
 
 static bool see_any(void *ctx, const char *name, bool is_dir)

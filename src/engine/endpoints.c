@@ -52,12 +52,8 @@ qn_status quern_endpoint_get(quern *q, const char *id, char **settings,
     qn_arena_init(&arena, q->alloc, ARENA_LIMIT);
     qn_buf_init(&out, q->alloc);
     qn_status st = find(q, id, &arena, &r, err);
-    if (st == QN_OK) {
-        qn_buf_add_slice(&out, r.body);
-        *settings = qn_buf_take(&out, settings_size);
-        if (*settings == NULL) st = qn_fail(err, QN_ENOMEM, "endpoint");
-    }
-    qn_buf_deinit(&out);
+    if (st == QN_OK) qn_buf_add_slice(&out, r.body);
+    st = qn_engine_reply(&out, st, settings, settings_size, err);
     qn_arena_deinit(&arena);
     return st;
 }

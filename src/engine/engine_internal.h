@@ -71,6 +71,12 @@ QN_MUST_CHECK qn_status qn_deployment_of(QN_NULLABLE const quern_deployment *giv
                                          qn_deployment_settings *out, qn_error *err);
 /* Deployments as they were set last, whether their models are there or not. */
 void qn_deployments_load(quern *q);
+/* QN_ENOTABLE where there is no table of this name. */
+QN_MUST_CHECK qn_status qn_engine_need_table(quern *q, const char *name, qn_error *err);
+/* The end of a call that answers with bytes: where `st` is QN_OK they become the
+ * caller's, QN_ENOMEM where they had no memory. `b` is deinitialised in any case. */
+QN_MUST_CHECK qn_status qn_engine_reply(qn_buf *b, qn_status st, char **json,
+                                        size_t *json_size, qn_error *err);
 /* Some table wants to be flushed. */
 void qn_engine_wake_upkeep(quern *q);
 /* Bytes of a table's documents in memory at which it is flushed. */

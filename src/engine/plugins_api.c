@@ -96,12 +96,6 @@ qn_status quern_plugin_check(quern *q, const char *name, const char *body,
 
 /* ---- the store -------------------------------------------------------------------------- */
 
-static qn_status need_table(quern *q, const char *table, qn_error *err)
-{
-    if (quern_table_exists(q, table)) return QN_OK;
-    return qn_fail(err, QN_ENOTABLE, "no such index [%s]", table);
-}
-
 /* Names of plug-ins in a table count up to a limit of their own. */
 static qn_status need_room(quern *q, const char *table, const char *name, qn_error *err)
 {
@@ -131,7 +125,7 @@ qn_status quern_plugin_put(quern *q, const char *table, const char *name,
     qn_slice text = {body, body_size};
     qn_buf b;
     if (json != NULL) *json = NULL;
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     QN_TRY(need_room(q, table, name, err));
     qn_buf_init(&b, q->alloc);
     qn_status st = check(q->alloc, qn_slice_of(name), text, &b, err);
@@ -178,7 +172,7 @@ qn_status quern_plugin_show(quern *q, const char *table, const char *name,
     qn_json_writer w;
     qn_buf b;
     *json = NULL;
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     qn_arena_init(&arena, q->alloc, 0);
     qn_buf_init(&b, q->alloc);
     qn_status st = qn_control_get(q->control, table, QN_CONTROL_CAVA, qn_slice_of(name),
@@ -204,7 +198,7 @@ qn_status quern_plugin_list(quern *q, const char *table, char **json, size_t *js
     qn_json_writer w;
     qn_buf b;
     *json = NULL;
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     qn_arena_init(&arena, q->alloc, 0);
     qn_buf_init(&b, q->alloc);
     qn_status st = qn_control_list(q->control, table, QN_CONTROL_CAVA, NULL, false,
@@ -228,7 +222,7 @@ qn_status quern_plugin_list(quern *q, const char *table, char **json, size_t *js
 qn_status quern_plugin_activate(quern *q, const char *table, const char *name,
                                 uint32_t version, qn_error *err)
 {
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     if (version == 0) return qn_fail(err, QN_EINVAL, "versions are counted from 1");
     return qn_control_activate(q->control, table, QN_CONTROL_CAVA, qn_slice_of(name),
                                version, err);
@@ -237,7 +231,7 @@ qn_status quern_plugin_activate(quern *q, const char *table, const char *name,
 qn_status quern_plugin_roll_back(quern *q, const char *table, const char *name,
                                  uint32_t *version, qn_error *err)
 {
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     return qn_control_roll_back(q->control, table, QN_CONTROL_CAVA, qn_slice_of(name),
                                 version, err);
 }
@@ -245,7 +239,7 @@ qn_status quern_plugin_roll_back(quern *q, const char *table, const char *name,
 qn_status quern_plugin_drop(quern *q, const char *table, const char *name,
                             qn_error *err)
 {
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     return qn_control_drop(q->control, table, QN_CONTROL_CAVA, qn_slice_of(name), err);
 }
 

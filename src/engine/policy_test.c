@@ -227,11 +227,7 @@ qn_status quern_policy_test(quern *q, const char *table,
         qn_search__end(&s);
         quern_reply_free(&box->reply);
     }
-    if (st == QN_OK) {
-        *json = qn_buf_take(&out, json_size);
-        if (*json == NULL) st = qn_fail(err, QN_ENOMEM, "policy");
-    }
-    qn_buf_deinit(&out);
+    st = qn_engine_reply(&out, st, json, json_size, err);
     qn_buf_deinit(&request);
     return st;
 }

@@ -206,23 +206,6 @@ static void write_policy(qn_json_writer *w, const qn_control_record *r,
         qn_json_string(w, body);
 }
 
-static qn_status finish(qn_buf *b, qn_status st, char **json, size_t *json_size,
-                        qn_error *err)
-{
-    if (st == QN_OK) {
-        *json = qn_buf_take(b, json_size);
-        if (*json == NULL) st = qn_fail(err, QN_ENOMEM, "policy");
-    }
-    qn_buf_deinit(b);
-    return st;
-}
-
-static qn_status need_table(quern *q, const char *table, qn_error *err)
-{
-    if (quern_table_exists(q, table)) return QN_OK;
-    return qn_fail(err, QN_ENOTABLE, "no such index [%s]", table);
-}
-
 qn_status quern_policy_put(quern *q, const char *table, quern_policy_stage stage,
                            const char *name, const char *policy, size_t policy_size,
                            bool draft, char **json, size_t *json_size, qn_error *err)
@@ -233,7 +216,7 @@ qn_status quern_policy_put(quern *q, const char *table, quern_policy_stage stage
     qn_slice body = {policy, policy_size};
     uint32_t version = 0;
     if (json != NULL) *json = NULL;
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     qn_arena_init(&arena, q->alloc, 0);
     qn_status st =
         qn_rank_policy_parse(body, kind == QN_STAGE_ROUGH, &arena, &parsed, err);
@@ -257,7 +240,7 @@ qn_status quern_policy_show(quern *q, const char *table, quern_policy_stage stag
     qn_json_writer w;
     qn_stage_kind kind = stage_of(stage);
     *json = NULL;
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     qn_arena_init(&arena, q->alloc, 0);
     qn_buf_init(&b, q->alloc);
     qn_status st = qn_control_get(q->control, table, kind_of(kind), qn_slice_of(name),
@@ -271,7 +254,7 @@ qn_status quern_policy_show(quern *q, const char *table, quern_policy_stage stag
         write_policy(&w, &r, &parsed);
         qn_json_end_object(&w);
     }
-    st = finish(&b, st, json, json_size, err);
+    st = qn_engine_reply(&b, st, json, json_size, err);
     qn_arena_deinit(&arena);
     return st;
 }
@@ -284,7 +267,7 @@ qn_status quern_policy_list(quern *q, const char *table, char **json, size_t *js
     qn_buf b;
     qn_json_writer w;
     *json = NULL;
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     qn_arena_init(&arena, q->alloc, 0);
     qn_buf_init(&b, q->alloc);
     qn_json_writer_init(&w, &b, false);
@@ -310,7 +293,7 @@ qn_status quern_policy_list(quern *q, const char *table, char **json, size_t *js
     }
     qn_json_end_array(&w);
     qn_json_end_object(&w);
-    st = finish(&b, st, json, json_size, err);
+    st = qn_engine_reply(&b, st, json, json_size, err);
     qn_arena_deinit(&arena);
     return st;
 }
@@ -323,7 +306,7 @@ qn_status quern_policy_activate(quern *q, const char *table, quern_policy_stage 
     qn_rank_policy parsed;
     qn_arena arena;
     qn_stage_kind kind = stage_of(stage);
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     if (version == 0) return qn_fail(err, QN_EINVAL, "versions are counted from 1");
     qn_arena_init(&arena, q->alloc, 0);
     qn_status st = qn_control_get(q->control, table, kind_of(kind), qn_slice_of(name),
@@ -341,7 +324,7 @@ qn_status quern_policy_activate(quern *q, const char *table, quern_policy_stage 
 qn_status quern_policy_roll_back(quern *q, const char *table, quern_policy_stage stage,
                                  const char *name, uint32_t *version, qn_error *err)
 {
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     return qn_control_roll_back(q->control, table, kind_of(stage_of(stage)),
                                 qn_slice_of(name), version, err);
 }
@@ -349,7 +332,7 @@ qn_status quern_policy_roll_back(quern *q, const char *table, quern_policy_stage
 qn_status quern_policy_drop(quern *q, const char *table, quern_policy_stage stage,
                             const char *name, qn_error *err)
 {
-    QN_TRY(need_table(q, table, err));
+    QN_TRY(qn_engine_need_table(q, table, err));
     return qn_control_drop(q->control, table, kind_of(stage_of(stage)),
                            qn_slice_of(name), err);
 }

@@ -168,8 +168,7 @@ static qn_status report(quern *q, const qn_backup_list *list, const char *dir,
     qn_json_member_int(&w, "files", (int64_t)list->count);
     qn_json_member_int(&w, "bytes", (int64_t)bytes);
     qn_json_end_object(&w);
-    *json = qn_buf_take(&b, json_size);
-    return *json == NULL ? qn_fail(err, QN_ENOMEM, "reply") : QN_OK;
+    return qn_engine_reply(&b, QN_OK, json, json_size, err);
 }
 
 qn_status quern_table_restore(quern *q, const char *dir, const char *name, char **json,

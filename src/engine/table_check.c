@@ -198,11 +198,7 @@ qn_status quern_table_check(quern *q, const char *name, char **json, size_t *jso
     if (open != NULL) qn_table_let_go(open);
     qn_table_release(open);
     qn_buf_deinit(&dir);
-    if (st == QN_OK) {
-        *json = qn_buf_take(&b, json_size);
-        if (*json == NULL) st = qn_fail(err, QN_ENOMEM, "reply");
-    }
-    qn_buf_deinit(&b);
+    st = qn_engine_reply(&b, st, json, json_size, err);
     if (st == QN_OK && damaged != 0)
         st = qn_fail(err, QN_ECORRUPT, "table %s has %llu damaged parts", name,
                      (unsigned long long)damaged);

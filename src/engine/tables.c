@@ -12,6 +12,23 @@ void quern_free(void *p)
     qn_delete(qn_alloc_heap(), p);
 }
 
+qn_status qn_engine_need_table(quern *q, const char *name, qn_error *err)
+{
+    if (quern_table_exists(q, name)) return QN_OK;
+    return qn_fail(err, QN_ENOTABLE, "no such index [%s]", name);
+}
+
+qn_status qn_engine_reply(qn_buf *b, qn_status st, char **json, size_t *json_size,
+                          qn_error *err)
+{
+    if (st == QN_OK) {
+        *json = qn_buf_take(b, json_size);
+        if (*json == NULL) st = qn_fail(err, QN_ENOMEM, "no memory for the reply");
+    }
+    qn_buf_deinit(b);
+    return st;
+}
+
 qn_status quern_table_create(quern *q, const char *name, const char *schema,
                              size_t schema_size, qn_error *err)
 {
