@@ -771,6 +771,9 @@ typedef struct quern_model_info {
     uint64_t
         packed_bytes; /* of the packed copy that is mapped; 0: weights are private */
     uint32_t labels;  /* logits of a pair: 1 of a reranker, more of a classifier */
+    /* What they stand for, `labels` of them: "entailment"; "LABEL_0" and so on where the
+     * model's makers said nothing. NULL when `labels` is 0. */
+    const char *const *label_names;
 } quern_model_info;
 
 QUERN_API qn_status quern_model_list(quern *q,

@@ -31,6 +31,7 @@ static void fill_info(const qn_model_info *i, const char *name, const char *path
         .pooling = i->task == QN_MODEL_EMBED ? qn_pooling_name(i->pooling) : "",
         .normalized = i->normalize,
         .labels = i->task == QN_MODEL_RERANK ? i->labels : 0,
+        .label_names = i->label_names,
     };
 }
 

@@ -4,7 +4,9 @@
  * else than what is built is refused. */
 #include "nn/import_internal.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 static const char *const config_file = "config.json";
 
@@ -283,6 +285,35 @@ static uint32_t count_labels(reader *r)
     return n;
 }
 
+/* {"0": "negative", "1": "positive"}; a label without a name has the libraries'. */
+static void read_label_names(reader *r, uint32_t n)
+{
+    qn_arena *arena = &r->im->arena;
+    const qn_json *all = get(r, "id2label");
+    const char **names = qn_arena_array(arena, n, sizeof *names);
+    if (names == NULL) {
+        r->st = qn_fail(r->err, QN_ENOMEM, "import");
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "%" PRIu32, i);
+        const qn_json *v =
+            all != NULL && all->kind == QN_JSON_OBJECT ? qn_json_get(all, key) : NULL;
+        qn_slice text = v == NULL                   ? (qn_slice){"", 0}
+                        : v->kind == QN_JSON_STRING ? v->string
+                        : v->kind != QN_JSON_NULL   ? v->raw
+                                                    : (qn_slice){"", 0};
+        bool plain = text.n > 0 && text.n <= QN_LABEL_BYTES_MAX &&
+                     memchr(text.p, '\0', text.n) == NULL;
+        if (text.n > 0 && !plain) refuse(r, "id2label", all);
+        names[i] = plain ? qn_arena_strndup(arena, text.p, text.n)
+                         : qn_label_default(arena, i);
+        if (names[i] == NULL) r->st = qn_fail(r->err, QN_ENOMEM, "import");
+    }
+    r->im->meta.info.label_names = names;
+}
+
 qn_status qn_import__head(qn_import *im, const qn_json *config, qn_error *err)
 {
     reader reading = {.im = im, .object = config, .err = err}, *r = &reading;
@@ -292,6 +323,7 @@ qn_status qn_import__head(qn_import *im, const qn_json *config, qn_error *err)
         .hidden = c->hidden, .act = QN_ACT_TANH, .dense_bias = true, .eps = c->eps};
     im->meta.info.pooling = QN_POOL_CLS;
     h->labels = im->meta.info.labels = count_labels(r);
+    if (r->st == QN_OK) read_label_names(r, h->labels);
     if (c->family == QN_FAMILY_DEBERTA) {
         h->act = act_or(r, "pooler_hidden_act", QN_ACT_GELU);
         if (u32_or(r, "pooler_hidden_size", c->hidden) != c->hidden)

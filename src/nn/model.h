@@ -55,6 +55,7 @@ enum { QN_POOLINGS = 6 };
 typedef struct qn_prompt {
     const char *name, *text;
 } qn_prompt;
+enum { QN_LABEL_BYTES_MAX = 128 };
 enum { QN_PROMPTS_MAX = 64, QN_PROMPT_BYTES_MAX = 4096 };
 
 /* What a text is: models may have prompts, lengths and the like for either. */
@@ -86,9 +87,12 @@ typedef struct qn_model_info {
     qn_activation activation;               /* of rerank models */
     qn_truncation truncation;               /* of pairs: as trained, else balanced */
     bool truncation_recorded;               /* the file says how it was trained */
-    uint32_t dims;       /* length of a vector; 1 for a reranker; tokens of a sparse
+    uint32_t dims;   /* length of a vector; 1 for a reranker; tokens of a sparse
                                * model's vocabulary */
-    uint32_t labels;     /* logits of a pair: 1 for a reranker; 0: an embed model */
+    uint32_t labels; /* logits of a pair: 1 for a reranker; 0: an embed model */
+    /* What the logits stand for, one each: as the folder named them, else "LABEL_0" and
+     * so on; NULL when there are none. */
+    const char *const *label_names;
     uint32_t max_tokens; /* special tokens included */
     uint32_t layers, hidden, heads, vocab;
     uint64_t parameters, file_bytes;

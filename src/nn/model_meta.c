@@ -2,6 +2,7 @@
 #include "nn/model_meta.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 static const char *const task_names[] = {"embed", "rerank", "sparse", "tokens"};
 enum { TASKS = sizeof task_names / sizeof *task_names };
@@ -57,7 +58,28 @@ bool qn_model_name_ok(qn_slice name)
     return true;
 }
 
+const char *qn_label_default(qn_arena *arena, uint32_t i)
+{
+    return qn_arena_printf(arena, "LABEL_%" PRIu32, i);
+}
+
 /* ---- writing ---------------------------------------------------------------- */
+
+/* Only names that say something. */
+static void write_labels(const qn_model_info *info, qn_json_writer *w)
+{
+    bool named = false;
+    for (uint32_t i = 0; i < info->labels && info->label_names != NULL; i++) {
+        char plain[32];
+        (void)snprintf(plain, sizeof plain, "LABEL_%" PRIu32, i);
+        named = named || strcmp(info->label_names[i], plain) != 0;
+    }
+    if (!named) return;
+    qn_json_key(w, "label_names");
+    qn_json_begin_array(w);
+    for (uint32_t i = 0; i < info->labels; i++) qn_json_str(w, info->label_names[i]);
+    qn_json_end_array(w);
+}
 
 static void write_prompts(const qn_model_info *info, qn_json_writer *w)
 {
@@ -119,6 +141,7 @@ void qn_model_meta_write(const qn_model_meta *meta, qn_buf *out)
     if (info->task != QN_MODEL_RERANK) write_vectors(meta, w);
     if (info->task == QN_MODEL_RERANK) {
         qn_head_meta_write(&meta->head, w);
+        write_labels(info, w);
         if (info->pooling == QN_POOL_MEAN)
             qn_json_member_str(w, "pooling", pooling_names[info->pooling]);
         qn_json_member_str(w, "activation", activation_names[info->activation]);
@@ -143,12 +166,39 @@ static qn_tokenizer_form read_tokenizer(qn_meta_reader *r)
     return form;
 }
 
+static void read_labels(qn_meta_reader *r, qn_model_info *info)
+{
+    const qn_json *list = qn_meta_find(r, "label_names");
+    const char **names = NULL;
+    if (r->st != QN_OK) return;
+    if (list != NULL && (list->kind != QN_JSON_ARRAY || list->count != info->labels)) {
+        qn_meta_out_of_range(r, "label_names");
+        return;
+    }
+    names = qn_arena_array(r->arena, info->labels, sizeof *names);
+    if (names == NULL) r->st = qn_fail(r->err, QN_ENOMEM, "model description");
+    const qn_json *it = list == NULL ? NULL : qn_json_items(list);
+    for (uint32_t i = 0; r->st == QN_OK && i < info->labels; i++) {
+        if (it != NULL &&
+            (it->kind != QN_JSON_STRING || it->string.n > QN_LABEL_BYTES_MAX)) {
+            qn_meta_unsupported(r, "label_names", it);
+            return;
+        }
+        names[i] = it == NULL ? qn_label_default(r->arena, i)
+                              : qn_arena_strndup(r->arena, it->string.p, it->string.n);
+        if (names[i] == NULL) r->st = qn_fail(r->err, QN_ENOMEM, "model description");
+        if (it != NULL) it = it->next;
+    }
+    info->label_names = names;
+}
+
 static void read_rerank(qn_meta_reader *r, qn_model_meta *meta)
 {
     qn_model_info *info = &meta->info;
     const qn_encoder_config *c = &meta->encoder;
     qn_head_meta_read(r, c, &meta->head);
     info->labels = meta->head.labels;
+    read_labels(r, info);
     /* The first row, where nothing else is said. */
     if (qn_meta_find(r, "pooling") != NULL)
         info->pooling = (qn_pooling)qn_meta_name(r, "pooling", pooling_names, 2);

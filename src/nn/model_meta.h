@@ -43,6 +43,9 @@ typedef struct qn_model_meta {
  * and file names. */
 bool qn_model_name_ok(qn_slice name);
 
+/* "LABEL_<i>", in the arena; NULL when out of memory. */
+QN_NULLABLE const char *qn_label_default(qn_arena *arena, uint32_t i);
+
 void qn_model_meta_write(const qn_model_meta *meta, qn_buf *out);
 QN_MUST_CHECK qn_status qn_model_meta_read(const qn_json *json, qn_arena *arena,
                                            qn_model_meta *out, qn_error *err);

@@ -467,6 +467,40 @@ static void test_describe(void **state)
     qn_model_close(m);
 }
 
+/* What the logits are called. */
+static void test_labels(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *from, *to, *label;
+    } rows[] = {
+        {"the library's", "", "", "LABEL_0"},
+        {"named", "\"LABEL_0\"", "\"relevant \\u00e9\"", "relevant \303\251"},
+        {"a number", "\"LABEL_0\"", "1", "1"},
+        {"empty", "\"LABEL_0\"", "\"\"", "LABEL_0"},
+        {"another key", "\"0\": \"LABEL_0\"", "\"7\": \"x\"", "LABEL_0"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].name);
+        const char *folder =
+            changed("tiny-rerank", "config.json", rows[i].from, rows[i].to);
+        const char *output = nn_path("labels.qnm");
+        qn_import_options options = {.name = "x"};
+        qn_error err = {0};
+        qn_model *m = NULL;
+        T_CALL(qn_import_run(qn_alloc_heap(), folder, output, &options, NULL, &err),
+               &err);
+        T_CALL(qn_model_open(qn_alloc_heap(), output, NULL, &m, &err), &err);
+        T_EQ_I(qn_model_describe(m)->labels, 1);
+        T_EQ_S(qn_model_describe(m)->label_names[0], rows[i].label);
+        qn_model_close(m);
+    }
+    T_ROW("none of embed models");
+    qn_model *m = nn_tiny_open("tiny-embed", QN_MODEL_INT8);
+    T_OK(qn_model_describe(m)->label_names == NULL);
+    qn_model_close(m);
+}
+
 /* What int8 and bf16 cost on the tiny models, and that the report says so. */
 static void test_report(void **state)
 {
@@ -646,11 +680,11 @@ static void test_out_of_memory(void **state)
 int test_nn_import(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_same_model),    cmocka_unit_test(test_torch_forms),
-        cmocka_unit_test(test_describe),      cmocka_unit_test(test_report),
-        cmocka_unit_test(test_damage),        cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_same_model), cmocka_unit_test(test_torch_forms),
+        cmocka_unit_test(test_describe),   cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_report),     cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_hostile),    cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("nn import", tests, NULL, NULL);
 }
