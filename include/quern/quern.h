@@ -895,6 +895,8 @@ QUERN_API qn_status quern_embed_texts(quern *q, const quern_embed_options *optio
 typedef struct quern_term {
     uint32_t id;
     float weight;
+    const char *token; /* as the vocabulary has it, "##ing"; valid during the call */
+    size_t token_size;
 } quern_term;
 QUERN_API qn_status quern_embed_sparse(quern *q, const quern_embed_options *options,
                                        size_t top_k, float weight_min,

@@ -82,11 +82,15 @@ static qn_status tell_sparse(const texts_call *c, const qn_sparse_vector *all,
     for (size_t i = 0; i < c->count; i++)
         if (all[i].n > most) most = all[i].n;
     quern_term *terms = qn_new_array(c->q->alloc, most + 1, sizeof *terms);
+    const qn_tokenizer *tokenizer = qn_model_tokenizer(c->model);
     if (terms == NULL) return qn_fail(err, QN_ENOMEM, "embed");
     for (size_t i = 0; i < c->count; i++) {
         quern_embed_item item = item_of(c, i);
-        for (size_t k = 0; k < all[i].n; k++)
-            terms[k] = (quern_term){all[i].terms[k].id, all[i].terms[k].weight};
+        for (size_t k = 0; k < all[i].n; k++) {
+            qn_slice token = qn_tokenizer_piece(tokenizer, all[i].terms[k].id);
+            terms[k] = (quern_term){all[i].terms[k].id, all[i].terms[k].weight, token.p,
+                                    token.n};
+        }
         each(ctx, i, terms, all[i].n, &item);
     }
     qn_delete(c->q->alloc, terms);

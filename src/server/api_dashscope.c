@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Alibaba's inference services: DashScope's text-rerank and text-embedding, AI Search's
- * ranker and text-embedding. The compatible-mode paths are OpenAI's and Jina's. */
+ * ranker, text-embedding and text-sparse-embedding. The compatible-mode paths are OpenAI's and Jina's. */
 #include "server/handlers.h"
 
 #include "server/inference.h"
@@ -159,17 +159,38 @@ typedef struct text_embedding {
     const qn_json *texts;
     qn_slice text_type, output_type;
     int64_t dims;
+    bool dense, sparse;
 } text_embedding;
+
+/* An output_type, in either order of its two. */
+static bool read_output(qn_slice type, bool *dense, bool *sparse)
+{
+    static const struct {
+        const char *name;
+        bool dense, sparse;
+    } rows[] = {{"dense", true, false},
+                {"sparse", false, true},
+                {"dense&sparse", true, true},
+                {"sparse&dense", true, true}};
+    *dense = true;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!qn_slice_eq_str(type, rows[i].name)) continue;
+        *dense = rows[i].dense;
+        *sparse = rows[i].sparse;
+        return true;
+    }
+    return type.n == 0;
+}
 
 static qn_status check_embedding(text_embedding *e, qn_error *err)
 {
     bool query = qn_slice_eq_str(e->text_type, "query");
     if (e->text_type.n > 0 && !query && !qn_slice_eq_str(e->text_type, "document"))
         return qn_fail(err, QN_EINVAL, "[text_type] must be query or document");
-    if (e->output_type.n > 0 && !qn_slice_eq_str(e->output_type, "dense"))
-        return qn_fail(
-            err, QN_EUNSUPPORTED,
-            "[output_type] must be dense: the model makes no sparse vectors");
+    if (!read_output(e->output_type, &e->dense, &e->sparse))
+        return qn_fail(err, QN_EINVAL,
+                       "[output_type] must be dense, sparse or dense&sparse");
+    e->r.role = e->text_type;
     e->r.dims = (uint32_t)e->dims;
     e->r.length = QUERN_LENGTH_ONE;
     return QN_OK;
@@ -225,20 +246,82 @@ static void write_embeddings(qn_call *c, const qn_vectors *v, const char *number
     qn_json_end_array(w);
 }
 
+/* What each of the two services calls an entry; `token` NULL: left out. */
+typedef struct term_names {
+    const char *id, *weight, *token;
+} term_names;
+
+static void write_terms(qn_json_writer *w, const qn_sparse_text *text, term_names names)
+{
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < text->count; i++) {
+        const quern_term *term = &text->terms[i];
+        qn_json_begin_object(w);
+        qn_json_member_int(w, names.id, term->id);
+        qn_json_key(w, names.weight);
+        qn_json_float(w, term->weight);
+        if (names.token != NULL)
+            qn_json_member_slice(w, names.token,
+                                 (qn_slice){term->token, term->token_size});
+        qn_json_end_object(w);
+    }
+    qn_json_end_array(w);
+}
+
+/* One entry a text with what was asked for. */
+static void write_both(qn_call *c, const text_embedding *e, const qn_vectors *dense,
+                       const qn_sparse_texts *sparse)
+{
+    qn_json_writer *w = &c->w;
+    qn_json_key(w, "embeddings");
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < e->r.inputs.count; i++) {
+        qn_json_begin_object(w);
+        if (e->sparse) {
+            qn_json_key(w, "sparse_embedding");
+            write_terms(w, &sparse->texts[i], (term_names){"index", "value", "token"});
+        }
+        if (e->dense) {
+            qn_json_key(w, "embedding");
+            qn_inference_write_vector(c, dense->floats + i * dense->dims, dense->dims);
+        }
+        qn_json_member_int(w, "text_index", (int64_t)i);
+        qn_json_end_object(w);
+    }
+    qn_json_end_array(w);
+}
+
+/* A model makes vectors of one kind. The named one makes those that it can; where both are
+ * asked for, the others come from the default embedder, or the only sparse model. */
+static qn_status run_embedding(qn_call *c, const text_embedding *e, qn_vectors *dense,
+                               qn_sparse_texts *sparse, qn_error *err)
+{
+    qn_embed_request of_dense = e->r, of_sparse = e->r;
+    bool named_sparse =
+        e->r.model.n > 0 && strcmp(qn_inference_task(c, e->r.model), "sparse") == 0;
+    if (e->sparse && e->r.dims > 0 && !e->dense)
+        return qn_fail(err, QN_EINVAL, "[dimension] goes with dense vectors");
+    if (e->dense && e->sparse && named_sparse) of_dense.model = (qn_slice){"", 0};
+    if (e->dense && e->sparse && !named_sparse) of_sparse.model = (qn_slice){"", 0};
+    if (e->dense) QN_TRY(qn_inference_embed(c, &of_dense, dense, err));
+    return e->sparse ? qn_inference_sparse(c, &of_sparse, sparse, err) : QN_OK;
+}
+
 qn_status qn_dashscope_embedding(qn_call *c, qn_error *err)
 {
     text_embedding e;
-    qn_vectors v;
+    qn_vectors dense = {0};
+    qn_sparse_texts sparse = {0};
     QN_TRY(read_embedding(c, &e, err));
-    QN_TRY(qn_inference_embed(c, &e.r, &v, err));
+    QN_TRY(run_embedding(c, &e, &dense, &sparse, err));
     qn_call_json(c, 200);
     qn_json_writer *w = &c->w;
     qn_json_begin_object(w);
     qn_json_key(w, "output");
     qn_json_begin_object(w);
-    write_embeddings(c, &v, "text_index");
+    write_both(c, &e, &dense, &sparse);
     qn_json_end_object(w);
-    write_usage(w, v.tokens);
+    write_usage(w, e.dense ? dense.tokens : sparse.tokens);
     write_request_id(w);
     qn_json_end_object(w);
     return QN_OK;
@@ -294,28 +377,66 @@ qn_status qn_aisearch_ranker(qn_call *c, qn_error *err)
     return QN_OK;
 }
 
-qn_status qn_aisearch_embedding(qn_call *c, qn_error *err)
+/* {"input","input_type"}, of sparse vectors `return_token` as well. */
+static qn_status read_ai_search(qn_call *c, qn_embed_request *r, bool *token,
+                                qn_error *err)
 {
-    qn_embed_request r = {.model = qn_route_arg(&c->match, "service"),
-                          .length = QUERN_LENGTH_ONE};
     const qn_json *body = NULL, *input = NULL;
     qn_slice type = {"", 0};
-    const qn_member members[] = {{"input", QN_MEMBER_ANY, &input, 0, 0},
-                                 {"input_type", QN_MEMBER_STRING, &type, 0, 0},
-                                 {NULL, QN_MEMBER_IGNORE, NULL, 0, 0}};
-    qn_vectors v;
+    bool given = false;
+    const qn_member members[] = {
+        {"input", QN_MEMBER_ANY, &input, 0, 0},
+        {"input_type", QN_MEMBER_STRING, &type, 0, 0},
+        {token == NULL ? NULL : "return_token", QN_MEMBER_BOOL, &given, 0, 0},
+        {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
+    };
+    *r = (qn_embed_request){.model = qn_route_arg(&c->match, "service"),
+                            .length = QUERN_LENGTH_ONE};
     QN_TRY(qn_call_object(c, &body, err));
     QN_TRY(qn_call_members(body, members, c->request->body, err));
     if (type.n > 0 && !qn_slice_eq_str(type, "query") &&
         !qn_slice_eq_str(type, "document"))
         return qn_fail(err, QN_EINVAL, "[input_type] must be query or document");
-    r.role = type;
-    QN_TRY(qn_inference_texts(c, input, "input", QN_LIMIT_EMBED_TEXTS, true,
-                              &r.inputs.texts, &r.inputs.count, err));
+    r->role = type;
+    if (token != NULL) *token = given;
+    return qn_inference_texts(c, input, "input", QN_LIMIT_EMBED_TEXTS, true,
+                              &r->inputs.texts, &r->inputs.count, err);
+}
+
+qn_status qn_aisearch_embedding(qn_call *c, qn_error *err)
+{
+    qn_embed_request r;
+    qn_vectors v;
+    QN_TRY(read_ai_search(c, &r, NULL, err));
     QN_TRY(qn_inference_embed(c, &r, &v, err));
     begin_ai_search(c, "token_count", v.tokens);
     write_embeddings(c, &v, "index");
     qn_json_end_object(&c->w);
     qn_json_end_object(&c->w);
+    return QN_OK;
+}
+
+qn_status qn_aisearch_sparse(qn_call *c, qn_error *err)
+{
+    qn_embed_request r;
+    qn_sparse_texts sparse;
+    bool token = false;
+    QN_TRY(read_ai_search(c, &r, &token, err));
+    QN_TRY(qn_inference_sparse(c, &r, &sparse, err));
+    begin_ai_search(c, "token_count", sparse.tokens);
+    qn_json_writer *w = &c->w;
+    qn_json_key(w, "sparse_embeddings");
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < sparse.count; i++) {
+        qn_json_begin_object(w);
+        qn_json_member_int(w, "index", (int64_t)i);
+        qn_json_key(w, "embedding");
+        write_terms(w, &sparse.texts[i],
+                    (term_names){"token_id", "weight", token ? "token" : NULL});
+        qn_json_end_object(w);
+    }
+    qn_json_end_array(w);
+    qn_json_end_object(w);
+    qn_json_end_object(w);
     return QN_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* POST _inference/rerank/{id} and _inference/text_embedding/{id}; the id is an endpoint's
- * (api_es_endpoints.c) or a model's name. Scores are the model's own numbers, without
+/* POST _inference/rerank/{id}, .../text_embedding/{id} and .../sparse_embedding/{id}; the id
+ * is an endpoint's (api_es_endpoints.c) or a model's name. Scores are the model's own numbers, without
  * sigmoid. */
 #include "server/handlers.h"
 
@@ -10,7 +10,7 @@
 
 typedef struct inference_call {
     qn_es_endpoint endpoint;
-    qn_slice query;
+    qn_slice query, input_type;
     const qn_json *input, *settings;
     int64_t top_n, timeout_ms; /* timeout_ms 0: none asked for */
     bool return_documents;
@@ -88,7 +88,7 @@ static qn_status read_settings(qn_call *c, const char *task, inference_call *r,
         {"top_n", QN_MEMBER_INT, &r->top_n, 1, INT64_MAX},
         {"return_documents", QN_MEMBER_BOOL, &r->return_documents, 0, 0},
         {"task_settings", QN_MEMBER_ANY, &r->settings, 0, 0},
-        {"input_type", QN_MEMBER_IGNORE, NULL, 0, 0},
+        {"input_type", QN_MEMBER_STRING, &r->input_type, 0, 0},
         {"timeout", QN_MEMBER_STRING, &timeout, 0, 0},
         {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
     };
@@ -145,16 +145,47 @@ qn_status qn_es_inference_rerank(qn_call *c, qn_error *err)
     return QN_OK;
 }
 
+/* What `input_type` says of the texts: the prompt that the model has for it. */
+static qn_status role_of(qn_slice input_type, qn_slice *role, qn_error *err)
+{
+    static const struct {
+        const char *name, *role;
+    } rows[] = {
+        {"search", "query"},          {"ingest", "document"},
+        {"internal_search", "query"}, {"internal_ingest", "document"},
+        {"classification", ""},       {"clustering", ""},
+        {"unspecified", ""},
+    };
+    if (input_type.n == 0) return QN_OK;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (qn_slice_eq_nocase(input_type, rows[i].name)) {
+            *role = qn_slice_of(rows[i].role);
+            return QN_OK;
+        }
+    return qn_fail(err, QN_EINVAL,
+                   "[input_type] must be ingest, search, classification or clustering, "
+                   "not [%.*s]",
+                   input_type.n > 40 ? 40 : (int)input_type.n, input_type.p);
+}
+
+static qn_status read_embedding(qn_call *c, const char *task, inference_call *r,
+                                qn_embed_request *request, qn_error *err)
+{
+    QN_TRY(read_settings(c, task, r, err));
+    QN_TRY(qn_inference_texts(c, r->input, "input", QN_LIMIT_EMBED_TEXTS, true,
+                              &r->texts, &r->count, err));
+    *request = (qn_embed_request){.model = r->endpoint.model,
+                                  .timeout_ms = r->timeout_ms,
+                                  .inputs = {.texts = r->texts, .count = r->count}};
+    return role_of(r->input_type, &request->role, err);
+}
+
 qn_status qn_es_inference_embed(qn_call *c, qn_error *err)
 {
     inference_call r;
+    qn_embed_request request;
     qn_vectors v;
-    QN_TRY(read_settings(c, "text_embedding", &r, err));
-    QN_TRY(qn_inference_texts(c, r.input, "input", QN_LIMIT_EMBED_TEXTS, true, &r.texts,
-                              &r.count, err));
-    const qn_embed_request request = {.model = r.endpoint.model,
-                                      .timeout_ms = r.timeout_ms,
-                                      .inputs = {.texts = r.texts, .count = r.count}};
+    QN_TRY(read_embedding(c, "text_embedding", &r, &request, err));
     QN_TRY(unknown_endpoint(c, qn_inference_embed(c, &request, &v, err), err));
     qn_call_json(c, 200);
     qn_json_writer *w = &c->w;
@@ -165,6 +196,37 @@ qn_status qn_es_inference_embed(qn_call *c, qn_error *err)
         qn_json_begin_object(w);
         qn_json_key(w, "embedding");
         qn_inference_write_vector(c, v.floats + i * v.dims, v.dims);
+        qn_json_end_object(w);
+    }
+    qn_json_end_array(w);
+    qn_json_end_object(w);
+    return QN_OK;
+}
+
+qn_status qn_es_inference_sparse(qn_call *c, qn_error *err)
+{
+    inference_call r;
+    qn_embed_request request;
+    qn_sparse_texts sparse;
+    QN_TRY(read_embedding(c, "sparse_embedding", &r, &request, err));
+    QN_TRY(unknown_endpoint(c, qn_inference_sparse(c, &request, &sparse, err), err));
+    qn_call_json(c, 200);
+    qn_json_writer *w = &c->w;
+    qn_json_begin_object(w);
+    qn_json_key(w, "sparse_embedding");
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < sparse.count; i++) {
+        const qn_sparse_text *text = &sparse.texts[i];
+        qn_json_begin_object(w);
+        qn_json_member_bool(w, "is_truncated", text->truncated);
+        qn_json_key(w, "embedding");
+        qn_json_begin_object(w);
+        for (size_t k = 0; k < text->count; k++) {
+            const quern_term *term = &text->terms[k];
+            qn_json_key_slice(w, (qn_slice){term->token, term->token_size});
+            qn_json_float(w, term->weight);
+        }
+        qn_json_end_object(w);
         qn_json_end_object(w);
     }
     qn_json_end_array(w);

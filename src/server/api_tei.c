@@ -79,6 +79,12 @@ static void add_compute_headers(qn_call *c, uint64_t tokens, size_t characters)
     qn_http_add_header(c->out, "x-total-time", took);
 }
 
+void qn_tei_compute_headers(qn_call *c, uint64_t tokens, const quern_text *texts,
+                            size_t count)
+{
+    add_compute_headers(c, tokens, count_characters(texts, count));
+}
+
 /* false in *right: texts are cut at their beginning. */
 static qn_status read_direction(qn_slice direction, bool *right, qn_error *err)
 {
@@ -146,7 +152,7 @@ qn_status qn_tei_rank_texts(qn_call *c, bool raw, qn_error *err)
     r.texts = texts;
     r.refuse_long = !truncate;
     QN_TRY(qn_inference_rerank(c, &r, &ranking, err));
-    add_compute_headers(c, ranking.tokens, count_characters(texts, r.count));
+    qn_tei_compute_headers(c, ranking.tokens, texts, r.count);
     return write_ranks(c, texts, &ranking, raw, return_text);
 }
 
@@ -368,7 +374,7 @@ qn_status qn_tei_embed(qn_call *c, qn_error *err)
     QN_TRY(read_direction(e.direction, &right, err));
     if (!right && e.truncate) QN_TRY(qn_tei_keep_ends(c, &e.r, err));
     QN_TRY(qn_inference_embed(c, &e.r, &v, err));
-    add_compute_headers(c, v.tokens, count_characters(e.r.inputs.texts, v.count));
+    qn_tei_compute_headers(c, v.tokens, e.r.inputs.texts, v.count);
     qn_call_json(c, 200);
     qn_json_begin_array(&c->w);
     for (size_t i = 0; i < v.count; i++)

@@ -35,7 +35,7 @@ static qn_status collect(const quern_rerank_score *scores, size_t count,
     return QN_OK;
 }
 
-static void add_count_header(qn_call *c, const char *name, size_t count)
+void qn_inference_count_header(qn_call *c, const char *name, size_t count)
 {
     if (count == 0) return;
     const char *text = qn_arena_printf(c->arena, "%zu", count);
@@ -44,8 +44,8 @@ static void add_count_header(qn_call *c, const char *name, size_t count)
 
 static void add_headers(qn_call *c, const qn_ranking *r)
 {
-    add_count_header(c, "X-Quern-Truncated", r->truncated);
-    add_count_header(c, "X-Quern-Unscored", r->unscored);
+    qn_inference_count_header(c, "X-Quern-Truncated", r->truncated);
+    qn_inference_count_header(c, "X-Quern-Unscored", r->unscored);
 }
 
 /* What any dialect's client may say of a call as such: X-Quern-Priority (interactive,
@@ -213,28 +213,39 @@ qn_status qn_inference_pairs(qn_call *c, const qn_rank_request *r,
 
 /* ---- embedding ---------------------------------------------------------------------- */
 
+qn_status qn_inference_embed_options(qn_call *c, const qn_embed_request *r,
+                                     quern_embed_options *o, qn_error *err)
+{
+    *o = (quern_embed_options)QUERN_EMBED_OPTIONS_INIT;
+    o->timeout_ms = c->server->options.request_timeout_ms;
+    o->cancel = c->request->cancelled;
+    QN_TRY(set_service(c, r->timeout_ms, &o->timeout_ms, &o->priority, err));
+    o->dims = r->dims;
+    o->length = r->length;
+    o->tokens_max = r->tokens_max;
+    o->refuse_long = r->refuse_long;
+    o->ids = r->inputs.ids;
+    if (r->prompt_name.n > 0)
+        o->prompt_name = qn_arena_strndup(c->arena, r->prompt_name.p, r->prompt_name.n);
+    if (r->role.n > 0) o->role = qn_arena_strndup(c->arena, r->role.p, r->role.n);
+    if ((r->prompt_name.n > 0 && o->prompt_name == NULL) ||
+        (r->role.n > 0 && o->role == NULL))
+        return qn_fail(err, QN_ENOMEM, "no memory for a name");
+    return QN_OK;
+}
+
 qn_status qn_inference_embed(qn_call *c, const qn_embed_request *r, qn_vectors *out,
                              qn_error *err)
 {
-    const qn_server_options *options = &c->server->options;
     size_t count = r->inputs.count;
-    quern_embed_options o = QUERN_EMBED_OPTIONS_INIT;
-    *out = (qn_vectors){.count = count};
-    QN_TRY(qn_server_model(c, r->model, options->default_embedder, &out->model, err));
+    quern_embed_options o;
     quern_model_info info;
+    *out = (qn_vectors){.count = count};
+    QN_TRY(qn_server_model(c, r->model, c->server->options.default_embedder,
+                           &out->model, err));
     QN_TRY(quern_model_info_get(c->q, out->model, &info, err));
+    QN_TRY(qn_inference_embed_options(c, r, &o, err));
     o.model = out->model;
-    o.timeout_ms = options->request_timeout_ms;
-    o.cancel = c->request->cancelled;
-    QN_TRY(set_service(c, r->timeout_ms, &o.timeout_ms, &o.priority, err));
-    o.dims = r->dims;
-    o.length = r->length;
-    o.tokens_max = r->tokens_max;
-    o.refuse_long = r->refuse_long;
-    o.ids = r->inputs.ids;
-    if (r->prompt_name.n > 0)
-        o.prompt_name = qn_arena_strndup(c->arena, r->prompt_name.p, r->prompt_name.n);
-    if (r->role.n > 0) o.role = qn_arena_strndup(c->arena, r->role.p, r->role.n);
     out->dims = r->dims != 0 ? r->dims : info.dims;
     if (out->dims > info.dims) out->dims = info.dims; /* refused below, by name */
     float *floats = qn_arena_array(c->arena, count * out->dims, sizeof *floats);
@@ -248,7 +259,7 @@ qn_status qn_inference_embed(qn_call *c, const qn_embed_request *r, qn_vectors *
         out->truncated += items[i].truncated;
     }
     out->floats = floats;
-    add_count_header(c, "X-Quern-Truncated", out->truncated);
+    qn_inference_count_header(c, "X-Quern-Truncated", out->truncated);
     qn_metrics_add(&c->server->metrics, QN_METRIC_EMBEDDED_TEXTS, count);
     return QN_OK;
 }

@@ -89,6 +89,8 @@ typedef struct qn_embed_request {
     uint32_t dims, tokens_max; /* 0: the model's */
     quern_vector_length length;
     bool refuse_long;
+    size_t terms_max; /* sparse vectors: only the greatest weights; 0: all */
+    float weight_min; /* and only greater ones */
     /* The model's prompt of this name; what texts are: "query", "document"; or empty. */
     qn_slice prompt_name, role;
 } qn_embed_request;
@@ -104,6 +106,53 @@ typedef struct qn_vectors {
 /* Sets X-Quern-Truncated. */
 QN_MUST_CHECK qn_status qn_inference_embed(qn_call *c, const qn_embed_request *r,
                                            qn_vectors *out, qn_error *err);
+
+typedef struct qn_sparse_text {
+    const quern_term *terms; /* by id */
+    size_t count;
+    uint32_t tokens; /* read */
+    bool truncated;
+} qn_sparse_text;
+
+typedef struct qn_sparse_texts {
+    const char *model;
+    const qn_sparse_text *texts;
+    size_t count, truncated;
+    uint64_t tokens;
+} qn_sparse_texts;
+
+/* Weights of the vocabulary's tokens. r->model empty: the only model of the task, since
+ * there is no default one. Sets X-Quern-Truncated. */
+QN_MUST_CHECK qn_status qn_inference_sparse(qn_call *c, const qn_embed_request *r,
+                                            qn_sparse_texts *out, qn_error *err);
+
+typedef struct qn_token_text {
+    const float *vectors; /* count x dims of qn_token_texts */
+    size_t count;
+} qn_token_text;
+
+typedef struct qn_token_texts {
+    const char *model;
+    const qn_token_text *texts;
+    size_t count, dims, truncated;
+    uint64_t tokens;
+} qn_token_texts;
+
+/* A vector for each token; otherwise as qn_inference_sparse(). */
+QN_MUST_CHECK qn_status qn_inference_tokens(qn_call *c, const qn_embed_request *r,
+                                            qn_token_texts *out, qn_error *err);
+
+/* ---- for the files of this module ---------------------------------------------------- */
+
+/* All of the options but the model. */
+QN_MUST_CHECK qn_status qn_inference_embed_options(qn_call *c,
+                                                   const qn_embed_request *r,
+                                                   quern_embed_options *o,
+                                                   qn_error *err);
+/* Header `name` with a count that is not 0. */
+void qn_inference_count_header(qn_call *c, const char *name, size_t count);
+/* The task of a model, as quern_model_info has it; "" when there is none of the name. */
+const char *qn_inference_task(qn_call *c, qn_slice model);
 
 /* ---- writing ------------------------------------------------------------------------ */
 
