@@ -162,24 +162,38 @@ qn_status qn_models__need_entry(qn_models *m, const char *name, qn_model_entry *
     return st;
 }
 
+/* With the lock. Of a file that went or changed while it was opened nobody is told. */
+static qn_status find_and_open(qn_models *m, const char *name,
+                               const qn_deadline *deadline, qn_model_entry **found,
+                               qn_error *err)
+{
+    enum { ROUNDS = 3 };
+    qn_status st = QN_OK;
+    for (int i = 0; i < ROUNDS; i++) {
+        QN_TRY(qn_models__need_entry(m, name, found, err));
+        qn_model_entry *e = *found;
+        e->users++; /* also while it is opened: it must not go then */
+        st = qn_models__open(m, e, deadline, err);
+        if (st == QN_OK) return QN_OK;
+        e->users--;
+        if (st == QN_ETIMEOUT || st == QN_ECANCELLED) return st;
+        if (!qn_file_exists(e->path)) e->forgotten = true;
+        if (!e->forgotten) return st;
+    }
+    return st;
+}
+
 static qn_status get(qn_models *m, const char *name, const qn_deadline *deadline,
                      qn_model_entry **found, qn_model **out, qn_error *err)
 {
     *out = NULL;
     (void)pthread_mutex_lock(&m->lock);
-    qn_model_entry *e = NULL;
-    qn_status st = qn_models__need_entry(m, name, &e, err);
-    if (st == QN_OK) {
-        e->users++; /* also while it is opened: it must not go then */
-        st = qn_models__open(m, e, deadline, err);
-        if (st != QN_OK) e->users--;
-    }
+    qn_status st = find_and_open(m, name, deadline, found, err);
     if (st == QN_OK) {
         qn_deployment *d = qn_models__deployment(m, name);
         if (d != NULL) qn_deployment_wake(d);
-        *out = e->model;
+        *out = (*found)->model;
     }
-    *found = e;
     (void)pthread_mutex_unlock(&m->lock);
     return st;
 }

@@ -114,8 +114,9 @@ qn_status quern_model_remove(quern *q, const char *name, qn_error *err)
                          "folder",
                          name);
     } else if (st == QN_OK) {
-        st = qn_models_forget_copies(q->models, name, err);
-        if (st == QN_OK) st = qn_file_remove(path.p, err);
+        /* First the file: a call that comes now must not open it again. */
+        st = qn_file_remove(path.p, err);
+        if (st == QN_OK) st = qn_models_forget_copies(q->models, name, err);
     }
     qn_buf_deinit(&path);
     return st;

@@ -4,6 +4,9 @@
 #include "engine/passages.h"
 #include "engine/table_overlay.h"
 
+/* How long documents are read after the time is up. */
+static const int64_t grace_ns = 10000000;
+
 /* Sub-fields and copies hold what another field holds already. */
 static qn_status all_text_fields(const qn_schema *schema, qn_arena *arena,
                                  qn_slice **out, size_t *count, qn_error *err)
@@ -60,14 +63,25 @@ static qn_status read_text(const qn_neural_job *job, const qn_rank_neural_ask *a
                           own ? ask->field_count : job->field_count, source, text, err);
 }
 
+/* A little beyond its time too: of what is read the score may be known already. */
+static bool may_read(const qn_deadline *d)
+{
+    if (d == NULL || !qn_deadline_passed(d)) return true;
+    return !qn_deadline_cancelled(d) && qn_clock_mono_ns() < d->at_ns + grace_ns;
+}
+
+/* *n: how many were read in their time, the first ones. */
 static qn_status read_texts(const qn_neural_job *job, const qn_rank_neural_ask *ask,
-                            qn_slice *texts, qn_error *err)
+                            qn_slice *texts, size_t *n, qn_error *err)
 {
     qn_buf scratch;
     qn_buf_init(&scratch, job->arena->alloc);
     qn_status st = QN_OK;
-    for (size_t i = 0; i < ask->n && st == QN_OK; i++)
-        st = read_text(job, ask, i, &scratch, &texts[i], err);
+    *n = 0;
+    while (*n < ask->n && may_read(ask->deadline) && st == QN_OK) {
+        st = read_text(job, ask, *n, &scratch, &texts[*n], err);
+        if (st == QN_OK) ++*n;
+    }
     qn_buf_deinit(&scratch);
     return st;
 }
@@ -78,7 +92,8 @@ static qn_status score(const qn_neural_job *job, const qn_rank_neural_ask *ask,
     qn_slice *texts = qn_arena_array(job->arena, ask->n + 1, sizeof *texts);
     qn_passage_score *scores = qn_arena_array(job->arena, ask->n + 1, sizeof *scores);
     if (texts == NULL || scores == NULL) return qn_fail(err, QN_ENOMEM, "rerank");
-    QN_TRY(read_texts(job, ask, texts, err));
+    size_t n = 0;
+    QN_TRY(read_texts(job, ask, texts, &n, err));
     /* A search is never refused: at worst nothing is scored in its time. */
     qn_serving serving =
         qn_models_serving(job->q->models, model, QN_PRIORITY_INTERACTIVE);
@@ -95,7 +110,7 @@ static qn_status score(const qn_neural_job *job, const qn_rank_neural_ask *ask,
         .kept = true,
     };
     size_t scored = 0;
-    QN_TRY(qn_passages_score(&passages, texts, ask->n, scores, &scored, err));
+    QN_TRY(qn_passages_score(&passages, texts, n, scores, &scored, err));
     for (size_t i = 0; i < ask->n; i++)
         answers[i] = (qn_rank_neural_answer){
             .scored = scores[i].scored,

@@ -148,9 +148,11 @@ static qn_status endpoint_model(qn_search *s, const qn_retriever *r, const char 
     *out = name[0] == 0 ? NULL : name;
     qn_model *model = NULL;
     qn_error why = {.at = QN_AT_NONE};
-    qn_status st = qn_models_get(s->q->models, *out, QN_MODEL_RERANK, &model, &why);
+    qn_status st = qn_models_get_by(s->q->models, *out, QN_MODEL_RERANK, &s->deadline,
+                                    &model, &why);
     qn_models_release(s->q->models, model);
-    if (st == QN_OK || r->allow_failures) return QN_OK;
+    /* One that is still being opened is there. */
+    if (st == QN_OK || st == QN_ETIMEOUT || r->allow_failures) return QN_OK;
     if (st == QN_ENOMODEL)
         return qn_fail(err, st, "Inference endpoint not found [%.*s]",
                        r->inference_id.n == 0 ? 24 : (int)r->inference_id.n,

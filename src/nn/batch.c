@@ -6,6 +6,11 @@ enum {
     /* A token is rarely over 8 bytes with its blank; 16 leave room for odd scripts. */
     BYTES_A_TOKEN = 16,
     PREFIX_MIN = 256,
+    WORD_MAX = 8192,         /* a longer word is cut anywhere */
+    UNSURE = 64,             /* pieces at the end of such a part, at most */
+    BYTES_A_TOKEN_MAX = 128, /* of a text, all in all */
+    TEXT_MIN = 256 * 1024,
+    BLANKS_MAX = 64 * 1024, /* at the beginning */
 };
 
 /* ---- scratch ---------------------------------------------------------------- */
@@ -102,14 +107,44 @@ void qn_nn__scratch_give(qn_model *m, qn_nn_scratch *s)
 
 /* ---- tokenizing ------------------------------------------------------------- */
 
-/* Up to `want` bytes, ending before a blank or a newline: words never cross one, so the
- * pieces of the prefix are the first pieces of the text. */
-static qn_slice prefix_of(qn_slice text, size_t want)
+static bool is_blank(char c)
 {
+    return c == ' ' || c == '\n';
+}
+
+static bool begins_char(char c)
+{
+    return ((unsigned char)c & 0xC0) != 0x80;
+}
+
+/* `want` bytes and a few more: to where blanks begin, since words never cross that, and
+ * the pieces of such a prefix are the first pieces of the text. *in_word: no blank came
+ * for long, and the last pieces may be others. */
+static qn_slice prefix_of(qn_slice text, size_t want, bool *in_word)
+{
+    *in_word = false;
     if (want >= text.n) return text;
-    size_t n = want;
-    while (n < text.n && text.p[n] != ' ' && text.p[n] != '\n') n++;
+    size_t n = want, most = text.n - want > WORD_MAX ? want + WORD_MAX : text.n;
+    while (n < most && !(is_blank(text.p[n]) && !is_blank(text.p[n - 1]))) n++;
+    *in_word = n < text.n && !is_blank(text.p[n]);
+    while (*in_word && n > want && !begins_char(text.p[n])) n--;
     return (qn_slice){text.p, n};
+}
+
+/* What of a text is looked at: not most of very many blanks in front, and not beyond a
+ * limit: what is no words at all must not take any time and memory there is. */
+static qn_slice readable(qn_slice text, size_t most)
+{
+    size_t max =
+        most * BYTES_A_TOKEN_MAX > TEXT_MIN ? most * BYTES_A_TOKEN_MAX : TEXT_MIN;
+    if (text.n <= max) return text;
+    size_t blanks = 0;
+    while (blanks < text.n && is_blank(text.p[blanks])) blanks++;
+    size_t skip = blanks > BLANKS_MAX ? blanks - BLANKS_MAX : 0;
+    text = (qn_slice){text.p + skip, text.n - skip};
+    if (text.n <= max) return text;
+    while (max > 0 && !begins_char(text.p[max])) max--;
+    return (qn_slice){text.p, max};
 }
 
 qn_status qn_nn__encode(const qn_model *m, qn_slice text, bool specials_are_text,
@@ -118,10 +153,12 @@ qn_status qn_nn__encode(const qn_model *m, qn_slice text, bool specials_are_text
     qn_tokenize_flags flags =
         specials_are_text ? QN_TOKENIZE_PLAIN : QN_TOKENIZE_SPECIALS;
     size_t want = most * BYTES_A_TOKEN + PREFIX_MIN;
+    text = readable(text, most);
     for (;; want *= 4) {
-        qn_slice prefix = prefix_of(text, want);
+        bool in_word = false;
+        qn_slice prefix = prefix_of(text, want, &in_word);
         QN_TRY(qn_tokenizer_encode(m->tokenizer, prefix, flags, arena, out, err));
-        if (prefix.n == text.n || out->n >= most) return QN_OK;
+        if (prefix.n == text.n || out->n >= most + (in_word ? UNSURE : 0)) return QN_OK;
     }
 }
 

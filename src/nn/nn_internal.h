@@ -77,7 +77,7 @@ void qn_nn__scratch_give(qn_model *m, qn_nn_scratch *s);
 void qn_nn__scratch_destroy(qn_model *m, qn_nn_scratch *s);
 
 /* The pieces of a text, but no more of a very long one than `most` tokens need: the
- * rest of the text is not looked at. */
+ * rest of the text is not looked at, and nothing beyond 256 KB or 128 bytes a token. */
 QN_MUST_CHECK qn_status qn_nn__encode(const qn_model *m, qn_slice text,
                                       bool specials_are_text, size_t most,
                                       qn_arena *arena, qn_pieces *out, qn_error *err);

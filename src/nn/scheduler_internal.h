@@ -26,7 +26,8 @@ struct qn_ticket {
     int64_t arrived_ns;
     int64_t served_ns, left_ns; /* estimates */
     size_t width;               /* threads at the same time, at most */
-    size_t running;             /* batches */
+    size_t running;             /* batches, those that stand aside included */
+    size_t paused;              /* of them, that stand aside */
     size_t inside;              /* threads that touch the job */
     size_t refs;
     atomic_bool gone; /* the caller does not wait any more */

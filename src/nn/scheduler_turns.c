@@ -38,8 +38,19 @@ static qn_ticket *first_in(const qn_lane *l)
     return best;
 }
 
-/* Which lane is next: the one that had the least, by weight. QN_LANES: none. *call: what to
- * serve of it; NULL: one of its batches stands aside and goes on. */
+/* One of its batches stands aside and has a place in its group again. */
+static bool can_go_on(const qn_lane *l)
+{
+    if (l->paused == 0) return false;
+    for (const qn_ticket *t = l->calls; t != NULL; t = t->next)
+        if (t->paused > 0 &&
+            t->call.group->stats.running < qn_scheduler__limit(t->call.group))
+            return true;
+    return false;
+}
+
+/* Which lane is next: the one that had the least, by weight. QN_LANES: none. *call: what
+ * to serve of it; NULL: one of its batches stands aside and goes on. */
 static int next_lane(const qn_scheduler *s, qn_ticket **call)
 {
     int best = QN_LANES;
@@ -47,8 +58,9 @@ static int next_lane(const qn_scheduler *s, qn_ticket **call)
     for (int i = 0; i < QN_LANES; i++) {
         const qn_lane *l = &s->lanes[i];
         if (best != QN_LANES && l->clock_ns >= s->lanes[best].clock_ns) continue;
-        qn_ticket *t = l->paused > 0 ? NULL : first_in(l);
-        if (t == NULL && l->paused == 0) continue;
+        bool goes_on = can_go_on(l);
+        qn_ticket *t = goes_on ? NULL : first_in(l);
+        if (t == NULL && !goes_on) continue;
         best = i;
         *call = t;
     }
@@ -179,9 +191,11 @@ static void breathe(void *ctx)
         t->call.group->stats.pauses++;
         qn_scheduler__give_place(t->call.group);
         l->paused++;
+        t->paused++;
         qn_scheduler__offer_place(s);
         while (!may_go_on(t)) (void)pthread_cond_wait(&s->resume, &s->lock);
         l->paused--;
+        t->paused--;
         qn_scheduler__take_place(t->call.group);
         r->paused_ns += qn_scheduler__now(s) - begin;
     }

@@ -5,6 +5,8 @@
 
 #include "../qn_test.h"
 
+#include <stdlib.h>
+
 #include "io/json.h"
 #include "nn/embed.h"
 #include "nn/rerank.h"
@@ -228,6 +230,42 @@ static void test_long_text(void **state)
     qn_arena_deinit(&arena);
 }
 
+/* Texts that have no place to be cut at are read as far as a model can see, in any
+ * tokenizer, within a bounded time and memory: not to their end. */
+static void test_endless_words(void **state)
+{
+    (void)state;
+    enum { BYTES = 8 * 1024 * 1024 };
+    static const char *const models[] = {"tiny-rerank", "tiny-deberta-v3",
+                                         "tiny-xlm-roberta", "tiny-modernbert"};
+    static const char *const patterns[] = {
+        "g", "\xE8\xB0\xB7\xE7\xA3\xA8", "x-", "=", "\xC3\xA9", "a\t", " ", "\n ",
+    };
+    char *text = malloc(BYTES);
+    T_OK(text != NULL);
+    for (size_t k = 0; k < sizeof models / sizeof *models; k++) {
+        qn_model *m = nn_tiny_open(models[k], QN_MODEL_F32);
+        for (size_t p = 0; p < sizeof patterns / sizeof *patterns; p++) {
+            char row[64];
+            (void)snprintf(row, sizeof row, "%s, pattern %zu", models[k], p);
+            T_ROW(row);
+            size_t step = strlen(patterns[p]), n = 0;
+            for (; n + step <= BYTES; n += step) memcpy(text + n, patterns[p], step);
+            const qn_slice texts[2] = {{text, n}, {text, n / 8 / step * step}};
+            qn_rerank_doc docs[2];
+            qn_error err;
+            T_CALL(qn_rerank_run(m, QN_SLICE_LIT("mill"), texts, 2, NULL, docs, NULL,
+                                 &err),
+                   &err);
+            T_OK(docs[0].scored && docs[1].scored);
+            T_OK(docs[0].logit == docs[1].logit);
+            T_EQ_I(docs[0].tokens, docs[1].tokens);
+        }
+        qn_model_close(m);
+    }
+    free(text);
+}
+
 static void test_specials(void **state)
 {
     (void)state;
@@ -430,6 +468,7 @@ int test_nn_tasks(void)
         cmocka_unit_test(test_embed_invariance),
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_long_text),
+        cmocka_unit_test(test_endless_words),
         cmocka_unit_test(test_specials),
         cmocka_unit_test(test_rerank_deadline),
         cmocka_unit_test(test_embed_ids),

@@ -583,6 +583,90 @@ static void test_standing_aside(void **state)
     qn_scheduler_destroy(s);
 }
 
+/* Model A may run one batch; its bulk batch stood aside for an interactive one. Model B's
+ * bulk call has the other place meanwhile. */
+typedef struct shared {
+    atomic_bool first_runs, search_runs, b_done;
+    atomic_bool taken[3];
+} shared;
+
+typedef struct shared_job {
+    shared *all;
+    size_t which; /* 0: A's bulk batch, 1: A's interactive one, 2: B's */
+} shared_job;
+
+static bool shared_take(void *job, void **batch, qn_turn *turn)
+{
+    shared_job *j = job;
+    *batch = j;
+    *turn = (qn_turn){1, 50 * MS};
+    return !atomic_exchange(&j->all->taken[j->which], true);
+}
+
+static void shared_run(void *batch, const qn_deadline *deadline,
+                       const int64_t *paused_ns)
+{
+    shared_job *j = batch;
+    shared *all = j->all;
+    (void)paused_ns;
+    atomic_store(j->which == 0   ? &all->first_runs
+                 : j->which == 1 ? &all->search_runs
+                                 : &all->b_done,
+                 true);
+    int64_t end = qn_clock_mono_ns() + 20 * 1000 * (int64_t)MS;
+    while (j->which == 0 && !atomic_load(&all->search_runs))
+        (void)qn_deadline_passed(deadline);
+    while (j->which == 1 && !atomic_load(&all->b_done) && qn_clock_mono_ns() < end)
+        (void)sched_yield();
+}
+
+static void shared_give(void *job, void *batch)
+{
+    (void)job;
+    (void)batch;
+}
+
+static void test_place_of_another_model(void **state)
+{
+    (void)state;
+    static const qn_schedule_work work = {shared_take, shared_run, shared_give};
+    static const qn_priority priorities[] = {QN_PRIORITY_BULK, QN_PRIORITY_INTERACTIVE,
+                                             QN_PRIORITY_BULK};
+    qn_error err;
+    shared all = {.b_done = false};
+    qn_scheduler *s = NULL;
+    qn_schedule_group *groups[2];
+    qn_ticket *t[3];
+    shared_job jobs[3];
+    qn_scheduler_options o = {.threads = 2};
+    T_CALL(qn_scheduler_create(qn_alloc_heap(), &o, &s, &err), &err);
+    T_CALL(qn_schedule_group_create(s, 1, &groups[0], &err), &err);
+    T_CALL(qn_schedule_group_create(s, 0, &groups[1], &err), &err);
+    for (size_t i = 0; i < 3; i++) {
+        jobs[i] = (shared_job){&all, i};
+        const qn_schedule_call call = {.group = groups[i / 2],
+                                       .priority = priorities[i],
+                                       .items = 1,
+                                       .tokens = 1000,
+                                       .cost_ns = 50 * MS,
+                                       .work = &work,
+                                       .job = &jobs[i]};
+        T_CALL(qn_scheduler_begin(&call, &t[i], &err), &err);
+        while (i == 0 && !atomic_load(&all.first_runs)) (void)sched_yield();
+        while (i == 1 && !atomic_load(&all.search_runs)) (void)sched_yield();
+    }
+    int64_t begin = qn_clock_mono_ns();
+    qn_scheduler_end(t[1]);
+    T_ROW("a batch that stands aside holds no place that it cannot use itself");
+    T_OK(qn_clock_mono_ns() - begin < 15 * 1000 * (int64_t)MS);
+    qn_scheduler_end(t[2]);
+    qn_scheduler_end(t[0]);
+    T_OK(atomic_load(&all.b_done));
+    qn_schedule_group_destroy(groups[0]);
+    qn_schedule_group_destroy(groups[1]);
+    qn_scheduler_destroy(s);
+}
+
 static void test_priority_names(void **state)
 {
     (void)state;
@@ -597,10 +681,15 @@ static void test_priority_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fair),           cmocka_unit_test(test_fair_among_many),
-        cmocka_unit_test(test_lanes),          cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_admission),      cmocka_unit_test(test_all_or_nothing),
-        cmocka_unit_test(test_standing_aside), cmocka_unit_test(test_clients),
+        cmocka_unit_test(test_fair),
+        cmocka_unit_test(test_fair_among_many),
+        cmocka_unit_test(test_lanes),
+        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_admission),
+        cmocka_unit_test(test_all_or_nothing),
+        cmocka_unit_test(test_standing_aside),
+        cmocka_unit_test(test_clients),
+        cmocka_unit_test(test_place_of_another_model),
         cmocka_unit_test(test_priority_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
