@@ -870,6 +870,7 @@ typedef struct quern_embed_options {
     /* What stands in front of texts: the model's prompt of this name; else that of the
      * role, "query" or "document"; both NULL: the model's default. */
     const char *prompt_name, *role;
+    bool keep_ends; /* what is too long loses its beginning, the prompt first */
 } quern_embed_options;
 #define QUERN_EMBED_OPTIONS_INIT                                                       \
     {                                                                                  \
@@ -962,6 +963,10 @@ typedef struct quern_rerank_options {
     /* Some scores without the others are of no use: QN_EBUSY at once when the time will
      * not do for all. */
     bool whole;
+    bool keep_ends; /* texts that are too long lose their beginnings */
+    /* The documents are scored alone, and the query does not matter: for classifiers of
+     * one text. */
+    bool single;
 } quern_rerank_options;
 #define QUERN_RERANK_OPTIONS_INIT                                                      \
     {                                                                                  \

@@ -218,6 +218,8 @@ static qn_status rerank_options(const quern_rerank_options *given,
     out->doc_tokens_max = o->document_tokens_max;
     out->specials_are_text = o->plain_special_tokens;
     out->whole = o->whole;
+    out->keep_ends = o->keep_ends;
+    out->single = o->single;
     if (o->priority != QUERN_PRIORITY_INTERACTIVE && o->priority != QUERN_PRIORITY_BULK)
         return qn_fail(err, QN_EINVAL, "priority %d is none", (int)o->priority);
     if (o->truncation == NULL) return QN_OK;

@@ -153,11 +153,11 @@ static qn_slice identity(run *r)
     const qn_model_info *info = qn_model_describe(r->job->model);
     const qn_rerank_options *o = &r->job->how;
     char *p = qn_arena_printf(
-        &r->arena, "%016llx|%llu|%u|%u|%u|%u|%d", (unsigned long long)info->digest,
+        &r->arena, "%016llx|%llu|%u|%u|%u|%u|%d%d%d", (unsigned long long)info->digest,
         (unsigned long long)info->file_bytes, o->max_tokens, o->query_tokens_max,
         o->doc_tokens_max,
         o->truncation_given ? (unsigned)o->truncation : (unsigned)info->truncation,
-        o->specials_are_text);
+        o->specials_are_text, o->keep_ends, o->single);
     return p == NULL ? (qn_slice){NULL, 0} : qn_slice_of(p);
 }
 

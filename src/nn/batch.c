@@ -162,6 +162,19 @@ qn_status qn_nn__encode(const qn_model *m, qn_slice text, bool specials_are_text
     }
 }
 
+qn_status qn_nn__encode_end(const qn_model *m, qn_slice text, bool specials_are_text,
+                            size_t most, qn_arena *arena, qn_pieces *out, qn_error *err)
+{
+    qn_tokenize_flags flags =
+        specials_are_text ? QN_TOKENIZE_PLAIN : QN_TOKENIZE_SPECIALS;
+    size_t max =
+        most * BYTES_A_TOKEN_MAX > TEXT_MIN ? most * BYTES_A_TOKEN_MAX : TEXT_MIN;
+    size_t from = text.n > max ? text.n - max : 0;
+    while (from > 0 && from < text.n && !begins_char(text.p[from])) from++;
+    return qn_tokenizer_encode(m->tokenizer, (qn_slice){text.p + from, text.n - from},
+                               flags, arena, out, err);
+}
+
 qn_status qn_nn__encode_kept(const qn_model *m, qn_token_cache *cache, qn_slice text,
                              bool specials_are_text, size_t most, qn_arena *arena,
                              qn_pieces *out, qn_error *err)
@@ -177,6 +190,35 @@ qn_status qn_nn__encode_kept(const qn_model *m, qn_token_cache *cache, qn_slice 
     if (found) return QN_OK;
     QN_TRY(qn_nn__encode(m, text, specials_are_text, most, arena, out, err));
     if (cache != NULL) qn_token_cache_put(cache, key, out);
+    return QN_OK;
+}
+
+void qn_nn__keep_end(qn_pieces *p, size_t n)
+{
+    size_t gone = p->n - n;
+    p->ids += gone;
+    p->start += gone;
+    p->end += gone;
+    p->n = n;
+    p->capacity = n; /* what is before the beginning is not reserved any more */
+}
+
+qn_status qn_nn__keep_ends(const qn_tokenizer *t, qn_pieces *first, qn_pieces *second,
+                           size_t length_max, qn_truncation how, bool *cut,
+                           qn_error *err)
+{
+    size_t extra = qn_tokenizer_extra(t, second != NULL);
+    qn_pair_lengths kept;
+    *cut = false;
+    if (length_max < extra) return QN_OK; /* joining says why not */
+    if (second == NULL)
+        QN_TRY(qn_truncate_single(first->n, length_max - extra, how, &kept, err));
+    else
+        QN_TRY(
+            qn_truncate_pair(first->n, second->n, length_max - extra, how, &kept, err));
+    *cut = kept.truncated;
+    if (kept.first < first->n) qn_nn__keep_end(first, kept.first);
+    if (second != NULL && kept.second < second->n) qn_nn__keep_end(second, kept.second);
     return QN_OK;
 }
 

@@ -38,6 +38,7 @@ typedef struct qn_embed_options {
     QN_NULLABLE const qn_serving *serving; /* as in rerank.h */
     QN_NULLABLE qn_pool *pool;             /* both NULL: on the caller alone */
     bool refuse_long;        /* a text over max_tokens is an error, not cut */
+    bool keep_ends;          /* what is too long loses its beginning; else its end */
     bool specials_are_text;  /* "[SEP]" in a text is five characters, not the token */
     bool as_pooled;          /* not scaled to length 1, even if the model says so */
     const qn_embed_ids *ids; /* one for each text, or NULL; those get no prompt */

@@ -81,12 +81,25 @@ void qn_nn__scratch_destroy(qn_model *m, qn_nn_scratch *s);
 QN_MUST_CHECK qn_status qn_nn__encode(const qn_model *m, qn_slice text,
                                       bool specials_are_text, size_t most,
                                       qn_arena *arena, qn_pieces *out, qn_error *err);
+/* All pieces of a text; of a very long one those of its end, many times `most`. */
+QN_MUST_CHECK qn_status qn_nn__encode_end(const qn_model *m, qn_slice text,
+                                          bool specials_are_text, size_t most,
+                                          qn_arena *arena, qn_pieces *out,
+                                          qn_error *err);
 /* The same through a cache (NULL: none): ids alone, where they were known. */
 QN_MUST_CHECK qn_status qn_nn__encode_kept(const qn_model *m,
                                            QN_NULLABLE qn_token_cache *cache,
                                            qn_slice text, bool specials_are_text,
                                            size_t most, qn_arena *arena, qn_pieces *out,
                                            qn_error *err);
+/* Of a text's pieces the last n, no more than there are. */
+void qn_nn__keep_end(qn_pieces *p, size_t n);
+/* Cuts off the beginnings of what will not fit into length_max, specials included: joined,
+ * nothing of them is cut any more. `second` NULL: a text alone. */
+qn_status qn_nn__keep_ends(const qn_tokenizer *t, qn_pieces *first,
+                           QN_NULLABLE qn_pieces *second, size_t length_max,
+                           qn_truncation how, bool *cut, qn_error *err);
+
 /* Adds a sequence; the batch has room as long as it is not full. */
 void qn_nn__batch_add(qn_nn_scratch *s, const qn_encoding *e, size_t item);
 /* The last `more` of its tokens are not seen by others; `skip` of them are a prompt. */

@@ -17,7 +17,7 @@ typedef struct job {
     const qn_slice *docs;
     qn_truncation truncation;
     size_t max_tokens, doc_tokens_max;
-    bool specials_are_text, query_cut;
+    bool specials_are_text, query_cut, keep_ends, single;
     qn_token_cache *token_cache;
     const uint32_t *numbers;
     bool hurried; /* there is a deadline with an end */
@@ -60,11 +60,41 @@ static bool enough_for_now(const job *j, const qn_nn_scratch *s)
 }
 
 /* true: something was cut off. */
-static bool cap_pieces(qn_pieces *pieces, size_t most)
+static bool cap_pieces(qn_pieces *pieces, size_t most, bool keep_end)
 {
     if (most == 0 || pieces->n <= most) return false;
-    pieces->n = most;
+    if (keep_end)
+        qn_nn__keep_end(pieces, most);
+    else
+        pieces->n = most;
     return true;
+}
+
+/* The pieces of document i, with those of the query a pair. */
+static qn_status join(const job *j, qn_pieces *pieces, qn_arena *arena,
+                      qn_encoding *pair, qn_error *err)
+{
+    const qn_tokenizer *t = j->work.model->tokenizer;
+    qn_truncation how = j->truncation;
+    if (j->single && how != QN_TRUNCATE_NONE) how = QN_TRUNCATE_LONGEST_FIRST;
+    qn_pieces first = j->single ? *pieces : *j->query;
+    qn_pieces *second = j->single ? NULL : pieces;
+    bool cut = false;
+    if (j->keep_ends)
+        QN_TRY(qn_nn__keep_ends(t, &first, second, j->max_tokens, how, &cut, err));
+    QN_TRY(qn_tokenizer_join(t, &first, second, j->max_tokens, how, arena, pair, err));
+    pair->kept.truncated |= cut;
+    return QN_OK;
+}
+
+static qn_status encode(const job *j, qn_token_cache *cache, qn_slice text,
+                        qn_arena *arena, qn_pieces *out, qn_error *err)
+{
+    const qn_model *m = j->work.model;
+    return j->keep_ends ? qn_nn__encode_end(m, text, j->specials_are_text,
+                                            j->max_tokens, arena, out, err)
+                        : qn_nn__encode_kept(m, cache, text, j->specials_are_text,
+                                             j->max_tokens, arena, out, err);
 }
 
 /* Tokenizes document i into the batch. */
@@ -75,12 +105,9 @@ static qn_status add_doc(job *j, qn_nn_scratch *s, size_t i, qn_error *err)
     qn_pieces pieces = {0};
     qn_encoding pair = {0};
     qn_status st;
-    QN_TRY_TO(out, qn_nn__encode_kept(j->work.model, j->token_cache, j->docs[i],
-                                      j->specials_are_text, j->max_tokens, &arena,
-                                      &pieces, err));
-    bool cut = cap_pieces(&pieces, j->doc_tokens_max);
-    QN_TRY_TO(out, qn_tokenizer_join(j->work.model->tokenizer, j->query, &pieces,
-                                     j->max_tokens, j->truncation, &arena, &pair, err));
+    QN_TRY_TO(out, encode(j, j->token_cache, j->docs[i], &arena, &pieces, err));
+    bool cut = cap_pieces(&pieces, j->doc_tokens_max, j->keep_ends);
+    QN_TRY_TO(out, join(j, &pieces, &arena, &pair, err));
     j->out[i].tokens = (uint32_t)pair.n;
     j->out[i].truncated = pair.kept.truncated || cut || j->query_cut;
     qn_nn__batch_add(s, &pair, i);
@@ -176,6 +203,8 @@ static void set_options(job *j, const qn_rerank_options *o)
                         : o->max_tokens;
     j->doc_tokens_max = o->doc_tokens_max;
     j->specials_are_text = o->specials_are_text;
+    j->keep_ends = o->keep_ends;
+    j->single = o->single;
     j->token_cache = o->token_cache;
     j->numbers = o->numbers;
     j->hurried = o->deadline != NULL && o->deadline->at_ns != 0;
@@ -229,10 +258,10 @@ qn_status qn_rerank_run(qn_model *model, qn_slice query, const qn_slice *docs, s
     qn_arena_init(&arena, model->alloc, ARENA_LIMIT);
     qn_pieces pieces = {0};
     qn_error first = {0};
-    qn_status st = qn_nn__encode(model, query, j.specials_are_text, j.max_tokens,
-                                 &arena, &pieces, &first);
+    qn_status st = QN_OK;
+    if (!j.single) st = encode(&j, NULL, query, &arena, &pieces, &first);
     if (st == QN_OK) {
-        j.query_cut = cap_pieces(&pieces, o->query_tokens_max);
+        j.query_cut = cap_pieces(&pieces, o->query_tokens_max, j.keep_ends);
         j.query = &pieces;
         st = run(&j, &first);
     }

@@ -40,6 +40,10 @@ typedef struct qn_rerank_options {
     QN_NULLABLE float *logits;
     QN_NULLABLE qn_token_cache *token_cache; /* of documents */
     QN_NULLABLE const uint32_t *numbers; /* of documents, in messages; NULL: from 0 */
+    /* What is too long loses its beginning; else its end. */
+    bool keep_ends;
+    /* Texts are scored alone, without the query: classifiers of one text. */
+    bool single;
     bool specials_are_text; /* "[SEP]" in a text is five characters, not the token
                                   * (the reference libraries make it the token) */
 } qn_rerank_options;

@@ -102,17 +102,18 @@ static qn_status encode_ids(const qn_nn_texts *j, size_t i, qn_arena *arena,
         return qn_fail(err, QN_ETOOLONG, "%zu token ids, the model reads %zu", given->n,
                        j->max_tokens);
     e->n = given->n < j->max_tokens ? given->n : j->max_tokens;
+    size_t from = j->options->keep_ends ? given->n - e->n : 0;
     e->ids = qn_arena_array(arena, e->n, sizeof *e->ids);
     e->types = qn_arena_array(arena, e->n, sizeof *e->types);
     if (e->ids == NULL || e->types == NULL) return qn_fail(err, QN_ENOMEM, "token ids");
     memset(e->types, 0, e->n);
     for (size_t k = 0; k < e->n; k++) {
-        if (given->ids[k] >= vocabulary)
+        if (given->ids[from + k] >= vocabulary)
             return qn_fail(err, QN_EINVAL,
                            "token id %u: the model's vocabulary ends at %zu (ids must "
                            "come from its own tokenizer)",
-                           given->ids[k], vocabulary - 1);
-        e->ids[k] = given->ids[k];
+                           given->ids[from + k], vocabulary - 1);
+        e->ids[k] = given->ids[from + k];
     }
     e->kept.truncated = e->n < given->n;
     return QN_OK;
@@ -137,11 +138,24 @@ static qn_status encode_text(const qn_nn_texts *j, size_t i, qn_arena *arena,
         if (m->tail.config.skip_prompt)
             QN_TRY(prompt_length(j, prompt, arena, skip, err));
     }
-    QN_TRY(qn_nn__encode(m, text, o->specials_are_text, j->max_tokens, arena, &pieces,
-                         err));
-    if (j->marker.one_token) QN_TRY(put_marker(j, &pieces, arena, err));
-    return qn_tokenizer_join(m->tokenizer, &pieces, NULL, j->max_tokens, how, arena, e,
-                             err);
+    if (o->keep_ends)
+        QN_TRY(qn_nn__encode_end(m, text, o->specials_are_text, j->max_tokens, arena,
+                                 &pieces, err));
+    else
+        QN_TRY(qn_nn__encode(m, text, o->specials_are_text, j->max_tokens, arena,
+                             &pieces, err));
+    bool cut = false;
+    size_t all = pieces.n, marker = j->marker.one_token;
+    if (o->keep_ends)
+        QN_TRY(qn_nn__keep_ends(m->tokenizer, &pieces, NULL, j->max_tokens - marker,
+                                how, &cut, err));
+    size_t gone = all - pieces.n; /* the prompt first */
+    *skip = *skip > gone ? *skip - gone : 0;
+    if (marker > 0) QN_TRY(put_marker(j, &pieces, arena, err));
+    QN_TRY(qn_tokenizer_join(m->tokenizer, &pieces, NULL, j->max_tokens, how, arena, e,
+                             err));
+    e->kept.truncated |= cut;
+    return QN_OK;
 }
 
 /* ColBERT's queries are filled up with a token that says nothing. */

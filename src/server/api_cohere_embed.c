@@ -10,36 +10,33 @@ typedef struct cohere_embed {
     const qn_json *texts, *inputs, *types;
     qn_slice truncate, input_type;
     int64_t dims, tokens;
-    bool floats, base64; /* forms asked for */
+    bool forms[QN_NUMBERS_UBINARY + 1], base64; /* asked for */
 } cohere_embed;
 
 static qn_status read_types(qn_call *c, cohere_embed *e, qn_error *err)
 {
-    e->floats = e->types == NULL;
+    e->forms[QN_NUMBERS_FLOAT] = e->types == NULL;
+    if (e->types != NULL && (e->types->kind != QN_JSON_ARRAY || e->types->count == 0))
+        return qn_fail(err, QN_EINVAL, "[embedding_types] must be a list of names");
     for (const qn_json *v = qn_json_items(e->types); v != NULL; v = v->next) {
-        if (qn_slice_eq_str(v->string, "float"))
-            e->floats = true;
-        else if (qn_slice_eq_str(v->string, "base64"))
-            e->base64 = true;
-        else
-            return qn_fail_at(err, QN_EUNSUPPORTED, qn_json_offset(v, c->request->body),
-                              "[embedding_types] may have float and base64: vectors of "
-                              "bytes and bits are not made here");
+        qn_number_form form;
+        bool base64 = qn_slice_eq_str(v->string, "base64");
+        e->base64 |= base64;
+        if (qn_number_form_parse(v->string, &form))
+            e->forms[form] = true;
+        else if (!base64)
+            return qn_fail_at(err, QN_EINVAL, qn_json_offset(v, c->request->body),
+                              "[embedding_types] may have float, int8, uint8, binary, "
+                              "ubinary and base64");
     }
-    if (e->floats || e->base64) return QN_OK;
-    return qn_fail(err, QN_EINVAL, "[embedding_types] must be a list of names");
+    return QN_OK;
 }
 
-static qn_status read_truncate(qn_call *c, cohere_embed *e, qn_error *err)
+static qn_status read_truncate(cohere_embed *e, qn_error *err)
 {
     e->r.refuse_long = qn_slice_eq_nocase(e->truncate, "none");
-    if (qn_slice_eq_nocase(e->truncate, "start")) {
-        if (e->tokens > 0)
-            return qn_fail(err, QN_EUNSUPPORTED,
-                           "[max_tokens] goes with [truncate] END or NONE");
-        return qn_tei_keep_ends(c, &e->r, err);
-    }
-    if (e->truncate.n == 0 || e->r.refuse_long ||
+    e->r.keep_ends = qn_slice_eq_nocase(e->truncate, "start");
+    if (e->truncate.n == 0 || e->r.refuse_long || e->r.keep_ends ||
         qn_slice_eq_nocase(e->truncate, "end"))
         return QN_OK;
     return qn_fail(err, QN_EINVAL, "[truncate] must be NONE, START or END");
@@ -113,20 +110,34 @@ static qn_status read_embed(qn_call *c, cohere_embed *e, bool v2, qn_error *err)
         e->r.role = QN_SLICE_LIT("document");
     QN_TRY(read_types(c, e, err));
     QN_TRY(read_inputs(c, e, err));
-    return read_truncate(c, e, err);
+    return read_truncate(e, err);
 }
 
-static void write_vectors(qn_call *c, const qn_vectors *v, bool base64)
+static qn_status write_vectors(qn_call *c, const qn_vectors *v, qn_number_form form,
+                               bool base64, qn_error *err)
 {
     qn_json_begin_array(&c->w);
-    for (size_t i = 0; i < v->count; i++) {
-        const float *vector = v->floats + i * v->dims;
-        if (base64)
-            qn_inference_write_base64(c, vector, v->dims * sizeof *vector);
-        else
-            qn_inference_write_vector(c, vector, v->dims);
-    }
+    for (size_t i = 0; i < v->count; i++)
+        QN_TRY(qn_inference_write_numbers(c, v->floats + i * v->dims, v->dims, form,
+                                          base64, err));
     qn_json_end_array(&c->w);
+    return QN_OK;
+}
+
+/* {"float":[...],"int8":[...],...} */
+static qn_status write_by_type(qn_call *c, const cohere_embed *e, const qn_vectors *v,
+                               qn_error *err)
+{
+    qn_json_begin_object(&c->w);
+    for (size_t f = 0; f < sizeof e->forms / sizeof *e->forms; f++) {
+        if (!e->forms[f]) continue;
+        qn_json_key(&c->w, qn_number_form_name((qn_number_form)f));
+        QN_TRY(write_vectors(c, v, (qn_number_form)f, false, err));
+    }
+    if (e->base64) qn_json_key(&c->w, "base64");
+    if (e->base64) QN_TRY(write_vectors(c, v, QN_NUMBERS_FLOAT, true, err));
+    qn_json_end_object(&c->w);
+    return QN_OK;
 }
 
 static void write_meta(qn_json_writer *w, const char *version, const qn_vectors *v)
@@ -158,12 +169,8 @@ static qn_status embed(qn_call *c, bool v2, qn_error *err)
                        by_type ? "embeddings_by_type" : "embeddings_floats");
     qn_inference_write_id(c, "");
     qn_json_key(w, "embeddings");
-    if (by_type) qn_json_begin_object(w);
-    if (by_type && e.floats) qn_json_key(w, "float");
-    if (e.floats) write_vectors(c, &v, false);
-    if (e.base64) qn_json_key(w, "base64");
-    if (e.base64) write_vectors(c, &v, true);
-    if (by_type) qn_json_end_object(w);
+    QN_TRY(by_type ? write_by_type(c, &e, &v, err)
+                   : write_vectors(c, &v, QN_NUMBERS_FLOAT, false, err));
     qn_json_key(w, "texts");
     qn_json_begin_array(w);
     for (size_t i = 0; i < v.count; i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /v1/embeddings: OpenAI's, with the members that Voyage, Jina and vLLM add to it;
+/* /v1/embeddings: OpenAI's, with the members that Voyage, Jina, Mixedbread, vLLM and infinity
+ * add to it;
  * /v1/models. */
 #include "server/handlers.h"
 
@@ -33,35 +34,97 @@ void qn_openai_error(qn_call *c, const qn_error *err)
 
 typedef struct embeddings_call {
     qn_embed_request r;
-    const qn_json *input;
-    qn_slice format, type, dtype;
+    const qn_json *input, *jina_type;
+    qn_slice format, type, dtype, task, modality, prompt;
     int64_t dims, cut_tokens;
-    bool truncation, truncate, base64;
+    bool truncation, truncate, normalized, late, multi;
+    qn_number_form form;
+    bool base64;
 } embeddings_call;
 
-/* One of the words, or nothing. */
-static qn_status check_word(const char *name, qn_slice value, const char *const *words,
-                            qn_error *err)
+/* Jina's tasks, of which two say what the texts are. */
+static qn_status read_task(embeddings_call *e, qn_error *err)
 {
-    if (value.n == 0) return QN_OK;
-    for (size_t i = 0; words[i] != NULL; i++)
-        if (qn_slice_eq_str(value, words[i])) return QN_OK;
-    return qn_fail(err, QN_EINVAL, "[%s] must be %s%s%s", name, words[0],
-                   words[1] == NULL ? "" : " or ", words[1] == NULL ? "" : words[1]);
+    static const struct {
+        const char *name, *role;
+    } rows[] = {
+        {"retrieval.query", "query"},
+        {"retrieval.passage", "document"},
+        {"code.query", "query"},
+        {"code.passage", "document"},
+        {"nl2code.query", "query"},
+        {"nl2code.passage", "document"},
+        {"qa.query", "query"},
+        {"qa.passage", "document"},
+        {"code2code.query", "query"},
+        {"code2code.passage", "document"},
+        {"code2nl.query", "query"},
+        {"code2nl.passage", "document"},
+        {"code2completion.query", "query"},
+        {"code2completion.passage", "document"},
+        {"text-matching", ""},
+        {"classification", ""},
+        {"separation", ""},
+        {"clustering", ""},
+    };
+    if (e->task.n == 0) return QN_OK;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (qn_slice_eq_str(e->task, rows[i].name)) {
+            e->r.role = qn_slice_of(rows[i].role);
+            return QN_OK;
+        }
+    return qn_fail(err, QN_EINVAL,
+                   "[task] must be retrieval.query, retrieval.passage, text-matching, "
+                   "classification or separation, not [%.*s]",
+                   e->task.n > 40 ? 40 : (int)e->task.n, e->task.p);
 }
 
-static qn_status check_embeddings(embeddings_call *e, qn_error *err)
+/* encoding_format of all, embedding_type of Jina, output_dtype of Voyage. */
+static qn_status read_form(qn_call *c, embeddings_call *e, qn_error *err)
 {
-    static const char *const formats[] = {"float", "base64", NULL};
-    static const char *const types[] = {"query", "document", NULL};
-    static const char *const dtypes[] = {"float", NULL};
-    QN_TRY(check_word("encoding_format", e->format, formats, err));
-    QN_TRY(check_word("input_type", e->type, types, err));
-    QN_TRY(check_word("output_dtype", e->dtype, dtypes, err));
-    e->base64 = qn_slice_eq_str(e->format, "base64");
+    const qn_json *t = e->jina_type;
+    if (t != NULL && t->kind == QN_JSON_ARRAY && t->count == 1) t = t->first;
+    if (t != NULL && t->kind != QN_JSON_STRING)
+        return qn_fail_at(
+            err, QN_EUNSUPPORTED, qn_json_offset(t, c->request->body),
+            "[embedding_type] must be one name: several forms in one reply "
+            "are Cohere's, at /v2/embed");
+    qn_slice name = t != NULL ? t->string : e->format;
+    const char *member = t != NULL ? "embedding_type" : "encoding_format";
+    e->base64 = qn_slice_eq_str(name, "base64");
+    if (name.n > 0 && !e->base64 && !qn_number_form_parse(name, &e->form))
+        return qn_fail(err, QN_EINVAL,
+                       "[%s] must be float or base64, int8, uint8, binary or ubinary",
+                       member);
+    if (e->dtype.n == 0 || qn_number_form_parse(e->dtype, &e->form)) return QN_OK;
+    return qn_fail(err, QN_EINVAL,
+                   "[output_dtype] must be float, int8, uint8, binary or ubinary");
+}
+
+static qn_status check_embeddings(qn_call *c, embeddings_call *e, qn_error *err)
+{
+    QN_TRY(read_form(c, e, err));
+    QN_TRY(read_task(e, err));
+    if (e->late)
+        return qn_fail(err, QN_EUNSUPPORTED,
+                       "[late_chunking] is not done here: send passages as texts of "
+                       "their own");
+    if (e->multi)
+        return qn_fail(err, QN_EUNSUPPORTED,
+                       "[return_multivector]: vectors of tokens are at /embed_all");
+    if (e->modality.n > 0 && !qn_slice_eq_str(e->modality, "text"))
+        return qn_fail(err, QN_EUNSUPPORTED, "[modality] must be text");
+    if (e->prompt.n > 0)
+        return qn_fail(
+            err, QN_EUNSUPPORTED,
+            "[prompt]: put the words in front of the texts, or name a prompt "
+            "of the model's, as [input_type]");
+    if (e->type.n > 0 && !qn_slice_eq_str(e->type, "query") &&
+        !qn_slice_eq_str(e->type, "document"))
+        return qn_fail(err, QN_EINVAL, "[input_type] must be query or document");
+    if (e->type.n > 0) e->r.role = e->type;
     e->r.dims = (uint32_t)e->dims;
-    e->r.length = QUERN_LENGTH_ONE;
-    e->r.role = e->type;
+    e->r.length = e->normalized ? QUERN_LENGTH_ONE : QUERN_LENGTH_AS_POOLED;
     e->r.refuse_long = !e->truncation || !e->truncate;
     e->r.tokens_max = e->cut_tokens > 0 ? (uint32_t)e->cut_tokens : 0;
     return QN_OK;
@@ -70,7 +133,7 @@ static qn_status check_embeddings(embeddings_call *e, qn_error *err)
 static qn_status read_embeddings(qn_call *c, embeddings_call *e, qn_error *err)
 {
     const qn_json *body = NULL;
-    *e = (embeddings_call){.truncation = true, .truncate = true};
+    *e = (embeddings_call){.truncation = true, .truncate = true, .normalized = true};
     const qn_member members[] = {
         {"input", QN_MEMBER_ANY, &e->input, 0, 0},
         {"model", QN_MEMBER_STRING, &e->r.model, 0, 0},
@@ -83,18 +146,25 @@ static qn_status read_embeddings(qn_call *c, embeddings_call *e, qn_error *err)
         {"output_dtype", QN_MEMBER_STRING, &e->dtype, 0, 0},
         {"output_dimension", QN_MEMBER_INT, &e->dims, 1, 65536},
         /* Jina */
-        {"task", QN_MEMBER_IGNORE, NULL, 0, 0},
-        {"normalized", QN_MEMBER_IGNORE, NULL, 0, 0},
-        {"embedding_type", QN_MEMBER_STRING, &e->format, 0, 0},
+        {"task", QN_MEMBER_STRING, &e->task, 0, 0},
+        {"embedding_type", QN_MEMBER_ANY, &e->jina_type, 0, 0},
         {"truncate", QN_MEMBER_BOOL, &e->truncate, 0, 0},
-        /* vLLM */
+        {"late_chunking", QN_MEMBER_BOOL, &e->late, 0, 0},
+        {"return_multivector", QN_MEMBER_BOOL, &e->multi, 0, 0},
+        /* Jina, Mixedbread, vLLM */
+        {"normalized", QN_MEMBER_BOOL, &e->normalized, 0, 0},
+        {"normalize", QN_MEMBER_BOOL, &e->normalized, 0, 0},
+        {"use_activation", QN_MEMBER_BOOL, &e->normalized, 0, 0},
+        {"prompt", QN_MEMBER_STRING, &e->prompt, 0, 0},
         {"truncate_prompt_tokens", QN_MEMBER_INT, &e->cut_tokens, -1, 1 << 30},
         {"priority", QN_MEMBER_IGNORE, NULL, 0, 0},
+        /* infinity */
+        {"modality", QN_MEMBER_STRING, &e->modality, 0, 0},
         {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
     };
     QN_TRY(qn_call_object(c, &body, err));
     QN_TRY(qn_call_members(body, members, c->request->body, err));
-    QN_TRY(check_embeddings(e, err));
+    QN_TRY(check_embeddings(c, e, err));
     return qn_inference_inputs(c, e->input, "input", &e->r.inputs, err);
 }
 
@@ -116,10 +186,7 @@ qn_status qn_openai_embeddings(qn_call *c, qn_error *err)
         qn_json_member_str(w, "object", "embedding");
         qn_json_member_int(w, "index", (int64_t)i);
         qn_json_key(w, "embedding");
-        if (e.base64)
-            qn_inference_write_base64(c, vector, v.dims * sizeof *vector);
-        else
-            qn_inference_write_vector(c, vector, v.dims);
+        QN_TRY(qn_inference_write_numbers(c, vector, v.dims, e.form, e.base64, err));
         qn_json_end_object(w);
     }
     qn_json_end_array(w);

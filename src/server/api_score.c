@@ -114,6 +114,7 @@ qn_status qn_vllm_score(qn_call *c, qn_error *err)
     QN_TRY(read_score(c, &s, err));
     QN_TRY(read_pairs(c, &s, &pairs, &count, err));
     QN_TRY(qn_inference_pairs(c, &s.r, pairs, count, &ranking, err));
+    qn_inference_count_header(c, "X-Quern-Truncated", ranking.truncated);
     qn_call_json(c, 200);
     qn_json_writer *w = &c->w;
     qn_json_begin_object(w);

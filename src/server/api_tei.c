@@ -8,7 +8,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* ---- errors ------------------------------------------------------------------------- */
 
@@ -85,22 +84,12 @@ void qn_tei_compute_headers(qn_call *c, uint64_t tokens, const quern_text *texts
     add_compute_headers(c, tokens, count_characters(texts, count));
 }
 
-/* false in *right: texts are cut at their beginning. */
-static qn_status read_direction(qn_slice direction, bool *right, qn_error *err)
+qn_status qn_tei_direction(qn_slice direction, bool *left, qn_error *err)
 {
-    *right = direction.n == 0 || qn_slice_eq_nocase(direction, "right");
-    if (*right || qn_slice_eq_nocase(direction, "left")) return QN_OK;
+    *left = qn_slice_eq_nocase(direction, "left");
+    if (*left || direction.n == 0 || qn_slice_eq_nocase(direction, "right"))
+        return QN_OK;
     return qn_fail(err, QN_EINVAL, "[truncation_direction] must be Right or Left");
-}
-
-static qn_status need_right(qn_slice direction, qn_error *err)
-{
-    bool right = true;
-    QN_TRY(read_direction(direction, &right, err));
-    if (right) return QN_OK;
-    return qn_fail(err, QN_EUNSUPPORTED,
-                   "[truncation_direction] must be Right: pairs are cut at the end of "
-                   "their texts");
 }
 
 /* ---- /rerank ------------------------------------------------------------------------ */
@@ -146,7 +135,7 @@ qn_status qn_tei_rank_texts(qn_call *c, bool raw, qn_error *err)
     QN_TRY(qn_call_object(c, &body, err));
     QN_TRY(qn_call_members(body, members, c->request->body, err));
     if (r.query.p == NULL) return qn_fail(err, QN_EINVAL, "[query] is required");
-    QN_TRY(need_right(direction, err));
+    QN_TRY(qn_tei_direction(direction, &r.keep_ends, err));
     QN_TRY(qn_inference_texts(c, list, "texts", QN_LIMIT_RERANK_DOCUMENTS, false,
                               &texts, &r.count, err));
     r.texts = texts;
@@ -163,173 +152,6 @@ qn_status qn_tei_rerank(qn_call *c, qn_error *err)
     QN_TRY(qn_call_object(c, &body, err));
     if (qn_json_get(body, "documents") != NULL) return qn_rerank_any(c, err);
     return qn_tei_rank_texts(c, false, err);
-}
-
-/* ---- /predict ----------------------------------------------------------------------- */
-
-/* One text or a pair of them: ["a"], ["a","b"]. */
-static qn_status read_pair(qn_call *c, const qn_json *v, qn_text_pair *out,
-                           qn_error *err)
-{
-    uint64_t at = qn_json_offset(v, c->request->body);
-    bool pair = v->kind == QN_JSON_ARRAY && v->count == 2;
-    for (const qn_json *x = qn_json_items(v); pair && x != NULL; x = x->next)
-        pair = x->kind == QN_JSON_STRING;
-    if (!pair)
-        return qn_fail_at(err, QN_EINVAL, at,
-                          "[inputs] must be pairs of strings: the model scores a text "
-                          "for a query");
-    *out = (qn_text_pair){v->first->string, v->first->next->string};
-    if (out->query.n <= QN_LIMIT_RERANK_TEXT_BYTES &&
-        out->text.n <= QN_LIMIT_RERANK_TEXT_BYTES)
-        return QN_OK;
-    return qn_fail_at(err, QN_ELIMIT, at, "a text of [inputs] is longer than %d bytes",
-                      QN_LIMIT_RERANK_TEXT_BYTES);
-}
-
-static qn_status read_pairs(qn_call *c, const qn_json *inputs, qn_text_pair **out,
-                            size_t *count, bool *batch, qn_error *err)
-{
-    if (inputs == NULL) return qn_fail(err, QN_EINVAL, "[inputs] is required");
-    *batch = inputs->kind == QN_JSON_ARRAY &&
-             (inputs->count == 0 || inputs->first->kind == QN_JSON_ARRAY);
-    *count = *batch ? inputs->count : 1;
-    if (*count == 0) return qn_fail(err, QN_EEMPTY, "[inputs] is empty");
-    if (*count > QN_LIMIT_RERANK_DOCUMENTS)
-        return qn_fail(err, QN_ELIMIT, "[inputs] has %zu texts, at most %d are allowed",
-                       *count, QN_LIMIT_RERANK_DOCUMENTS);
-    *out = qn_arena_array(c->arena, *count, sizeof **out);
-    if (*out == NULL) return qn_fail(err, QN_ENOMEM, "no memory for the texts");
-    if (!*batch) return read_pair(c, inputs, *out, err);
-    size_t i = 0;
-    for (const qn_json *v = inputs->first; v != NULL; v = v->next, i++)
-        QN_TRY(read_pair(c, v, &(*out)[i], err));
-    return QN_OK;
-}
-
-/* What Hugging Face's client sends beside: {"function_to_apply":"sigmoid"|"none"}. */
-static qn_status read_function(qn_call *c, const qn_json *parameters, bool *raw,
-                               qn_error *err)
-{
-    qn_slice name = {"", 0};
-    const qn_member members[] = {
-        {"function_to_apply", QN_MEMBER_STRING, &name, 0, 0},
-        {"top_k", QN_MEMBER_IGNORE, NULL, 0, 0}, /* there is one label */
-        {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
-    };
-    if (parameters == NULL) return QN_OK;
-    QN_TRY(qn_call_members(parameters, members, c->request->body, err));
-    if (qn_slice_eq_str(name, "none")) *raw = true;
-    if (name.n == 0 || *raw || qn_slice_eq_str(name, "sigmoid")) return QN_OK;
-    return qn_fail(err, QN_EUNSUPPORTED,
-                   "[function_to_apply] must be sigmoid or none for one label");
-}
-
-typedef struct prediction {
-    size_t label;
-    float score;
-} prediction;
-
-static int by_score(const void *a, const void *b)
-{
-    const prediction *x = a, *y = b;
-    if (x->score != y->score) return x->score > y->score ? -1 : 1;
-    return (x->label > y->label) - (x->label < y->label);
-}
-
-/* Logits to probabilities that add up to 1. */
-static void softmax(prediction *p, size_t n)
-{
-    double most = -HUGE_VAL, sum = 0;
-    for (size_t i = 0; i < n; i++) most = fmax(most, (double)p[i].score);
-    for (size_t i = 0; i < n; i++) sum += exp((double)p[i].score - most);
-    for (size_t i = 0; i < n; i++)
-        p[i].score = (float)(exp((double)p[i].score - most) / sum);
-}
-
-/* Every label with its score, best first. */
-static qn_status write_prediction(qn_call *c, const qn_ranked *item,
-                                  const float *logits, size_t labels, bool raw,
-                                  qn_error *err)
-{
-    prediction *p = qn_arena_array(c->arena, labels, sizeof *p);
-    if (p == NULL) return qn_fail(err, QN_ENOMEM, "no memory for the labels");
-    for (size_t i = 0; i < labels; i++)
-        p[i] = (prediction){i, logits != NULL ? logits[i]
-                               : raw          ? item->logit
-                                              : item->score};
-    if (logits != NULL && !raw) softmax(p, labels);
-    qsort(p, labels, sizeof *p, by_score);
-    qn_json_begin_array(&c->w);
-    for (size_t i = 0; i < labels; i++) {
-        char name[32];
-        (void)snprintf(name, sizeof name, "LABEL_%zu", p[i].label);
-        qn_json_begin_object(&c->w);
-        qn_json_key(&c->w, "score");
-        qn_json_float(&c->w, p[i].score);
-        qn_json_member_str(&c->w, "label", name);
-        qn_json_end_object(&c->w);
-    }
-    qn_json_end_array(&c->w);
-    return QN_OK;
-}
-
-/* How many labels the model has, and room for their logits. */
-static qn_status prepare_labels(qn_call *c, qn_rank_request *r, size_t count,
-                                qn_error *err)
-{
-    const char *model = NULL;
-    quern_model_info info;
-    QN_TRY(
-        qn_server_model(c, r->model, c->server->options.default_reranker, &model, err));
-    QN_TRY(quern_model_info_get(c->q, model, &info, err));
-    r->labels = info.labels > 1 ? info.labels : 1;
-    if (r->labels == 1) return QN_OK;
-    r->logits = qn_arena_array(c->arena, count * r->labels, sizeof *r->logits);
-    return r->logits == NULL ? qn_fail(err, QN_ENOMEM, "no memory for the labels")
-                             : QN_OK;
-}
-
-qn_status qn_tei_predict(qn_call *c, qn_error *err)
-{
-    qn_slice direction = {"", 0};
-    qn_rank_request r = {.model = {"", 0}};
-    const qn_json *body = NULL, *inputs = NULL, *parameters = NULL;
-    bool truncate = true, raw = false, batch = false;
-    const qn_member members[] = {
-        {"inputs", QN_MEMBER_ANY, &inputs, 0, 0},
-        {"truncate", QN_MEMBER_BOOL, &truncate, 0, 0},
-        {"truncation_direction", QN_MEMBER_STRING, &direction, 0, 0},
-        {"raw_scores", QN_MEMBER_BOOL, &raw, 0, 0},
-        {"parameters", QN_MEMBER_ANY, &parameters, 0, 0},
-        {"model", QN_MEMBER_STRING, &r.model, 0, 0},
-        {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
-    };
-    qn_text_pair *pairs = NULL;
-    size_t count = 0, characters = 0;
-    qn_ranking ranking;
-    QN_TRY(qn_call_object(c, &body, err));
-    QN_TRY(qn_call_members(body, members, c->request->body, err));
-    QN_TRY(need_right(direction, err));
-    QN_TRY(read_function(c, parameters, &raw, err));
-    QN_TRY(read_pairs(c, inputs, &pairs, &count, &batch, err));
-    r.refuse_long = !truncate;
-    QN_TRY(prepare_labels(c, &r, count, err));
-    QN_TRY(qn_inference_pairs(c, &r, pairs, count, &ranking, err));
-    for (size_t i = 0; i < count; i++) {
-        quern_text both[2] = {{pairs[i].query.p, pairs[i].query.n},
-                              {pairs[i].text.p, pairs[i].text.n}};
-        characters += count_characters(both, 2);
-    }
-    add_compute_headers(c, ranking.tokens, characters);
-    qn_call_json(c, 200);
-    if (batch) qn_json_begin_array(&c->w);
-    for (size_t i = 0; i < count; i++)
-        QN_TRY(write_prediction(c, &ranking.items[i],
-                                r.logits == NULL ? NULL : r.logits + i * r.labels,
-                                r.labels, raw, err));
-    if (batch) qn_json_end_array(&c->w);
-    return QN_OK;
 }
 
 /* ---- /embed ------------------------------------------------------------------------- */
@@ -369,10 +191,8 @@ qn_status qn_tei_embed(qn_call *c, qn_error *err)
 {
     embed_call e;
     qn_vectors v;
-    bool right = true;
     QN_TRY(read_embed(c, &e, err));
-    QN_TRY(read_direction(e.direction, &right, err));
-    if (!right && e.truncate) QN_TRY(qn_tei_keep_ends(c, &e.r, err));
+    QN_TRY(qn_tei_direction(e.direction, &e.r.keep_ends, err));
     QN_TRY(qn_inference_embed(c, &e.r, &v, err));
     qn_tei_compute_headers(c, v.tokens, e.r.inputs.texts, v.count);
     qn_call_json(c, 200);
@@ -411,6 +231,7 @@ static qn_status read_similarity(qn_call *c, qn_embed_request *r, qn_error *err)
     const qn_member of_parameters[] = {
         {"truncate", QN_MEMBER_BOOL, &truncate, 0, 0},
         {"truncation_direction", QN_MEMBER_STRING, &direction, 0, 0},
+        {"prompt_name", QN_MEMBER_STRING, &r->prompt_name, 0, 0},
         {NULL, QN_MEMBER_IGNORE, NULL, 0, 0}};
     QN_TRY(qn_call_object(c, &body, err));
     QN_TRY(qn_call_members(body, outer, text, err));
@@ -421,7 +242,7 @@ static qn_status read_similarity(qn_call *c, qn_embed_request *r, qn_error *err)
     QN_TRY(qn_call_members(inputs, inner, text, err));
     if (parameters != NULL)
         QN_TRY(qn_call_members(parameters, of_parameters, text, err));
-    QN_TRY(need_right(direction, err));
+    QN_TRY(qn_tei_direction(direction, &r->keep_ends, err));
     if (source.p == NULL)
         return qn_fail(err, QN_EINVAL, "[source_sentence] is required");
     if (source.n > QN_LIMIT_RERANK_TEXT_BYTES)
@@ -477,23 +298,20 @@ qn_status qn_tei_any(qn_call *c, qn_error *err)
 
 /* ---- facts -------------------------------------------------------------------------- */
 
-static void write_labels(qn_json_writer *w, size_t labels)
+static void write_labels(qn_json_writer *w, const quern_model_info *info)
 {
-    char name[32], number[32];
     qn_json_key(w, "id2label");
     qn_json_begin_object(w);
-    for (size_t i = 0; i < labels; i++) {
-        (void)snprintf(name, sizeof name, "LABEL_%zu", i);
-        (void)snprintf(number, sizeof number, "%zu", i);
-        qn_json_member_str(w, number, name);
+    for (uint32_t i = 0; i < info->labels; i++) {
+        char number[16];
+        (void)snprintf(number, sizeof number, "%u", i);
+        qn_json_member_str(w, number, info->label_names[i]);
     }
     qn_json_end_object(w);
     qn_json_key(w, "label2id");
     qn_json_begin_object(w);
-    for (size_t i = 0; i < labels; i++) {
-        (void)snprintf(name, sizeof name, "LABEL_%zu", i);
-        qn_json_member_int(w, name, (int64_t)i);
-    }
+    for (uint32_t i = 0; i < info->labels; i++)
+        qn_json_member_int(w, info->label_names[i], i);
     qn_json_end_object(w);
 }
 
@@ -505,7 +323,7 @@ static void write_model_type(qn_json_writer *w, const quern_model_info *info)
     qn_json_key(w, !pairs ? "embedding" : info->labels > 1 ? "classifier" : "reranker");
     qn_json_begin_object(w);
     if (pairs)
-        write_labels(w, info->labels);
+        write_labels(w, info);
     else
         qn_json_member_str(w, "pooling", info->pooling);
     qn_json_end_object(w);

@@ -10,7 +10,6 @@ QN_MUST_CHECK qn_status qn_tei_rank_texts(qn_call *c, bool raw, qn_error *err);
 /* x-compute-... of its replies. */
 void qn_tei_compute_headers(qn_call *c, uint64_t tokens, const quern_text *texts,
                             size_t count);
-/* Long texts become lists of their last token ids. */
-QN_MUST_CHECK qn_status qn_tei_keep_ends(qn_call *c, qn_embed_request *r,
-                                         qn_error *err);
+/* truncation_direction: true in *left: texts lose their beginnings. */
+QN_MUST_CHECK qn_status qn_tei_direction(qn_slice direction, bool *left, qn_error *err);
 #endif

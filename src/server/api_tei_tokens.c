@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /tokenize of text-embeddings-inference, and texts cut at their beginning. */
+/* /tokenize and /decode of text-embeddings-inference and of vLLM, which the members of a
+ * request tell apart. */
 #include "server/api_tei.h"
 
-#include "base/vec.h"
 #include "server/handlers.h"
 #include "server/server_internal.h"
 
@@ -48,73 +48,5 @@ qn_status qn_tei_tokenize(qn_call *c, qn_error *err)
         qn_json_end_array(&c->w);
     }
     qn_json_end_array(&c->w);
-    return QN_OK;
-}
-
-/* ---- cutting at the beginning ------------------------------------------------------- */
-
-typedef struct id_list {
-    qn_alloc *alloc;
-    QN_VEC(uint32_t) ids;
-    size_t before, after; /* special tokens around the text's own */
-    bool own, failed;
-} id_list;
-
-static void take_id(void *ctx, const quern_piece *p)
-{
-    id_list *l = ctx;
-    l->failed |= !qn_vec_push(l->alloc, &l->ids, p->id);
-    if (!p->special)
-        l->own = true;
-    else if (l->own)
-        l->after++;
-    else
-        l->before++;
-}
-
-/* The special tokens, and of the others as many of the last as there is room for. */
-static qn_status keep_end(qn_call *c, const id_list *l, size_t most,
-                          quern_token_ids *out, qn_error *err)
-{
-    uint32_t *ids = qn_arena_array(c->arena, most, sizeof *ids);
-    if (ids == NULL) return qn_fail(err, QN_ENOMEM, "no memory for the token ids");
-    memcpy(ids, l->ids.p, l->before * sizeof *ids);
-    size_t rest = most - l->before;
-    memcpy(ids + l->before, l->ids.p + (l->ids.n - rest), rest * sizeof *ids);
-    *out = (quern_token_ids){ids, most};
-    return QN_OK;
-}
-
-qn_status qn_tei_keep_ends(qn_call *c, qn_embed_request *r, qn_error *err)
-{
-    const char *model = NULL;
-    quern_model_info info;
-    qn_inputs *in = &r->inputs;
-    QN_TRY(
-        qn_server_model(c, r->model, c->server->options.default_embedder, &model, err));
-    QN_TRY(quern_model_info_get(c->q, model, &info, err));
-    if (in->ids == NULL) {
-        in->ids = qn_arena_array(c->arena, in->count, sizeof *in->ids);
-        if (in->ids == NULL)
-            return qn_fail(err, QN_ENOMEM, "no memory for the token ids");
-        memset(in->ids, 0, in->count * sizeof *in->ids);
-    }
-    qn_status st = QN_OK;
-    size_t cut = 0;
-    for (size_t i = 0; st == QN_OK && i < in->count; i++) {
-        if (in->ids[i].ids != NULL) continue;
-        id_list l = {.alloc = c->out->body.alloc};
-        st = quern_tokenize(c->q, model, in->texts[i], true, take_id, &l, err);
-        if (st == QN_OK && l.failed)
-            st = qn_fail(err, QN_ENOMEM, "no memory for the token ids");
-        if (st == QN_OK && l.ids.n > info.max_tokens) {
-            st = keep_end(c, &l, info.max_tokens, &in->ids[i], err);
-            cut++;
-        }
-        qn_vec_deinit(l.alloc, &l.ids);
-    }
-    if (st != QN_OK || cut == 0) return st;
-    const char *text = qn_arena_printf(c->arena, "%zu", cut);
-    if (text != NULL) qn_http_add_header(c->out, "X-Quern-Truncated", text);
     return QN_OK;
 }

@@ -37,8 +37,7 @@ static qn_status read_call(qn_call *c, qn_embed_request *r, qn_error *err)
     QN_TRY(qn_call_object(c, &body, err));
     QN_TRY(qn_call_members(body, members, c->request->body, err));
     QN_TRY(read_least(least, &r->weight_min, err));
-    if (direction.n > 0 && !qn_slice_eq_nocase(direction, "right"))
-        return qn_fail(err, QN_EUNSUPPORTED, "[truncation_direction] must be Right");
+    QN_TRY(qn_tei_direction(direction, &r->keep_ends, err));
     r->terms_max = (size_t)top_k;
     r->refuse_long = !truncate;
     return qn_inference_inputs(c, list, "inputs", &r->inputs, err);

@@ -93,6 +93,8 @@ static qn_status set_options(qn_call *c, const qn_rank_request *r,
     o->document_tokens_max = r->document_tokens_max;
     o->chunking = r->chunking;
     o->passages_max = r->passages_max;
+    o->keep_ends = r->keep_ends;
+    o->single = r->single;
     if (r->refuse_long) o->truncation = "none";
     return QN_OK;
 }
@@ -206,9 +208,7 @@ qn_status qn_inference_pairs(qn_call *c, const qn_rank_request *r,
     }
     QN_TRY(collect(scores, count, items, out, err));
     out->items = items;
-    if (out->unscored > 0) return time_is_up(out, count, err);
-    add_headers(c, out);
-    return QN_OK;
+    return out->unscored > 0 ? time_is_up(out, count, err) : QN_OK;
 }
 
 /* ---- embedding ---------------------------------------------------------------------- */
@@ -224,6 +224,7 @@ qn_status qn_inference_embed_options(qn_call *c, const qn_embed_request *r,
     o->length = r->length;
     o->tokens_max = r->tokens_max;
     o->refuse_long = r->refuse_long;
+    o->keep_ends = r->keep_ends;
     o->ids = r->inputs.ids;
     if (r->prompt_name.n > 0)
         o->prompt_name = qn_arena_strndup(c->arena, r->prompt_name.p, r->prompt_name.n);

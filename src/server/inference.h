@@ -48,6 +48,8 @@ typedef struct qn_rank_request {
     size_t labels;      /* of the model; 0: one */
     float *logits; /* of several labels: for each pair as many, in the order of pairs */
     bool refuse_long; /* a pair over the model's length is QN_ETOOLONG, not cut */
+    bool keep_ends;   /* cut at the beginning */
+    bool single;      /* texts alone, without the query */
     bool whole;       /* time up before all are scored is QN_ETIMEOUT */
 } qn_rank_request;
 
@@ -75,7 +77,7 @@ typedef struct qn_text_pair {
     qn_slice query, text;
 } qn_text_pair;
 /* Pairs, each with a query of its own; r->query and r->texts do not matter. `out->items`
- * are in the order of the pairs, all of them scored. */
+ * are in the order of the pairs, all of them scored. Sets no headers. */
 QN_MUST_CHECK qn_status qn_inference_pairs(qn_call *c, const qn_rank_request *r,
                                            const qn_text_pair *pairs, size_t count,
                                            qn_ranking *out, qn_error *err);
@@ -88,7 +90,7 @@ typedef struct qn_embed_request {
     qn_inputs inputs;
     uint32_t dims, tokens_max; /* 0: the model's */
     quern_vector_length length;
-    bool refuse_long;
+    bool refuse_long, keep_ends;
     size_t terms_max; /* sparse vectors: only the greatest weights; 0: all */
     float weight_min; /* and only greater ones */
     /* The model's prompt of this name; what texts are: "query", "document"; or empty. */
@@ -158,6 +160,20 @@ const char *qn_inference_task(qn_call *c, qn_slice model);
 
 /* [0.1,0.2,...] as the next value. */
 void qn_inference_write_vector(qn_call *c, const float *v, size_t dims);
+/* Forms of vectors in which clients want fewer bytes. */
+typedef enum qn_number_form {
+    QN_NUMBERS_FLOAT,
+    QN_NUMBERS_INT8,    /* -127..127, the greatest number of each vector being 127 */
+    QN_NUMBERS_UINT8,   /* the same and 128 more */
+    QN_NUMBERS_BINARY,  /* eight signs a number, the first on top, less 128 */
+    QN_NUMBERS_UBINARY, /* eight signs a number, 0..255 */
+} qn_number_form;
+const char *qn_number_form_name(qn_number_form form);
+bool qn_number_form_parse(qn_slice name, qn_number_form *out);
+/* As the next value: a list, or base64 of little-endian numbers. */
+QN_MUST_CHECK qn_status qn_inference_write_numbers(qn_call *c, const float *v,
+                                                   size_t dims, qn_number_form form,
+                                                   bool base64, qn_error *err);
 /* Bytes as a JSON string of base64. */
 void qn_inference_write_base64(qn_call *c, const void *bytes, size_t n);
 /* "id": prefix and a random UUID. */

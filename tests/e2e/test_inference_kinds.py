@@ -1,23 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models that do more than one vector a text or one score a pair, over HTTP and on the command
-line: sparse vectors and vectors of tokens, from the small models of tests/golden/nn."""
+line: sparse vectors, vectors of tokens, labels, from the small models of tests/golden/nn; vectors
+as bytes and bits."""
+import base64
 import json
 import math
 import pathlib
 import shutil
+import struct
 import tempfile
 import unittest
 
 from harness import ROOT, Server, run
 
 GOLDEN = ROOT / "tests/golden/nn"
-SPARSE, TOKENS, DENSE, LABELS = "tiny-splade", "tiny-colbert", "tiny-embed", "tiny-labels"
+SPARSE, TOKENS, RERANK, LABELS = "tiny-splade", "tiny-colbert", "tiny-rerank", "tiny-labels"
+EMBEDDER = "minilm-l6-v2"
+NAMES = ["neutral", "entailment", "contradiction"]
+FACTORS = (1, 2, -1)  # the logits of LABELS, as multiples of that of RERANK
 
 
 def imported(data, *names):
     for name in names:
-        code, out, err = run("model", "import", GOLDEN / name, "--name", name, "--dtype", "f32", data=data)
-        assert code == 0, (out, err)
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = GOLDEN / name
+            if name == LABELS:
+                folder = pathlib.Path(scratch) / name
+                with_labels(folder)
+            code, out, err = run("model", "import", folder, "--name", name, "--dtype", "f32", data=data)
+            assert code == 0, (out, err)
+
+
+def with_labels(folder):
+    """RERANK with a head of three labels with names."""
+    shutil.copytree(GOLDEN / RERANK, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {str(i): name for i, name in enumerate(NAMES)}
+    config["label2id"] = {name: i for i, name in enumerate(NAMES)}
+    (folder / "config.json").write_text(json.dumps(config))
+    data = (folder / "model.safetensors").read_bytes()
+    size, = struct.unpack("<Q", data[:8])
+    header, data = json.loads(data[8:8 + size]), data[8 + size:]
+    tensors, out = {}, b""
+    for name, t in header.items():
+        if name == "__metadata__":
+            continue
+        raw = data[slice(*t["data_offsets"])]
+        if name.startswith("classifier."):
+            row = struct.unpack(f"<{len(raw) // 4}f", raw)
+            raw = b"".join(struct.pack(f"<{len(row)}f", *(f * x for x in row)) for f in FACTORS)
+            t = {**t, "shape": [3, *t["shape"][1:]]}
+        tensors[name] = {**t, "data_offsets": [len(out), len(out) + len(raw)]}
+        out += raw
+    text = json.dumps(tensors).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + out)
+
+
+def softmax(values):
+    exps = [math.exp(v - max(values)) for v in values]
+    return [e / sum(exps) for e in exps]
 
 
 def golden(name, count=6):
@@ -117,7 +158,7 @@ class Sparse(Base):
             self.same({t["index"]: t["value"] for t in entry["sparse_embedding"]}, case)
             for t in entry["sparse_embedding"]:
                 self.assertEqual(t["token"], self.names[t["index"]])
-        for model in (SPARSE, "minilm-l6-v2"):  # the other kind from whoever makes it
+        for model in (SPARSE, EMBEDDER):  # the other kind from whoever makes it
             both = self.post(path, {"model": model, "input": {"texts": self.texts[:2]},
                                     "parameters": {"output_type": "dense&sparse", "dimension": 8}})["output"]["embeddings"]
             self.assertEqual([len(e["embedding"]) for e in both], [8, 8])
@@ -134,6 +175,124 @@ class Sparse(Base):
                              [self.names[t["token_id"]] for t in entry["embedding"]])
         bare = self.post(path, {"input": self.texts[0]})["result"]["sparse_embeddings"]
         self.assertEqual([bare[0]["index"], set(bare[0]["embedding"][0])], [0, {"token_id", "weight"}])
+
+
+class Labels(Base):
+    """Classifiers of single texts and of pairs. The logits are those of the transformers library for
+    the same files."""
+    TEXTS = {"the mill by the river": -0.38206258, "water": -0.66122580}
+    LONG, LONG_CUT, LONG_LEFT = "stone " * 60 + "river", -0.70239741, -0.64886355
+
+    MODELS = (RERANK, LABELS)
+
+    def near(self, got, want):
+        self.assertTrue(math.isclose(got, want, rel_tol=1e-3, abs_tol=2e-4), (got, want))
+
+    def shown(self, entry, logit, raw=False):
+        """An entry of /predict: every label by its name, best first."""
+        values = [f * logit for f in FACTORS]
+        want = dict(zip(NAMES, values if raw else softmax(values)))
+        self.assertEqual([e["label"] for e in entry], sorted(want, key=lambda n: -want[n]))
+        for e in entry:
+            self.near(e["score"], want[e["label"]])
+
+    def test_predict(self):
+        for text, logit in self.TEXTS.items():
+            self.shown(self.post("/predict", {"inputs": text, "model": LABELS}), logit)
+            self.shown(self.post("/predict", {"inputs": [text], "model": LABELS, "raw_scores": True}), logit, True)
+            one = self.post("/predict", {"inputs": text, "model": RERANK, "raw_scores": True})
+            self.assertEqual([e["label"] for e in one], ["LABEL_0"])
+            self.near(one[0]["score"], logit)
+        first, second = self.TEXTS
+        mixed = self.post("/predict", {"inputs": [[first], [first, second], [second]], "model": LABELS})
+        self.shown(mixed[0], self.TEXTS[first])
+        self.shown(mixed[2], self.TEXTS[second])
+        pair = self.post("/rerank", {"query": first, "texts": [second], "raw_scores": True, "model": RERANK})[0]["score"]
+        self.shown(mixed[1], pair)
+        best = self.post("/predict", {"inputs": first, "model": LABELS, "parameters": {"top_k": 1, "function_to_apply": "sigmoid"}})
+        self.assertEqual([e["label"] for e in best], ["contradiction"])
+        self.near(best[0]["score"], 1 / (1 + math.exp(self.TEXTS[first])))
+        self.post("/predict", {"inputs": first, "model": EMBEDDER}, 424)
+        told = self.ask("GET", f"/info?model={LABELS}")["model_type"]["classifier"]
+        self.assertEqual(told, {"id2label": {str(i): n for i, n in enumerate(NAMES)},
+                                "label2id": {n: i for i, n in enumerate(NAMES)}})
+
+    def test_directions(self):
+        for side, logit in (("Right", self.LONG_CUT), ("Left", self.LONG_LEFT)):
+            body = {"inputs": self.LONG, "model": RERANK, "raw_scores": True, "truncation_direction": side}
+            self.near(self.post("/predict", body)[0]["score"], logit)
+            self.assertEqual(self.headers("/predict", body)["x-quern-truncated"], "1")
+        # The document alone is over half of the room; then both are.
+        document = "stone " * 60 + "water of the river"
+        for side, logit in (("right", -0.46302515), ("left", -0.50663221)):
+            body = {"query": "the mill by the river", "texts": [document], "model": RERANK, "raw_scores": True,
+                    "truncation_direction": side}
+            self.near(self.post("/rerank", body)[0]["score"], logit)
+            self.near(self.post("/rerank", body)[0]["score"], logit)  # kept apart from the other side's
+        body = {"query": "grain " * 40 + "by the mill", "texts": [document], "model": RERANK, "raw_scores": True,
+                "truncation_direction": "Left"}
+        self.near(self.post("/rerank", body)[0]["score"], -0.69972599)
+
+    def test_vllm(self):
+        reply = self.post("/classify", {"model": LABELS, "input": list(self.TEXTS)})
+        self.assertEqual([set(reply), reply["object"], reply["id"][:9]],
+                         [{"id", "object", "created", "model", "data", "usage"}, "list", "classify-"])
+        for i, (d, logit) in enumerate(zip(reply["data"], self.TEXTS.values())):
+            self.assertEqual([d["index"], d["num_classes"], d["label"]], [i, 3, "contradiction"])
+            for got, want in zip(d["probs"], softmax([f * logit for f in FACTORS])):
+                self.near(got, want)
+        raw = self.post("/classify", {"model": LABELS, "input": "water", "use_activation": False})
+        self.near(raw["data"][0]["probs"][1], 2 * self.TEXTS["water"])
+
+
+class Numbers(Base):
+    """Vectors as bytes and bits, in the names that each dialect has for them."""
+    TEXTS = ["A mill grinds grain.", "The capital of France is Paris."]
+
+    @staticmethod
+    def form(vector, name):
+        """What a vector is in a form, by its definition."""
+        if name in ("int8", "uint8"):
+            most = max(map(abs, vector))
+            return [round(x * 127 / most) + (128 if name == "uint8" else 0) for x in vector]
+        bits = "".join("1" if x > 0 else "0" for x in vector)
+        bytes_ = [int(bits[i:i + 8].ljust(8, "0"), 2) for i in range(0, len(bits), 8)]
+        return [b - 128 for b in bytes_] if name == "binary" else bytes_
+
+    def same(self, got, vector, name):
+        want = self.form(vector, name)
+        self.assertEqual(len(got), len(want))
+        slack = 1 if name in ("int8", "uint8") else 0  # the vector is printed, not exact
+        for a, b in zip(got, want):
+            self.assertLessEqual(abs(a - b), slack)
+
+    def test_forms(self):
+        vectors = self.post("/embed", {"inputs": self.TEXTS})
+        forms = ["int8", "uint8", "binary", "ubinary"]
+        reply = self.post("/v2/embed", {"model": EMBEDDER, "input_type": "search_document", "texts": self.TEXTS,
+                                        "embedding_types": ["float", *forms, "base64"]})["embeddings"]
+        self.assertEqual(list(reply), ["float", *forms, "base64"])
+        self.assertEqual(reply["float"], vectors)
+        for name in forms:
+            for got, vector in zip(reply[name], vectors):
+                self.same(got, vector, name)
+        for name in forms:
+            voyage = self.post("/v1/embeddings", {"model": EMBEDDER, "input": self.TEXTS, "output_dtype": name})
+            self.assertEqual([d["embedding"] for d in voyage["data"]], reply[name])
+            packed = self.post("/v1/embeddings", {"model": EMBEDDER, "input": self.TEXTS, "output_dtype": name,
+                                                  "encoding_format": "base64"})
+            kind = "b" if name in ("int8", "binary") else "B"
+            for d, want in zip(packed["data"], reply[name]):
+                self.assertEqual(list(struct.unpack(f"{len(want)}{kind}", base64.b64decode(d["embedding"]))), want)
+        for body in ({"embedding_type": "binary"}, {"embedding_type": ["binary"]}, {"encoding_format": "binary"}):
+            jina = self.post("/v1/embeddings", {"model": EMBEDDER, "input": self.TEXTS, "task": "retrieval.passage", **body})
+            self.assertEqual([d["embedding"] for d in jina["data"]], reply["binary"])
+        odd = self.post("/v2/embed", {"model": EMBEDDER, "texts": ["a"], "output_dimension": 12,
+                                      "embedding_types": ["ubinary", "float"]})["embeddings"]
+        self.assertEqual(odd["ubinary"][0], self.form(odd["float"][0], "ubinary"))
+        self.assertEqual(len(odd["ubinary"][0]), 2)
+        pooled = self.post("/v1/embeddings", {"model": EMBEDDER, "input": "a", "normalized": False})["data"][0]["embedding"]
+        self.assertEqual(pooled, self.post("/embed", {"inputs": "a", "normalize": False})[0])
 
 
 if __name__ == "__main__":
