@@ -4,6 +4,7 @@
 
     ./dev bench neural [minilm] [deberta] [128 256 512 mixed short] [threads=1,2]
                        [rounds=5] [kernels=avx2]
+    ./dev bench neural start [minilm] [deberta] [rounds=5] [kernels=avx2]
 
 Two shapes: MiniLM-L6 with the real weights and DeBERTa-v3-base with random ones, made
 here. Scores are compared first (f32 with f32). Then every engine does the same pairs,
@@ -15,6 +16,11 @@ process, and the median is printed beside it.
                 ("sorted", tokenised beforehand), once as sentence-transformers feeds them
                 ("fed"); Quern always gets the requests as they are, and tokenises
   short         one pair of 32 tokens at a time: latency
+  start         without peers: from nothing to the first score, with the packed copy and
+                both files in the page cache (warm), after they were thrown out of it
+                (cold), and without a copy, which is then made (pack); by the wall and by
+                CPU time. Then the resident memory beyond the mapped weights, before and
+                after 30 pairs of 512 tokens
 """
 import json
 import os
@@ -227,11 +233,74 @@ def measure(shape, what, threads, rounds, kernels, own, peers):
         report(shape, title, threads, pairs, times, kernels or "best", tokens)
 
 
+# ---- start --------------------------------------------------------------------------
+
+def throw_out(path):
+    """Of the page cache; what is dirty is written first."""
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
+
+
+def opened(path, env):
+    engine = Quern(path, env)
+    engine.close()
+    return engine.opened
+
+
+def start(shape, dtype, path, rounds, env):
+    def tell(how, runs):
+        best = min(runs, key=lambda r: r["first_score_ms"])
+        print(json.dumps({"bench": "start", "shape": shape, "dtype": dtype, "how": how,
+                          "runs": len(runs), "backend": best["backend"],
+                          "opened_ms": best["opened_ms"],
+                          "first_score_ms": best["first_score_ms"],
+                          "cpu_ms": min(r["first_score_cpu_ms"] for r in runs),
+                          "load": round(os.getloadavg()[0], 1)}), flush=True)
+
+    def copies():
+        return list((WORK / "packed").glob(f"{path.stem}.*.qnp"))
+
+    for copy in copies():
+        copy.unlink()
+    tell("pack", [opened(path, env)])
+    tell("warm", [opened(path, env) for _ in range(rounds)])
+    cold = []
+    for _ in range(min(rounds, 3)):
+        for file in (path, *copies()):
+            throw_out(file)
+        cold.append(opened(path, env))
+    tell("cold", cold)
+
+
+def memory(shape, dtype, path, env):
+    engine = Quern(path, env)
+    before = engine.tell("memory")["rss_anon_kb"]
+    words = [WORDS[i % 8] for i in range(600)]  # cut to 512 tokens
+    engine.prepare([("water and stone", [" ".join(words[i:] + words[:i]) for i in range(30)])], 1)
+    engine.tell("run")
+    print(json.dumps({"bench": "memory", "shape": shape, "dtype": dtype, "pairs": 30,
+                      "tokens": 512, "threads": 1, "beyond_weights_mb_at_start":
+                      round(before / 1024, 1), "beyond_weights_mb":
+                      round(engine.tell("memory")["rss_anon_kb"] / 1024, 1)}), flush=True)
+    engine.close()
+
+
 def main():
-    import neural_peers
     words = sys.argv[1:]
     options = dict(w.split("=") for w in words if "=" in w)
     shapes = [w for w in words if w in ("minilm", "deberta")] or ["minilm", "deberta"]
+    if "start" in words:
+        kernels = options.get("kernels", "")
+        env = {"QUERN_KERNELS": kernels} if kernels else None
+        WORK.mkdir(parents=True, exist_ok=True)
+        for shape in shapes:
+            for dtype, path in import_models(shape, folder_of(shape)).items():
+                start(shape, dtype, path, int(options.get("rounds", 5)), env)
+                memory(shape, dtype, path, env)
+        return
+    import neural_peers
     works = [w for w in words if w in ("128", "256", "512", "mixed", "short")] or \
         ["128", "256", "512", "mixed", "short"]
     rounds = int(options.get("rounds", 5))

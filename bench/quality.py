@@ -4,14 +4,20 @@
 dtypes over first-stage lists of four test sets.
 
     ./dev bench quality [scifact] [dl21] [wikiqa] [trecqa] [dtypes=f32,bf16,int8]
-                        [depth=20] [kernels=avx2]
+                        [depth=20] [kernels=avx2] [threads=2] [peers=on]
 
 Prints nDCG@10 and MAP per set and dtype, their difference from f32, and how far logits
 moved. Gates: nDCG@10 loses at most 0.002 (bf16) and 0.004 (int8) of f32's; the exit
-status says whether they hold. Data: QUERN_SHARED (default ../shared); `depth` is SciFact's, whose
-abstracts are long; the other lists are taken whole.
+status says whether they hold. peers=on adds ONNX Runtime's int8 of the same model over the
+same lists. Data: QUERN_SHARED (default ../shared); `depth` is SciFact's, whose abstracts are
+long; the other lists are taken whole.
+
+Scores are kept in build/bench-models/scores as they come: a run that was stopped goes on,
+and those of f32 are computed once for a model and a set of lists. Those of other dtypes
+belong to the program that computed them as well.
 """
 import csv
+import hashlib
 import json
 import math
 import os
@@ -25,6 +31,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = pathlib.Path(os.environ.get("QUERN_SHARED", ROOT.parent / "shared")) / "data"
 WORK = ROOT / "build" / "bench-models"
 BUILD = ROOT / "build" / "release"
+PROGRAM = BUILD / "bench" / "bench_neural"
 WITHIN = {"bf16": 0.002, "int8": 0.004}
 
 
@@ -131,18 +138,84 @@ def measure(lists, logits):
 
 # ---- scores -----------------------------------------------------------------------------
 
-def score(model, lists, env):
-    requests, scores = WORK / f"quality-{os.getpid()}.in", WORK / f"quality-{os.getpid()}.out"
-    requests.write_text("".join(json.dumps({"query": q, "docs": d}) + "\n"
-                                for q, d, _, _ in lists))
-    script = f"load {requests}\nthreads 2\nscores {scores}\n"
-    done = subprocess.run([str(BUILD / "bench" / "bench_neural"), str(model)], input=script,
-                          text=True, check=True, stdout=subprocess.PIPE, env=env)
-    backend = json.loads(done.stdout.splitlines()[0])["backend"]
-    logits = [json.loads(line)["logits"] for line in open(scores)]
-    requests.unlink()
-    scores.unlink()
-    return backend, logits
+CHUNK = 20  # lists a time: how much of a stopped run is lost
+
+
+def digest(*parts):
+    h = hashlib.sha256()
+    for part in parts:
+        h.update(part.read_bytes() if isinstance(part, pathlib.Path) else part.encode())
+    return h.hexdigest()[:12]
+
+
+def kept(name, lists, compute):
+    """A list of logits for each of the lists: from the file of that name, as far as it has
+    them, the rest from compute(lists), which the file then gets."""
+    path = WORK / "scores" / f"{name}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = path.read_text().splitlines() if path.exists() else []
+    logits = [json.loads(line) for line in lines[:len(lists)]]
+    for at in range(len(logits), len(lists), CHUNK):
+        new = compute(lists[at:at + CHUNK])
+        with open(path, "a") as f:
+            f.write("".join(json.dumps(x) + "\n" for x in new))
+        logits += new
+    return logits
+
+
+class Quern:
+    def __init__(self, model, threads, env):
+        self.process = subprocess.Popen([str(PROGRAM), str(model)], text=True, env=env,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.backend = json.loads(self.process.stdout.readline())["backend"]
+        self.tell(f"threads {threads}")
+
+    def tell(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        if not self.process.stdout.readline():
+            raise SystemExit("bench_neural ended")
+
+    def __call__(self, lists):
+        requests, scores = WORK / f"quality-{os.getpid()}.in", WORK / f"quality-{os.getpid()}.out"
+        requests.write_text("".join(json.dumps({"query": q, "docs": d}) + "\n"
+                                    for q, d, _, _ in lists))
+        self.tell(f"load {requests}")
+        self.tell(f"scores {scores}")
+        logits = [json.loads(line)["logits"] for line in open(scores)]
+        requests.unlink()
+        scores.unlink()
+        return logits
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def own_scores(dtype, lists, key, threads, env):
+    """(who multiplied, logits)"""
+    model = model_of(dtype)
+    quern = Quern(model, threads, env)
+    program = [] if dtype == "f32" else [PROGRAM]
+    name = f"{key}-{dtype}-{quern.backend.replace(' ', '_')}-{digest(model, *program)}"
+    logits = kept(name, lists, quern)
+    quern.close()
+    return quern.backend, logits
+
+
+def peer_scores(lists, key, threads):
+    """Dynamic quantisation, a batch of one pair at a time: the scales of its activations
+    are of a whole batch, and so belong to the pair alone."""
+    sys.path.insert(0, str(ROOT / "bench" / "peers"))
+    import neural_peers
+    folder = SHARED / "models" / "reranker-minilm-l6"
+    graph = neural_peers.export(folder, WORK / "onnx-minilm")["int8"]
+    peer = neural_peers.OnnxRuntime(folder, graph, threads)
+
+    def compute(part):
+        return [[float(peer.logits(peer.encode([(q, d)]))[0]) for d in docs]
+                for q, docs, _, _ in part]
+    return kept(f"{key}-onnxruntime-{digest(graph)}", lists, compute)
 
 
 def model_of(dtype):
@@ -156,34 +229,46 @@ def model_of(dtype):
     return path
 
 
+def told(name, lists, dtype, backend, logits, plain):
+    """Prints a row; whether it is within its bound of `plain`, f32's logits."""
+    n, m = measure(lists, logits)
+    row = {"bench": "quality", "set": name, "queries": len(lists),
+           "pairs": sum(len(s) for s in logits), "dtype": dtype, "backend": backend,
+           "ndcg10": round(n, 5), "map": round(m, 5)}
+    change = 0.0
+    if plain is not None:
+        before = measure(lists, plain)
+        change = n - before[0]
+        moved = [abs(x - y) for a, b in zip(plain, logits) for x, y in zip(a, b)]
+        row.update(ndcg10_change=round(change, 5), map_change=round(m - before[1], 5),
+                   logit_change_mean=round(sum(moved) / len(moved), 5),
+                   logit_change_max=round(max(moved), 5))
+    print(json.dumps(row), flush=True)
+    return -change <= WITHIN.get(dtype, 1.0)
+
+
 def main():
     options = dict(w.split("=") for w in sys.argv[1:] if "=" in w)
     names = [w for w in sys.argv[1:] if w in SETS] or list(SETS)
     dtypes = options.get("dtypes", "f32,bf16,int8").split(",")
+    threads = int(options.get("threads", 2))
     env = dict(os.environ)
     if "kernels" in options:
         env["QUERN_KERNELS"] = options["kernels"]
     held = True
     for name in names:
         lists = list(SETS[name](int(options.get("depth", 20))))
-        plain, before = None, None
+        key = f"{name}-{digest(json.dumps(lists))}"
+        plain = None
         for dtype in dtypes:
-            backend, logits = score(model_of(dtype), lists, env)
-            n, m = measure(lists, logits)
-            row = {"bench": "quality", "set": name, "queries": len(lists),
-                   "pairs": sum(len(s) for s in logits), "dtype": dtype, "backend": backend,
-                   "ndcg10": round(n, 5), "map": round(m, 5)}
-            if dtype == "f32":
-                plain, before = logits, (n, m)
-            elif plain is not None:
-                moved = [abs(x - y) for a, b in zip(plain, logits) for x, y in zip(a, b)]
-                row.update(ndcg10_change=round(n - before[0], 5),
-                           map_change=round(m - before[1], 5),
-                           logit_change_mean=round(sum(moved) / len(moved), 5),
-                           logit_change_max=round(max(moved), 5))
-                held = held and before[0] - n <= WITHIN[dtype]
-            print(json.dumps(row), flush=True)
+            backend, logits = own_scores(dtype, lists, key, threads, env)
+            held = told(name, lists, dtype, backend, logits, plain) and held
+            plain = logits if dtype == "f32" else plain
+        if options.get("peers") == "on":
+            told(name, lists, "onnxruntime int8", "onnxruntime",
+                 peer_scores(lists, key, threads), plain)
     return 0 if held else 1
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
