@@ -135,25 +135,36 @@ static qn_status read_task_settings(qn_call *c, endpoint *e, qn_error *err)
     return qn_call_members(e->task_settings, members, c->request->body, err);
 }
 
-/* They say how texts of semantic_text fields are cut when documents are written; a request
- * for vectors never looks at them. There are no such fields here, so that only `none` tells
- * what happens. */
-static qn_status read_chunking(const endpoint *e, qn_error *err)
+/* How texts of semantic_text fields are cut when documents are written. Checked, kept and
+ * shown; a request for vectors never looks at them, neither here nor in Elasticsearch. */
+static qn_status read_chunking(qn_call *c, const endpoint *e, qn_error *err)
 {
+    static const char *const strategies[] = {"sentence", "word", "recursive", "none"};
+    qn_slice strategy = {NULL, 0}, group = {"", 0};
+    int64_t size = 0, overlap = 0, sentences = 0;
+    const qn_json *separators = NULL;
+    const qn_member members[] = {
+        {"strategy", QN_MEMBER_STRING, &strategy, 0, 0},
+        {"max_chunk_size", QN_MEMBER_INT, &size, 10, 100000},
+        {"overlap", QN_MEMBER_INT, &overlap, 0, 100000},
+        {"sentence_overlap", QN_MEMBER_INT, &sentences, 0, 1},
+        {"separators", QN_MEMBER_ANY, &separators, 0, 0},
+        {"separator_group", QN_MEMBER_STRING, &group, 0, 0},
+        {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
+    };
     if (e->chunking == NULL) return QN_OK;
     if (qn_slice_eq_str(e->task, "rerank"))
         return qn_fail(
             err, QN_EINVAL,
             "[chunking_settings] cannot be specified for task type [rerank]");
-    const qn_json *strategy = qn_json_get(e->chunking, "strategy");
-    if (strategy != NULL && strategy->kind == QN_JSON_STRING &&
-        qn_slice_eq_str(strategy->string, "none") && e->chunking->count == 1)
-        return QN_OK;
+    QN_TRY(qn_call_members(e->chunking, members, c->request->body, err));
+    for (size_t i = 0; i < sizeof strategies / sizeof *strategies; i++)
+        if (strategy.p != NULL && qn_slice_eq_str(strategy, strategies[i]))
+            return QN_OK;
     return qn_fail(
-        err, QN_EUNSUPPORTED,
-        "[chunking_settings] are for semantic_text fields, which are not "
-        "here: a text to embed is read whole, up to the model's length. Leave "
-        "them out, or set {\"strategy\":\"none\"}");
+        err, QN_EINVAL,
+        "[chunking_settings] [strategy] must be sentence, word, recursive or "
+        "none");
 }
 
 static qn_status check_service(const endpoint *e, qn_error *err)
@@ -219,7 +230,7 @@ static qn_status read_endpoint(qn_call *c, endpoint *e, qn_error *err)
     QN_TRY(check_service(e, err));
     QN_TRY(read_service_settings(c, e, false, err));
     QN_TRY(read_task_settings(c, e, err));
-    return read_chunking(e, err);
+    return read_chunking(c, e, err);
 }
 
 /* ---- writing ------------------------------------------------------------------------ */

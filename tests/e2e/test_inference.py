@@ -441,7 +441,7 @@ class Endpoints(unittest.TestCase):
         vectors = client.inference.text_embedding(inference_id=EMBEDDER, input=TEXTS, input_type="search").body
         self.assertEqual(len(vectors["text_embedding"]), 3)
         put = {"service": "elasticsearch", "service_settings": {"model_id": EMBEDDER, "num_threads": 1, "num_allocations": 1},
-               "chunking_settings": {"strategy": "none"}}
+               "chunking_settings": {"strategy": "sentence", "max_chunk_size": 250, "sentence_overlap": 1}}
         made = client.inference.put(task_type="text_embedding", inference_id="vectors", inference_config=put).body
         self.assertEqual(made["chunking_settings"], put["chunking_settings"])
         self.assertEqual(client.inference.text_embedding(inference_id="vectors", input=TEXTS).body, vectors)

@@ -142,10 +142,11 @@ class Sparse(Base):
         self.assertEqual([made["task_type"], made["service_settings"]["model_id"]], ["sparse_embedding", SPARSE])
         self.assertEqual(self.post("/_inference/sparse_embedding/elser", {"input": self.texts[:1]})["sparse_embedding"],
                          reply[:1])
-        for settings in ({"strategy": "sentence", "max_chunk_size": 250, "sentence_overlap": 1}, {"strategy": "word"}):
-            refused = self.ask("PUT", "/_inference/sparse_embedding/cut", {**put, "chunking_settings": settings}, 400)
-            self.assertIn("semantic_text", refused["error"]["reason"])
-        self.ask("PUT", "/_inference/sparse_embedding/cut", {**put, "chunking_settings": {"strategy": "none"}})
+        for settings in ({"strategy": "by page"}, {"max_chunk_size": 250}, {"strategy": "sentence", "max_chunk_size": 1}):
+            self.ask("PUT", "/_inference/sparse_embedding/cut", {**put, "chunking_settings": settings}, 400)
+        for settings in ({"strategy": "none"}, {"strategy": "sentence", "max_chunk_size": 250, "sentence_overlap": 1}):
+            made = self.ask("PUT", f"/_inference/sparse_embedding/{settings['strategy']}", {**put, "chunking_settings": settings})
+            self.assertEqual(made["chunking_settings"], settings)
         self.post(f"/_inference/text_embedding/{SPARSE}", {"input": "a"}, 400)
 
     def test_dashscope(self):
