@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reranking of documents: Cohere, Jina, Voyage, vLLM, infinity, llama.cpp.
  *
- * /v2/rerank is Cohere's alone. /v1/rerank, and /rerank with documents, serve several: one
- * reply has what each of them reads (`results` and `meta` of Cohere, `results`, `model` and
- * `usage` of Jina, vLLM and infinity, `data` of Voyage), an error has `message` and
- * `detail`. Where they differ, the members of the request decide:
+ * /v1/rerank, and /rerank with documents, serve several: one reply has what each of them
+ * reads (`results` and `meta` of Cohere, `results`, `model` and `usage` of Jina, vLLM and
+ * infinity, `data` of Voyage), an error has `message` and `detail`. /v2/rerank is Cohere's
+ * with `model` required and the reply that its version 2 has; what only version 1 had is
+ * taken there too, since clients go on to send it. Where they differ, the members of the
+ * request decide:
  *
  *     return_documents absent   documents come back for a model called jina..., and for
  *                               a request with a member of vLLM alone
- *     raw_scores true           infinity: logits; use_activation false (vLLM) as well
- *     truncation false          Voyage: a pair too long is an error
+ *     raw_scores                infinity: its `object`, documents as bare strings; true:
+ *                               logits, and use_activation false (vLLM) as well
+ *     truncation                Voyage: an unknown model is 400; false: a pair too long is
+ *                               an error
  *
- * /reranking and /v1/reranking are llama.cpp's, whose scores are logits. */
+ * /reranking and /v1/reranking are llama.cpp's, whose scores are logits; with `input` they
+ * are Mixedbread's. */
 #include "server/api_tei.h"
 
 #include "server/handlers.h"
@@ -39,6 +44,7 @@ typedef struct rerank_call {
     quern_text *texts;
     int64_t top_n, doc_tokens, query_tokens, cut_tokens, passages;
     bool return_documents, raw, truncation, activation;
+    bool infinity, voyage; /* whose members it has */
 } rerank_call;
 
 static const rerank_call call_init = {
@@ -96,6 +102,8 @@ static qn_status read_any(qn_call *c, rerank_call *r, qn_error *err)
     QN_TRY(qn_call_members(body, members, c->request->body, err));
     if (!was_given(body, "return_documents"))
         r->return_documents = documents_unasked(body, r->r.model);
+    r->infinity = was_given(body, "raw_scores");
+    r->voyage = was_given(body, "truncation");
     return QN_OK;
 }
 
@@ -109,6 +117,10 @@ static qn_status read_v2(qn_call *c, rerank_call *r, qn_error *err)
         {"top_n", QN_MEMBER_INT, &r->top_n, 1, INT64_MAX},
         {"max_tokens_per_doc", QN_MEMBER_INT, &r->doc_tokens, 1, CAP_MAX},
         {"priority", QN_MEMBER_IGNORE, NULL, 0, 0},
+        /* of version 1 */
+        {"return_documents", QN_MEMBER_BOOL, &r->return_documents, 0, 0},
+        {"rank_fields", QN_MEMBER_ANY, &r->fields, 0, 0},
+        {"max_chunks_per_doc", QN_MEMBER_INT, &r->passages, 0, CAP_MAX},
         {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
     };
     *r = call_init;
@@ -145,18 +157,20 @@ static qn_status rank_documents(qn_call *c, rerank_call *r, qn_ranking *ranking,
     }
     r->raw |= !r->activation;
     if (r->return_documents) QN_TRY(index_documents(c, r, err));
-    return qn_inference_rerank(c, &r->r, ranking, err);
+    qn_status st = qn_inference_rerank(c, &r->r, ranking, err);
+    return st == QN_ENOMODEL && r->voyage ? QN_EINVAL : st;
 }
 
 /* ---- replies ------------------------------------------------------------------------ */
 
-/* Objects come back as they came; a string is {"text": ...}, in Voyage's list a string. */
-static void write_document(qn_json_writer *w, const qn_json *document, bool voyage)
+/* Objects come back as they came; a string is {"text": ...}, or bare: a string. */
+static void write_document(qn_json_writer *w, const char *key, const qn_json *document,
+                           bool bare)
 {
-    qn_json_key(w, "document");
+    qn_json_key(w, key);
     if (document->kind != QN_JSON_STRING) {
         qn_json_raw(w, document->raw);
-    } else if (voyage) {
+    } else if (bare) {
         qn_json_string(w, document->string);
     } else {
         qn_json_begin_object(w);
@@ -169,7 +183,7 @@ static void write_results(qn_call *c, const char *key, const rerank_call *r,
                           const qn_ranking *ranking)
 {
     qn_json_writer *w = &c->w;
-    bool voyage = strcmp(key, "data") == 0;
+    bool bare = r->infinity || strcmp(key, "data") == 0;
     qn_json_key(w, key);
     qn_json_begin_array(w);
     for (size_t i = 0; i < ranking->count; i++) {
@@ -179,7 +193,8 @@ static void write_results(qn_call *c, const char *key, const rerank_call *r,
         qn_json_member_int(w, "index", (int64_t)item->index);
         qn_json_key(w, "relevance_score");
         qn_json_float(w, r->raw ? item->logit : item->score);
-        if (r->return_documents) write_document(w, r->by_index[item->index], voyage);
+        if (r->return_documents)
+            write_document(w, "document", r->by_index[item->index], bare);
         qn_json_end_object(w);
     }
     qn_json_end_array(w);
@@ -234,7 +249,7 @@ qn_status qn_rerank_any(qn_call *c, qn_error *err)
     qn_json_writer *w = &c->w;
     qn_json_begin_object(w);
     qn_inference_write_id(c, "");
-    qn_json_member_str(w, "object", "list");
+    qn_json_member_str(w, "object", r.infinity ? "rerank" : "list");
     qn_json_member_str(w, "model", ranking.model);
     qn_json_member_int(w, "created", qn_clock_wall_ms() / 1000);
     write_results(c, "results", &r, &ranking);
@@ -261,6 +276,60 @@ qn_status qn_cohere_rerank_v2(qn_call *c, qn_error *err)
     return QN_OK;
 }
 
+/* ---- Mixedbread --------------------------------------------------------------------- */
+
+static qn_status read_mixedbread(qn_call *c, rerank_call *r, qn_error *err)
+{
+    const qn_json *body = NULL;
+    const qn_member members[] = {
+        {"model", QN_MEMBER_STRING, &r->r.model, 0, 0},
+        {"query", QN_MEMBER_STRING, &r->r.query, 0, 0},
+        {"input", QN_MEMBER_ANY, &r->documents, 0, 0},
+        {"top_k", QN_MEMBER_INT, &r->top_n, 1, INT64_MAX},
+        {"return_input", QN_MEMBER_BOOL, &r->return_documents, 0, 0},
+        {"rank_fields", QN_MEMBER_ANY, &r->fields, 0, 0},
+        {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
+    };
+    *r = call_init;
+    QN_TRY(qn_call_object(c, &body, err));
+    return qn_call_members(body, members, c->request->body, err);
+}
+
+static qn_status mixedbread_rerank(qn_call *c, qn_error *err)
+{
+    rerank_call r;
+    qn_ranking ranking;
+    QN_TRY(read_mixedbread(c, &r, err));
+    QN_TRY(rank_documents(c, &r, &ranking, err));
+    size_t shown = ranking.count;
+    if (r.top_n > 0 && (size_t)r.top_n < shown) shown = (size_t)r.top_n;
+    qn_call_json(c, 200);
+    qn_json_writer *w = &c->w;
+    qn_json_begin_object(w);
+    qn_json_key(w, "usage");
+    qn_inference_write_usage(c, ranking.tokens, true);
+    qn_json_member_str(w, "model", ranking.model);
+    qn_json_key(w, "data");
+    qn_json_begin_array(w);
+    for (size_t i = 0; i < shown; i++) {
+        const qn_ranked *item = &ranking.items[i];
+        qn_json_begin_object(w);
+        qn_json_member_int(w, "index", (int64_t)item->index);
+        qn_json_key(w, "score");
+        qn_json_float(w, item->score);
+        if (r.return_documents)
+            write_document(w, "input", r.by_index[item->index], true);
+        qn_json_member_str(w, "object", "text_document");
+        qn_json_end_object(w);
+    }
+    qn_json_end_array(w);
+    qn_json_member_str(w, "object", "list");
+    qn_json_member_int(w, "top_k", (int64_t)shown);
+    qn_json_member_bool(w, "return_input", r.return_documents);
+    qn_json_end_object(w);
+    return QN_OK;
+}
+
 /* ---- llama.cpp ---------------------------------------------------------------------- */
 
 qn_status qn_llama_rerank(qn_call *c, qn_error *err)
@@ -270,6 +339,7 @@ qn_status qn_llama_rerank(qn_call *c, qn_error *err)
     const qn_json *body = NULL;
     QN_TRY(qn_call_object(c, &body, err));
     if (qn_json_get(body, "texts") != NULL) return qn_tei_rank_texts(c, true, err);
+    if (qn_json_get(body, "input") != NULL) return mixedbread_rerank(c, err);
     QN_TRY(read_any(c, &r, err));
     r.raw = true;
     QN_TRY(rank_documents(c, &r, &ranking, err));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The dialect of text-embeddings-inference. A body may name a `model`, which the original
- * has not: it serves one. Tokens are in api_tei_tokens.c. */
+/* The dialect of text-embeddings-inference. A body may name a `model` and ask for the
+ * `top_n` best, which the original has not, but clients of several servers send. Tokens are in api_tei_tokens.c. */
 #include "server/api_tei.h"
 
 #include "server/handlers.h"
@@ -120,6 +120,7 @@ qn_status qn_tei_rank_texts(qn_call *c, bool raw, qn_error *err)
     qn_rank_request r = {.model = {"", 0}, .query = {NULL, 0}, .whole = true};
     const qn_json *body = NULL, *list = NULL;
     bool truncate = true, return_text = false;
+    int64_t top_n = INT64_MAX;
     const qn_member members[] = {
         {"query", QN_MEMBER_STRING, &r.query, 0, 0},
         {"texts", QN_MEMBER_ANY, &list, 0, 0},
@@ -128,6 +129,7 @@ qn_status qn_tei_rank_texts(qn_call *c, bool raw, qn_error *err)
         {"raw_scores", QN_MEMBER_BOOL, &raw, 0, 0},
         {"return_text", QN_MEMBER_BOOL, &return_text, 0, 0},
         {"model", QN_MEMBER_STRING, &r.model, 0, 0},
+        {"top_n", QN_MEMBER_INT, &top_n, 1, INT64_MAX},
         {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
     };
     quern_text *texts = NULL;
@@ -142,6 +144,7 @@ qn_status qn_tei_rank_texts(qn_call *c, bool raw, qn_error *err)
     r.refuse_long = !truncate;
     QN_TRY(qn_inference_rerank(c, &r, &ranking, err));
     qn_tei_compute_headers(c, ranking.tokens, texts, r.count);
+    if ((uint64_t)top_n < ranking.count) ranking.count = (size_t)top_n;
     return write_ranks(c, texts, &ranking, raw, return_text);
 }
 

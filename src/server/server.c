@@ -92,6 +92,13 @@ static void tell_when(qn_call *c)
     if (text != NULL) qn_http_add_header(c->out, "Retry-After", text);
 }
 
+/* HTTP wants it beside 405. */
+static void tell_methods(qn_call *c)
+{
+    const char *text = qn_arena_printf(c->arena, "%s", c->match.allowed);
+    if (text != NULL) qn_http_add_header(c->out, "Allow", text);
+}
+
 void qn_server_handle(void *server, const qn_http_request *request,
                       qn_http_response *response)
 {
@@ -117,6 +124,7 @@ void qn_server_handle(void *server, const qn_http_request *request,
         dialects[c.api].error(&c, &err);
     }
     if (response->status == 429) tell_when(&c);
+    if (st == QN_EMETHOD) tell_methods(&c);
     if (c.api == QN_API_ES && qn_es_finish(&c, &err) != QN_OK) qn_es_error(&c, &err);
     qn_metrics_request(&s->metrics, c.api, response->status);
     qn_metrics_time(&s->metrics, QN_METRIC_REQUEST_SECONDS,
