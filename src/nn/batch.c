@@ -234,7 +234,10 @@ void qn_nn__batch_add_text(qn_nn_scratch *s, const qn_encoding *e, size_t more,
 {
     qn_assert(s->tokens + e->n <= s->capacity);
     memcpy(s->ids + s->tokens, e->ids, e->n * sizeof *s->ids);
-    memcpy(s->types + s->tokens, e->types, e->n);
+    if (s->model->untyped)
+        memset(s->types + s->tokens, 0, e->n);
+    else
+        memcpy(s->types + s->tokens, e->types, e->n);
     s->starts[s->sequences] = (uint32_t)s->tokens;
     s->keys[s->sequences] = (uint32_t)(e->n - more);
     s->skip[s->sequences] = (uint32_t)skip;

@@ -15,7 +15,13 @@ enum {
 qn_status qn_import__path(qn_import *im, const char *name, const char **out,
                           qn_error *err)
 {
-    *out = qn_arena_printf(&im->arena, "%s/%s", im->folder, name);
+    static const char *const of_root[] = {"modules.json", "LICENSE",
+                                          "config_sentence_transformers.json"};
+    bool root = im->encoder_folder == NULL || strchr(name, '/') != NULL;
+    for (size_t i = 0; i < sizeof of_root / sizeof *of_root; i++)
+        root = root || strcmp(name, of_root[i]) == 0;
+    *out = qn_arena_printf(&im->arena, "%s/%s", root ? im->folder : im->encoder_folder,
+                           name);
     return *out == NULL ? qn_fail(err, QN_ENOMEM, "import") : QN_OK;
 }
 
@@ -222,10 +228,11 @@ out:
 static qn_status import_all(qn_import *im, const char *output, qn_import_report *report,
                             qn_error *err)
 {
+    QN_TRY(qn_import__find_encoder(im, err));
     QN_TRY(qn_import__config(im, err));
     QN_TRY(qn_import__vocab(im, err));
     QN_TRY(qn_import__find_words(im, err));
-    QN_TRY(qn_weights_open(im->alloc, im->folder, &im->weights, err));
+    QN_TRY(qn_weights_open(im->alloc, im->encoder_folder, &im->weights, err));
     QN_TRY(describe(im, err));
     QN_TRY(write_output(im, output, report, err));
     const qn_model_info *info = &im->meta.info;

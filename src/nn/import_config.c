@@ -58,16 +58,29 @@ static uint32_t limit_by(const qn_json *object, const char *key, uint32_t most)
                                                                   : most;
 }
 
+/* Whether the tokenizer's types go into the model: what the folder says, else what the
+ * named class does. */
+static bool gives_types(const qn_json *tokenizer)
+{
+    const qn_json *names = qn_json_get(tokenizer, "model_input_names");
+    if (names == NULL || names->kind != QN_JSON_ARRAY)
+        return !qn_import__is_string(qn_json_get(tokenizer, "tokenizer_class"),
+                                     "TokenizersBackend");
+    for (const qn_json *it = qn_json_items(names); it != NULL; it = it->next)
+        if (qn_import__is_string(it, "token_type_ids")) return true;
+    return false;
+}
+
 static qn_status read_max_tokens(qn_import *im, qn_error *err)
 {
     const qn_json *tokenizer = NULL, *sentence = NULL;
     QN_TRY(qn_import__json(im, "tokenizer_config.json", true, &tokenizer, err));
     uint32_t most = qn_encoder_longest(&im->meta.encoder);
     most = limit_by(tokenizer, "model_max_length", most);
-    if (im->meta.info.task != QN_MODEL_RERANK) {
-        QN_TRY(qn_import__json(im, "sentence_bert_config.json", true, &sentence, err));
-        most = limit_by(sentence, "max_seq_length", most);
-    }
+    QN_TRY(qn_import__json(im, "sentence_bert_config.json", true, &sentence, err));
+    most = limit_by(sentence, "max_seq_length", most);
+    if (qn_encoder_reads_types(&im->meta.encoder))
+        im->meta.untyped = !gives_types(tokenizer);
     im->meta.info.max_tokens = most;
     if (most < 5)
         return qn_fail(err, QN_EMODEL, "sequences of at most %u tokens hold no text",
@@ -77,22 +90,34 @@ static qn_status read_max_tokens(qn_import *im, qn_error *err)
 
 /* ---- rerankers -------------------------------------------------------------- */
 
+/* Paths that do not begin with "torch." sentence-transformers does not trust: they are as
+ * if absent. */
+static bool is_trusted(const qn_json *v)
+{
+    return v != NULL && v->kind == QN_JSON_STRING &&
+           qn_slice_starts_with(v->string, "torch.");
+}
+
 /* The activation and whether sentence-transformers wrote the folder; its own order of
- * keys. Paths that do not begin with "torch." it does not trust: they are as if absent. */
-static qn_status read_reranker(qn_import *im, const qn_json *config, qn_error *err)
+ * keys: what it writes since version 5, then that of 4, then that before. */
+static qn_status read_reranker(qn_import *im, const qn_json *config,
+                               const qn_json *settings, qn_error *err)
 {
     qn_model_info *info = &im->meta.info;
     const qn_json *own = qn_json_get(config, "sentence_transformers");
-    const qn_json *v = qn_json_get(own, "activation_fn");
-    const char *key = "sentence_transformers.activation_fn";
+    const char *file = "config_sentence_transformers.json", *key = "activation_fn";
+    const qn_json *v = qn_json_get(settings, key);
+    if (!is_trusted(v)) {
+        file = "config.json";
+        key = "sentence_transformers.activation_fn";
+        v = qn_json_get(own, "activation_fn");
+    }
     if (v == NULL) {
         key = "sbert_ce_default_activation_function";
         v = qn_json_get(config, key);
     }
     bool named = v != NULL && v->kind != QN_JSON_NULL;
-    bool trusted =
-        named && v->kind == QN_JSON_STRING && qn_slice_starts_with(v->string, "torch.");
-    if (!trusted)
+    if (!is_trusted(v))
         info->activation =
             info->labels == 1 ? QN_ACTIVATION_SIGMOID : QN_ACTIVATION_IDENTITY;
     else if (qn_import__is_string(v, "torch.nn.modules.activation.Sigmoid"))
@@ -100,11 +125,12 @@ static qn_status read_reranker(qn_import *im, const qn_json *config, qn_error *e
     else if (qn_import__is_string(v, "torch.nn.modules.linear.Identity"))
         info->activation = QN_ACTIVATION_IDENTITY;
     else
-        return qn_import__unsupported(im, "config.json", key, v, err);
+        return qn_import__unsupported(im, file, key, v, err);
 
     const qn_import_options *o = im->options;
     info->truncation = o->truncation_given ? o->truncation : QN_TRUNCATE_LONGEST_FIRST;
-    info->truncation_recorded = o->truncation_given || named || own != NULL;
+    info->truncation_recorded =
+        o->truncation_given || named || own != NULL || settings != NULL;
     return QN_OK;
 }
 
@@ -117,11 +143,12 @@ qn_status qn_import__config(qn_import *im, qn_error *err)
     QN_TRY(read_max_tokens(im, err));
     if (im->meta.info.task != QN_MODEL_RERANK)
         return qn_import__modules(im, config, err);
-    QN_TRY(qn_import__refuse_prompt(im, err));
+    const qn_json *settings = NULL;
+    QN_TRY(qn_import__rerank_modules(im, &settings, err));
     const qn_encoder_config *c = &im->meta.encoder;
-    if (c->family == QN_FAMILY_BERT && c->types < 2)
+    if (c->family == QN_FAMILY_BERT && c->types < 2 && !im->meta.untyped)
         return qn_import__unsupported(im, "config.json", "type_vocab_size",
                                       qn_json_get(config, "type_vocab_size"), err);
     QN_TRY(qn_import__head(im, config, err));
-    return read_reranker(im, config, err);
+    return read_reranker(im, config, settings, err);
 }

@@ -11,6 +11,8 @@ typedef struct qn_import {
     qn_alloc *alloc;
     qn_arena arena; /* JSON trees, names, paths: all of one import */
     const char *folder;
+    const char *encoder_folder; /* where the encoder and its tokenizer lie: the same, or
+                                 * what modules.json says */
     const qn_import_options *options;
     qn_model_meta meta;
     qn_buf vocab; /* the tokenizer's bytes, in the form that meta names */
@@ -28,7 +30,8 @@ typedef struct qn_import {
     qn_slice expand_token; /* empty: the mask */
 } qn_import;
 
-/* The path of a file in the folder, to be opened. */
+/* The path of a file in the folder, to be opened: config.json and the like lie with the
+ * encoder. */
 QN_MUST_CHECK qn_status qn_import__path(qn_import *im, const char *name,
                                         const char **out, qn_error *err);
 /* The same for a message; the bare name when out of memory. */
@@ -54,8 +57,13 @@ QN_MUST_CHECK qn_status qn_import__head(qn_import *im, const qn_json *config,
 /* modules.json and what it names, prompts: what follows the encoder. */
 QN_MUST_CHECK qn_status qn_import__modules(qn_import *im, const qn_json *config,
                                            qn_error *err);
-/* Rerankers get no prompt: a folder that has one by default is refused. */
-QN_MUST_CHECK qn_status qn_import__refuse_prompt(qn_import *im, qn_error *err);
+/* The same of a reranker: nothing may follow the encoder; prompts. *settings is what
+ * config_sentence_transformers.json says, or NULL. */
+QN_MUST_CHECK qn_status qn_import__rerank_modules(qn_import *im,
+                                                  const qn_json **settings,
+                                                  qn_error *err);
+/* Fills im->encoder_folder. */
+QN_MUST_CHECK qn_status qn_import__find_encoder(qn_import *im, qn_error *err);
 /* The masked-language head of config.json: fills meta.lm. */
 QN_MUST_CHECK qn_status qn_import__lm_head(qn_import *im, const qn_json *config,
                                            qn_error *err);

@@ -132,22 +132,6 @@ static qn_status read_prompts(qn_import *im, const qn_json *config, qn_error *er
     return QN_OK;
 }
 
-qn_status qn_import__refuse_prompt(qn_import *im, qn_error *err)
-{
-    const qn_json *config = NULL;
-    QN_TRY(qn_import__json(im, prompts_file, true, &config, err));
-    const qn_json *name = qn_json_get(config, "default_prompt_name");
-    if (is_null(name)) return QN_OK;
-    const qn_json *text = NULL;
-    for (const qn_json *it = qn_json_items(qn_json_get(config, "prompts")); it != NULL;
-         it = it->next)
-        if (name->kind == QN_JSON_STRING && qn_slice_eq(it->key, name->string))
-            text = it;
-    if (text != NULL && text->kind == QN_JSON_STRING && text->string.n == 0)
-        return QN_OK;
-    return qn_import__unsupported(im, prompts_file, "default_prompt_name", name, err);
-}
-
 /* ---- parts ------------------------------------------------------------------ */
 
 /* One entry of modules.json. */
@@ -162,15 +146,27 @@ static qn_status refuse_module(qn_import *im, const module *m, qn_error *err)
     return qn_import__unsupported(im, "modules.json", "type", m->type, err);
 }
 
+static qn_status refuse_path(qn_import *im, const module *m, qn_error *err)
+{
+    return qn_fail_file(err, QN_EUNSUPPORTED, qn_import__shown(im, "modules.json"),
+                        QN_AT_NONE, "path \"%.*s\" is no folder of the model",
+                        (int)(m->path.n < 100 ? m->path.n : 100), m->path.p);
+}
+
+static bool is_transformer(const qn_json *type)
+{
+    static const char *const kinds[] = {"Transformer", "MLMTransformer"};
+    if (type == NULL || type->kind != QN_JSON_STRING) return false;
+    qn_slice kind = last_part(type->string);
+    return qn_slice_eq_str(kind, kinds[0]) || qn_slice_eq_str(kind, kinds[1]);
+}
+
 /* "<path>/config.json" */
 static qn_status module_json(qn_import *im, const module *m, bool optional,
                              const char **file, const qn_json **out, qn_error *err)
 {
     *out = NULL;
-    if (!plain_folder(m->path))
-        return qn_fail_file(err, QN_EUNSUPPORTED, qn_import__shown(im, "modules.json"),
-                            QN_AT_NONE, "path \"%.*s\" is no folder of the model",
-                            (int)(m->path.n < 100 ? m->path.n : 100), m->path.p);
+    if (!plain_folder(m->path)) return refuse_path(im, m, err);
     *file = qn_arena_printf(&im->arena, "%.*s/config.json", QN_SLICE_ARG(m->path));
     if (*file == NULL) return qn_fail(err, QN_ENOMEM, "import");
     return qn_import__json(im, *file, optional, out, err);
@@ -496,7 +492,7 @@ static qn_status read_artifact(qn_import *im, qn_error *err)
     const qn_weight *t = NULL;
     /* The width is the weight's own; the file is read once more with all the others. */
     qn_weights *w = NULL;
-    QN_TRY(qn_weights_open(im->alloc, im->folder, &w, err));
+    QN_TRY(qn_weights_open(im->alloc, im->encoder_folder, &w, err));
     t = qn_weights_find(w, "linear.weight");
     uint64_t out = t == NULL || t->rank != 2 ? 0 : t->shape[0];
     qn_weights_close(w);
@@ -542,7 +538,6 @@ static qn_status read_module(qn_import *im, const qn_json *config, size_t place,
 static qn_status read_modules(qn_import *im, const qn_json *config,
                               const qn_json *modules, qn_error *err)
 {
-    static const char *const transformers[] = {"Transformer", "MLMTransformer"};
     size_t place = 0;
     for (const qn_json *it = qn_json_items(modules); it != NULL; it = it->next) {
         const qn_json *path = qn_json_get(it, "path");
@@ -558,16 +553,43 @@ static qn_status read_modules(qn_import *im, const qn_json *config,
             QN_TRY(read_module(im, config, place - 1, &m, err));
             continue;
         }
-        if (!qn_slice_eq_str(m.kind, transformers[0]) &&
-            !qn_slice_eq_str(m.kind, transformers[1]))
-            return refuse_module(im, &m, err);
-        if (m.path.n != 0)
-            return qn_import__unsupported(im, "modules.json", "path", path, err);
+        if (!is_transformer(m.type)) return refuse_module(im, &m, err);
     }
     if (im->meta.info.task == QN_MODEL_EMBED && im->meta.tail.poolings == 0)
         return qn_fail_file(err, QN_EUNSUPPORTED, qn_import__shown(im, "modules.json"),
                             QN_AT_NONE, "no Pooling module");
     return QN_OK;
+}
+
+qn_status qn_import__rerank_modules(qn_import *im, const qn_json **settings,
+                                    qn_error *err)
+{
+    const qn_json *modules = NULL;
+    QN_TRY(qn_import__json(im, "modules.json", true, &modules, err));
+    QN_TRY(qn_import__json(im, prompts_file, true, settings, err));
+    for (const qn_json *it = qn_json_items(modules); it != NULL; it = it->next) {
+        module m = {.type = qn_json_get(it, "type")};
+        if (it == modules->first && is_transformer(m.type)) continue;
+        return refuse_module(im, &m, err);
+    }
+    return read_prompts(im, *settings, err);
+}
+
+qn_status qn_import__find_encoder(qn_import *im, qn_error *err)
+{
+    const qn_json *modules = NULL;
+    im->encoder_folder = im->folder;
+    QN_TRY(qn_import__json(im, "modules.json", true, &modules, err));
+    if (modules == NULL || modules->kind != QN_JSON_ARRAY || modules->first == NULL)
+        return QN_OK;
+    const qn_json *path = qn_json_get(modules->first, "path");
+    if (path == NULL || path->kind != QN_JSON_STRING || path->string.n == 0)
+        return QN_OK;
+    module m = {.path = path->string};
+    if (!plain_folder(m.path)) return refuse_path(im, &m, err);
+    im->encoder_folder =
+        qn_arena_printf(&im->arena, "%s/%.*s", im->folder, QN_SLICE_ARG(m.path));
+    return im->encoder_folder == NULL ? qn_fail(err, QN_ENOMEM, "import") : QN_OK;
 }
 
 /* Whether the folder says that it is a model of token vectors. */
@@ -598,6 +620,25 @@ static qn_status bare_folder(qn_import *im, const qn_json *config, qn_error *err
     return QN_OK;
 }
 
+/* The first values of what all parts make, which are not scaled anew. */
+static qn_status read_truncate_dim(qn_import *im, const qn_json *settings,
+                                   qn_error *err)
+{
+    uint32_t most = 0, width = qn_tail_dims(&im->meta.tail);
+    qn_model_info *info = &im->meta.info;
+    QN_TRY(read_count(im, prompts_file, settings, "truncate_dim", QN_TAIL_WIDTH_MAX,
+                      &most, err));
+    if (most == 0 || (info->task == QN_MODEL_EMBED && most >= width)) return QN_OK;
+    if (info->task != QN_MODEL_EMBED)
+        return qn_import__unsupported(im, prompts_file, "truncate_dim",
+                                      qn_json_get(settings, "truncate_dim"), err);
+    qn_tail_step unit = {.kind = QN_TAIL_UNIT, .in = width, .out = width};
+    qn_tail_step cut = {.kind = QN_TAIL_CUT, .in = width, .out = most};
+    if (info->normalize) QN_TRY(add_step(im, NULL, unit, err));
+    info->normalize = false;
+    return add_step(im, NULL, cut, err);
+}
+
 qn_status qn_import__modules(qn_import *im, const qn_json *config, qn_error *err)
 {
     const qn_json *modules = NULL, *settings = NULL, *sentence = NULL;
@@ -616,6 +657,7 @@ qn_status qn_import__modules(qn_import *im, const qn_json *config, qn_error *err
     }
     QN_TRY(modules == NULL ? bare_folder(im, config, err)
                            : read_modules(im, config, modules, err));
+    QN_TRY(read_truncate_dim(im, settings, err));
     info->poolings = im->meta.tail.poolings;
     if (info->poolings > 0) info->pooling = im->meta.tail.pooling[0];
     return QN_OK;

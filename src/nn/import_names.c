@@ -97,8 +97,30 @@ static bool old_spelling(const char *name, char *out, size_t size)
     return false;
 }
 
+/* The bias of a decoder is also kept beside it, and then one of the two is used: the inner
+ * one by a decoder of its own, the outer one by one that is tied to the embeddings. */
+static const char *inner_bias(const char *outer)
+{
+    static const char *const names[][2] = {
+        {"cls.predictions.bias", "cls.predictions.decoder.bias"},
+        {"lm_head.bias", "lm_head.decoder.bias"}};
+    for (size_t i = 0; i < 2; i++)
+        if (strcmp(outer, names[i][0]) == 0) return names[i][1];
+    return NULL;
+}
+
+static const qn_weight *find_bias(const qn_import *im, const qn_source_name *s)
+{
+    const char *inner = inner_bias(s->name);
+    const qn_weight *t[2] = {qn_weights_find(im->weights, s->name), NULL};
+    if (inner != NULL) t[1] = qn_weights_find(im->weights, inner);
+    bool own = !im->meta.lm.tied;
+    return t[own] != NULL ? t[own] : t[!own];
+}
+
 const qn_weight *qn_import__find_source(const qn_import *im, const qn_source_name *s)
 {
+    if (inner_bias(s->name) != NULL) return find_bias(im, s);
     const char *prefixes[] = {s->prefix, ""};
     for (size_t p = 0; p < 2; p++) {
         char full[192], old[192];

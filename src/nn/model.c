@@ -44,7 +44,7 @@ static qn_status open_tokenizer(qn_model *m, qn_tokenizer_form form, qn_error *e
         return qn_fail(err, QN_EMODEL,
                        "%zu pieces in the vocabulary, %u rows of embeddings", pieces,
                        m->config.vocab);
-    if (!qn_encoder_reads_types(&m->config)) return QN_OK;
+    if (!qn_encoder_reads_types(&m->config) || m->untyped) return QN_OK;
     qn_arena arena;
     qn_arena_init(&arena, m->alloc, ARENA_LIMIT);
     qn_status st = check_types(m, &arena, err);
@@ -137,6 +137,7 @@ static qn_status open_parts(qn_model *m, qn_error *err)
     QN_TRY(qn_model_meta_read(qn_qnm_meta(m->file), &m->arena, &meta, err));
     m->info = meta.info;
     m->config = meta.encoder;
+    m->untyped = meta.untyped;
     QN_TRY(open_tokenizer(m, meta.tokenizer, err));
     m->first_only = first_only(&meta);
     m->multi = meta.multi;

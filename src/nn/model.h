@@ -77,12 +77,12 @@ typedef struct qn_model_info {
     const char *licence, *origin, *source_hash; /* as recorded at import, or "" */
     qn_model_task task;
     qn_model_dtype dtype;
-    qn_pooling pooling;       /* what a vector or the classifier is made of; the first
+    qn_pooling pooling; /* what a vector or the classifier is made of; the first
                                * of several that stand one behind the other */
-    uint32_t poolings;        /* of embed models */
-    const qn_prompt *prompts; /* of models that make vectors */
+    uint32_t poolings;  /* of embed models */
+    const qn_prompt *prompts;
     size_t prompt_count;
-    QN_NULLABLE const char *default_prompt; /* a name */
+    QN_NULLABLE const char *default_prompt; /* a name; of rerankers: before the query */
     bool normalize;                         /* vectors have length 1 */
     qn_activation activation;               /* of rerank models */
     qn_truncation truncation;               /* of pairs: as trained, else balanced */

@@ -137,6 +137,7 @@ void qn_model_meta_write(const qn_model_meta *meta, qn_buf *out)
     qn_json_member_str(w, "dtype", qn_model_dtype_name(info->dtype));
     qn_encoder_meta_write(&meta->encoder, w);
     qn_json_member_str(w, "tokenizer", qn_tokenizer_form_name(meta->tokenizer));
+    if (meta->untyped) qn_json_member_bool(w, "untyped", true);
     qn_json_member_int(w, "max_tokens", info->max_tokens);
     if (info->task != QN_MODEL_RERANK) write_vectors(meta, w);
     if (info->task == QN_MODEL_RERANK) {
@@ -147,6 +148,7 @@ void qn_model_meta_write(const qn_model_meta *meta, qn_buf *out)
         qn_json_member_str(w, "activation", activation_names[info->activation]);
         if (info->truncation_recorded)
             qn_json_member_str(w, "truncation", qn_truncation_name(info->truncation));
+        write_prompts(info, w);
     }
     qn_json_member_int(w, "parameters", (int64_t)info->parameters);
     qn_json_member_str(w, "licence", info->licence);
@@ -164,6 +166,32 @@ static qn_tokenizer_form read_tokenizer(qn_meta_reader *r)
     if (v != NULL && !qn_tokenizer_form_parse(v->string, &form))
         qn_meta_unsupported(r, "tokenizer", v);
     return form;
+}
+
+static void read_prompts(qn_meta_reader *r, qn_model_info *info)
+{
+    const qn_json *all = qn_meta_find(r, "prompts"), *outer = r->object;
+    if (all == NULL) return;
+    qn_prompt *list = NULL;
+    if (all->kind == QN_JSON_OBJECT && all->count <= QN_PROMPTS_MAX)
+        list = qn_arena_array(r->arena, all->count + 1, sizeof *list);
+    if (list == NULL) {
+        qn_meta_unsupported(r, "prompts", all);
+        return;
+    }
+    info->prompts = list;
+    r->object = all;
+    for (const qn_json *it = qn_json_items(all); it != NULL && r->st == QN_OK;
+         it = it->next) {
+        qn_prompt *p = &list[info->prompt_count++];
+        p->name = qn_arena_strndup(r->arena, it->key.p, it->key.n);
+        if (p->name == NULL) r->st = qn_fail(r->err, QN_ENOMEM, "model description");
+        p->text = p->name == NULL ? "" : qn_meta_string(r, p->name);
+        if (strlen(p->text) > QN_PROMPT_BYTES_MAX) qn_meta_out_of_range(r, "prompts");
+    }
+    r->object = outer;
+    if (qn_meta_find(r, "default_prompt") != NULL)
+        info->default_prompt = qn_meta_string(r, "default_prompt");
 }
 
 static void read_labels(qn_meta_reader *r, qn_model_info *info)
@@ -212,36 +240,11 @@ static void read_rerank(qn_meta_reader *r, qn_model_meta *meta)
             !qn_truncation_parse(truncation->string, &info->truncation))
             qn_meta_unsupported(r, "truncation", truncation);
     }
+    read_prompts(r, info);
     /* A BERT with one type cannot tell the two texts apart, and was not trained so. */
-    if (r->st == QN_OK && c->family == QN_FAMILY_BERT && c->types < 2)
+    if (r->st == QN_OK && c->family == QN_FAMILY_BERT && c->types < 2 && !meta->untyped)
         r->st = qn_fail(r->err, QN_EMODEL,
                         "description: pairs need \"type_vocab_size\" 2 or more");
-}
-
-static void read_prompts(qn_meta_reader *r, qn_model_info *info)
-{
-    const qn_json *all = qn_meta_find(r, "prompts"), *outer = r->object;
-    if (all == NULL) return;
-    qn_prompt *list = NULL;
-    if (all->kind == QN_JSON_OBJECT && all->count <= QN_PROMPTS_MAX)
-        list = qn_arena_array(r->arena, all->count + 1, sizeof *list);
-    if (list == NULL) {
-        qn_meta_unsupported(r, "prompts", all);
-        return;
-    }
-    info->prompts = list;
-    r->object = all;
-    for (const qn_json *it = qn_json_items(all); it != NULL && r->st == QN_OK;
-         it = it->next) {
-        qn_prompt *p = &list[info->prompt_count++];
-        p->name = qn_arena_strndup(r->arena, it->key.p, it->key.n);
-        if (p->name == NULL) r->st = qn_fail(r->err, QN_ENOMEM, "model description");
-        p->text = p->name == NULL ? "" : qn_meta_string(r, p->name);
-        if (strlen(p->text) > QN_PROMPT_BYTES_MAX) qn_meta_out_of_range(r, "prompts");
-    }
-    r->object = outer;
-    if (qn_meta_find(r, "default_prompt") != NULL)
-        info->default_prompt = qn_meta_string(r, "default_prompt");
 }
 
 static void read_skip(qn_meta_reader *r, qn_multi_config *c)
@@ -314,6 +317,7 @@ qn_status qn_model_meta_read(const qn_json *json, qn_arena *arena, qn_model_meta
     qn_encoder_meta_read(r, &out->encoder);
     info->architecture = qn_family_name(out->encoder.family);
     out->tokenizer = read_tokenizer(r);
+    if (qn_meta_find(r, "untyped") != NULL) out->untyped = qn_meta_bool(r, "untyped");
     info->max_tokens = qn_meta_u32(r, "max_tokens");
     if (info->task == QN_MODEL_RERANK) {
         read_rerank(r, out);

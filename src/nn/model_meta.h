@@ -37,6 +37,7 @@ typedef struct qn_model_meta {
     qn_lm_config lm;     /* of sparse models */
     qn_multi_config multi;
     qn_tokenizer_form tokenizer;
+    bool untyped; /* the tokenizer's types are not given to the model: all are 0 */
 } qn_model_meta;
 
 /* 1..128 of letters, digits, '-', '_', '.', not beginning with '.': it appears in URLs

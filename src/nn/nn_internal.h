@@ -38,6 +38,7 @@ struct qn_model {
     qn_tokenizer *tokenizer;
     qn_encoder *encoder;
     bool first_only;       /* the encoder gives first rows alone */
+    bool untyped;          /* all tokens are of type 0 */
     qn_head head;          /* of rerankers */
     qn_tail tail;          /* of models of vectors */
     qn_lm_head lm;         /* of sparse models */

@@ -30,7 +30,7 @@ static const struct {
     {"torch.FloatStorage", STORAGE, 4, QN_WEIGHT_F32},
     {"torch.HalfStorage", STORAGE, 2, QN_WEIGHT_F16},
     {"torch.BFloat16Storage", STORAGE, 2, QN_WEIGHT_BF16},
-    {"torch.DoubleStorage", STORAGE, 8, QN_WEIGHT_OTHER},
+    {"torch.DoubleStorage", STORAGE, 8, QN_WEIGHT_F64},
     {"torch.LongStorage", STORAGE, 8, QN_WEIGHT_OTHER},
     {"torch.IntStorage", STORAGE, 4, QN_WEIGHT_OTHER},
     {"torch.ShortStorage", STORAGE, 2, QN_WEIGHT_OTHER},

@@ -228,6 +228,26 @@ static qn_status run(job *j, qn_error *err)
     return qn_nn__work_run(w, err);
 }
 
+/* The query's pieces; the model's default prompt stands in front of it. */
+static qn_status encode_query(const job *j, qn_slice query, qn_arena *arena,
+                              qn_pieces *out, qn_error *err)
+{
+    const qn_model *m = j->work.model;
+    const qn_prompt *p =
+        m->info.default_prompt == NULL
+            ? NULL
+            : qn_model_prompt(&m->info, qn_slice_of(m->info.default_prompt));
+    if (p != NULL && p->text[0] != '\0') {
+        size_t n = strlen(p->text);
+        char *joined = qn_arena_raw(arena, n + query.n + 1, 1);
+        if (joined == NULL) return qn_fail(err, QN_ENOMEM, "tokens");
+        memcpy(joined, p->text, n);
+        if (query.n > 0) memcpy(joined + n, query.p, query.n);
+        query = (qn_slice){joined, n + query.n};
+    }
+    return encode(j, NULL, query, arena, out, err);
+}
+
 qn_status qn_rerank_run(qn_model *model, qn_slice query, const qn_slice *docs, size_t n,
                         const qn_rerank_options *options, qn_rerank_doc *out,
                         qn_rerank_stats *stats, qn_error *err)
@@ -259,7 +279,7 @@ qn_status qn_rerank_run(qn_model *model, qn_slice query, const qn_slice *docs, s
     qn_pieces pieces = {0};
     qn_error first = {0};
     qn_status st = QN_OK;
-    if (!j.single) st = encode(&j, NULL, query, &arena, &pieces, &first);
+    if (!j.single) st = encode_query(&j, query, &arena, &pieces, &first);
     if (st == QN_OK) {
         j.query_cut = cap_pieces(&pieces, o->query_tokens_max, j.keep_ends);
         j.query = &pieces;

@@ -7,6 +7,8 @@
  * when time is short the first documents have scores and the last have none. A
  * document without a score is not an error, nor is a call that scored nothing.
  *
+ * Where the model has a default prompt, it stands in front of the query.
+ *
  * A pair's logit depends on its two texts and the truncation alone: the same bits in
  * any batch, in any order, with any number of threads.
  *

@@ -29,7 +29,7 @@ static const struct {
     unsigned size;
     qn_weight_dtype dtype;
 } dtypes[] = {{"F32", 4, QN_WEIGHT_F32},   {"F16", 2, QN_WEIGHT_F16},
-              {"BF16", 2, QN_WEIGHT_BF16}, {"F64", 8, QN_WEIGHT_OTHER},
+              {"BF16", 2, QN_WEIGHT_BF16}, {"F64", 8, QN_WEIGHT_F64},
               {"I64", 8, QN_WEIGHT_OTHER}, {"U64", 8, QN_WEIGHT_OTHER},
               {"I32", 4, QN_WEIGHT_OTHER}, {"U32", 4, QN_WEIGHT_OTHER},
               {"I16", 2, QN_WEIGHT_OTHER}, {"U16", 2, QN_WEIGHT_OTHER},

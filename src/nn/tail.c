@@ -13,7 +13,7 @@ static const char *const pooling_names[QN_POOLINGS] = {
     [QN_POOL_LAST] = "lasttoken",
 };
 
-static const char *const step_names[] = {"dense", "norm", "unit"};
+static const char *const step_names[] = {"dense", "norm", "unit", "cut"};
 
 const char *qn_pooling_name(qn_pooling p)
 {
@@ -53,7 +53,8 @@ qn_status qn_tail_check(const qn_tail_config *c, qn_error *err)
                            "step %u takes vectors of %u values, it gets %u", i, s->in,
                            width);
         if (s->out < 1 || s->out > QN_TAIL_WIDTH_MAX ||
-            (s->kind != QN_TAIL_DENSE && s->out != s->in))
+            (s->kind == QN_TAIL_CUT && s->out > s->in) ||
+            (s->kind != QN_TAIL_DENSE && s->kind != QN_TAIL_CUT && s->out != s->in))
             return qn_fail(err, QN_EMODEL, "step %u gives vectors of %u values", i,
                            s->out);
         if (s->kind == QN_TAIL_NORM && (!(s->eps > 0.0f) || !(s->eps < 1.0f)))
@@ -67,7 +68,7 @@ qn_status qn_tail_check(const qn_tail_config *c, qn_error *err)
 
 static bool has_weight(const qn_tail_step *s)
 {
-    return s->kind != QN_TAIL_UNIT;
+    return s->kind == QN_TAIL_DENSE || s->kind == QN_TAIL_NORM;
 }
 
 static bool has_bias(const qn_tail_step *s)
@@ -122,6 +123,7 @@ static void write_step(const qn_tail_step *s, qn_json_writer *w)
         qn_json_member_bool(w, "bias", s->bias);
         qn_json_member_str(w, "act", qn_act_name(s->act));
     }
+    if (s->kind == QN_TAIL_CUT) qn_json_member_int(w, "out", s->out);
     if (s->kind == QN_TAIL_NORM) {
         qn_json_key(w, "eps");
         qn_json_float(w, s->eps);
@@ -151,7 +153,7 @@ void qn_tail_meta_write(const qn_tail_config *c, qn_json_writer *w)
 static void read_step(qn_meta_reader *r, uint32_t width, qn_tail_step *s)
 {
     *s = (qn_tail_step){.in = width, .out = width, .act = QN_ACT_LINEAR};
-    s->kind = (qn_tail_kind)qn_meta_name(r, "kind", step_names, 3);
+    s->kind = (qn_tail_kind)qn_meta_name(r, "kind", step_names, 4);
     if (r->st != QN_OK) return;
     if (s->kind == QN_TAIL_DENSE) {
         s->out = qn_meta_u32(r, "out");
@@ -160,6 +162,7 @@ static void read_step(qn_meta_reader *r, uint32_t width, qn_tail_step *s)
         if (act != NULL && !qn_act_parse(act->string, &s->act))
             qn_meta_unsupported(r, "act", act);
     }
+    if (s->kind == QN_TAIL_CUT) s->out = qn_meta_u32(r, "out");
     if (s->kind == QN_TAIL_NORM) s->eps = qn_meta_float(r, "eps");
 }
 
@@ -338,6 +341,9 @@ static void run_step(const qn_tail *t, uint32_t i, const float *x, float *y, voi
     case QN_TAIL_UNIT:
         memcpy(y, x, s->out * sizeof *y);
         qn_tail_unit(y, s->out);
+        return;
+    case QN_TAIL_CUT:
+        memcpy(y, x, s->out * sizeof *y);
         return;
     }
 }

@@ -11,6 +11,7 @@
  *     weightedmean       sum of i x_i / sum of i, i the place of a row, from 1
  *
  *     dense    y = act(W x + b)       norm    LayerNorm       unit    x / max(|x|, 1e-12)
+ *     cut      the first values
  *
  * Small, and every error in it reaches the vector: f32 in every model.
  *
@@ -29,11 +30,16 @@ enum {
     QN_TAIL_WIDTH_MAX = 65536, /* values of a vector at any step */
 };
 
-typedef enum qn_tail_kind { QN_TAIL_DENSE, QN_TAIL_NORM, QN_TAIL_UNIT } qn_tail_kind;
+typedef enum qn_tail_kind {
+    QN_TAIL_DENSE,
+    QN_TAIL_NORM,
+    QN_TAIL_UNIT,
+    QN_TAIL_CUT,
+} qn_tail_kind;
 
 typedef struct qn_tail_step {
     qn_tail_kind kind;
-    uint32_t in, out; /* the same but for dense */
+    uint32_t in, out; /* the same but for dense and cut */
     bool bias;        /* of dense */
     qn_act act;       /* of dense */
     float eps;        /* of norm */

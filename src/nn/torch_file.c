@@ -2,7 +2,6 @@
 #include "nn/torch_file.h"
 
 #include "base/bits.h"
-#include "base/map.h"
 #include "base/vec.h"
 #include "io/file.h"
 #include "io/zip.h"
@@ -25,7 +24,8 @@ struct qn_torch_file {
     qn_slice root; /* what lies in front of "/data.pkl" */
     qn_arena arena;
     QN_VEC(qn_weight) tensors;
-    qn_map by_name;
+    QN_VEC(uint8_t *) copies; /* of tensors that did not lie row after row */
+    size_t copied;            /* bytes of them */
     size_t visits;
 };
 
@@ -78,6 +78,66 @@ static qn_status storage_bytes(const qn_torch_file *f, const qn_pickle_storage *
     return QN_OK;
 }
 
+/* The place behind the last value; false when it does not fit in a size. */
+static bool values_end(const qn_pickle_tensor *t, size_t *out)
+{
+    size_t end = 1;
+    if (!qn_add_size(t->offset, end, &end)) return false;
+    for (uint32_t i = 0; i < t->rank; i++) {
+        size_t reach = 0;
+        if (!qn_mul_size(t->shape[i] - 1, t->stride[i], &reach) ||
+            !qn_add_size(end, reach, &end))
+            return false;
+    }
+    *out = end;
+    return true;
+}
+
+/* The values of a tensor whose last dimension is not the fastest, or that has gaps, in
+ * rows. No larger than its storage: what repeats values is refused. */
+static qn_status in_rows(qn_torch_file *f, const qn_pickle_tensor *t, qn_slice bytes,
+                         qn_weight *w, qn_error *err)
+{
+    size_t item = t->storage->item_size, end = 0;
+    if (!values_end(t, &end) || end > t->storage->count)
+        return bad_tensor(f, w->name, "goes past the end of its storage", err);
+    if (w->count > t->storage->count)
+        return bad_tensor(
+            f, w->name, "its strides repeat values: save it after .contiguous()", err);
+    f->copied += w->count * item;
+    if (f->copied / 2 > f->bytes.n) /* views of one storage, over and over */
+        return qn_fail_file(err, QN_ELIMIT, f->name, QN_AT_NONE,
+                            "tensors of other strides hold over twice the file");
+    uint8_t *to = qn_new_array(f->alloc, w->count, item);
+    if (to == NULL || !qn_vec_push(f->alloc, &f->copies, to)) {
+        qn_delete(f->alloc, to);
+        return qn_fail(err, QN_ENOMEM, "weights");
+    }
+    uint64_t at[QN_WEIGHT_RANK_MAX] = {0};
+    size_t from = t->offset;
+    w->data = to;
+    w->size = w->count * item;
+    for (size_t i = 0; i < w->count; i++, to += item) {
+        memcpy(to, bytes.p + from * item, item);
+        for (uint32_t d = t->rank; d-- > 0;) { /* the next place, as an odometer */
+            from += t->stride[d];
+            if (++at[d] < t->shape[d]) break;
+            from -= t->stride[d] * t->shape[d];
+            at[d] = 0;
+        }
+    }
+    return QN_OK;
+}
+
+static qn_status push_tensor(qn_torch_file *f, qn_weight w, qn_error *err)
+{
+    if (f->tensors.n >= QN_TORCH_TENSORS_MAX)
+        return qn_fail_file(err, QN_ELIMIT, f->name, QN_AT_NONE, "more than %d tensors",
+                            QN_TORCH_TENSORS_MAX);
+    return qn_vec_push(f->alloc, &f->tensors, w) ? QN_OK
+                                                 : qn_fail(err, QN_ENOMEM, "weights");
+}
+
 static qn_status add_tensor(qn_torch_file *f, const qn_pickle_tensor *t,
                             const char *name, qn_error *err)
 {
@@ -90,22 +150,18 @@ static qn_status add_tensor(qn_torch_file *f, const qn_pickle_tensor *t,
             return bad_tensor(f, name, "shape is out of range", err);
     }
     w.count = count;
-    if (count > 0 && !contiguous(t))
-        return bad_tensor(f, name,
-                          "its strides are not those of rows in order: save it after "
-                          ".contiguous()",
-                          err);
     qn_slice bytes;
     QN_TRY(storage_bytes(f, t->storage, name, &bytes, err));
+    if (count > 0 && !contiguous(t) && w.dtype == QN_WEIGHT_OTHER) w.count = count = 0;
+    if (count > 0 && !contiguous(t)) {
+        QN_TRY(in_rows(f, t, bytes, &w, err));
+        return push_tensor(f, w, err);
+    }
     if (t->offset > t->storage->count || count > t->storage->count - t->offset)
         return bad_tensor(f, name, "goes past the end of its storage", err);
     w.data = (const uint8_t *)bytes.p + t->offset * t->storage->item_size;
     w.size = count * t->storage->item_size;
-    if (f->tensors.n >= QN_TORCH_TENSORS_MAX)
-        return qn_fail_file(err, QN_ELIMIT, f->name, QN_AT_NONE, "more than %d tensors",
-                            QN_TORCH_TENSORS_MAX);
-    return qn_vec_push(f->alloc, &f->tensors, w) ? QN_OK
-                                                 : qn_fail(err, QN_ENOMEM, "weights");
+    return push_tensor(f, w, err);
 }
 
 /* ---- the walk --------------------------------------------------------------- */
@@ -144,38 +200,6 @@ static qn_status walk(qn_torch_file *f, const qn_pickle *v, const char *name,
     if (v->kind == QN_PICKLE_OBJECT) v = v->state;
     if (v == NULL || v->kind != QN_PICKLE_DICT) return QN_OK;
     return walk_items(f, v, name, depth, err);
-}
-
-/* The first part of a name, its '.' included; 0 when there is none. */
-static size_t first_part(const char *name)
-{
-    const char *dot = strchr(name, '.');
-    return dot == NULL ? 0 : (size_t)(dot - name) + 1;
-}
-
-/* What wrappers put in front of all names is taken off. */
-static void strip_wrappers(qn_torch_file *f)
-{
-    while (f->tensors.n > 0) {
-        const char *model = f->tensors.p[0].name;
-        size_t n = first_part(model);
-        for (size_t i = 0; i < f->tensors.n; i++)
-            if (strncmp(f->tensors.p[i].name, model, n) != 0) n = 0;
-        if (n == 0) return;
-        for (size_t i = 0; i < f->tensors.n; i++) f->tensors.p[i].name += n;
-    }
-}
-
-static qn_status index_names(qn_torch_file *f, qn_error *err)
-{
-    for (size_t i = 0; i < f->tensors.n; i++) {
-        qn_slice name = qn_slice_of(f->tensors.p[i].name);
-        if (qn_map_get(&f->by_name, name, NULL))
-            return bad_tensor(f, name.p, "there twice", err);
-        if (!qn_map_put(&f->by_name, name, i))
-            return qn_fail(err, QN_ENOMEM, "weights");
-    }
-    return QN_OK;
 }
 
 /* ---- the archive ------------------------------------------------------------ */
@@ -236,8 +260,7 @@ static qn_status read_file(qn_torch_file *f, qn_error *err)
     if (f->tensors.n == 0)
         return qn_fail_file(err, QN_EMODEL, f->name, QN_AT_NONE,
                             "no tensors in data.pkl: an empty or a frozen module");
-    strip_wrappers(f);
-    return index_names(f, err);
+    return QN_OK;
 }
 
 static qn_status open_bytes(qn_alloc *a, qn_mapping map, qn_slice bytes,
@@ -253,7 +276,6 @@ static qn_status open_bytes(qn_alloc *a, qn_mapping map, qn_slice bytes,
     f->map = map;
     f->bytes = bytes;
     qn_arena_init(&f->arena, a, ARENA_LIMIT);
-    qn_map_init(&f->by_name, a);
     f->name = qn_arena_strndup(&f->arena, name, strlen(name));
     qn_status st =
         f->name == NULL ? qn_fail(err, QN_ENOMEM, "weights") : read_file(f, err);
@@ -286,7 +308,8 @@ void qn_torch_file_close(qn_torch_file *f)
     if (f == NULL) return;
     qn_zip_close(f->zip);
     qn_vec_deinit(f->alloc, &f->tensors);
-    qn_map_deinit(&f->by_name);
+    for (size_t i = 0; i < f->copies.n; i++) qn_delete(f->alloc, f->copies.p[i]);
+    qn_vec_deinit(f->alloc, &f->copies);
     qn_arena_deinit(&f->arena);
     qn_file_unmap(&f->map);
     qn_delete(f->alloc, f);

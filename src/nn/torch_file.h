@@ -8,10 +8,10 @@
  *
  * It is a ZIP archive (io/zip.h), written by torch.save since version 1.6 or by
  * TorchScript. Dictionaries, and attributes of TorchScript objects, are walked, their
- * names joined with '.': "model.bert.encoder.layer.0...". What all names have in front
- * ("module.", "model.") is left off.
+ * names joined with '.': "model.bert.encoder.layer.0...".
  *
- * Lifetime   tensors are views, valid until close().
+ * Lifetime   tensors are views, valid until close(); of those that did not lie row after
+ *            row, of copies.
  * Threads    immutable once open.
  * Errors     QN_EUNSUPPORTED for the old form of torch.save and for whatever would have
  *            to be executed, with its name; QN_EMODEL naming entry or tensor; errors of

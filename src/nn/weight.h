@@ -15,6 +15,7 @@ typedef enum qn_weight_dtype {
     QN_WEIGHT_F32,
     QN_WEIGHT_F16,
     QN_WEIGHT_BF16,
+    QN_WEIGHT_F64,
     QN_WEIGHT_OTHER, /* sized and skipped: position_ids are I64 */
 } qn_weight_dtype;
 
@@ -27,7 +28,7 @@ typedef struct qn_weight {
     uint64_t size, count; /* bytes; values */
 } qn_weight;
 
-/* All values widened to f32, exactly; out: t->count floats. QN_EMODEL when the tensor
+/* All values as f32: F16 and BF16 exactly, F64 rounded; out: t->count floats. QN_EMODEL when the tensor
  * holds no floats or one that is not finite; `file` stands in the message. */
 QN_MUST_CHECK qn_status qn_weight_to_f32(const qn_weight *t, const char *file,
                                          float *out, qn_error *err);

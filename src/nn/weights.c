@@ -103,9 +103,12 @@ static qn_status add_tensors(qn_weights *w, uint32_t at, qn_error *err)
     for (size_t i = 0; i < part_count(p); i++) {
         item it = {*part_at(p, i), at};
         qn_slice name = qn_slice_of(it.t.name);
-        if (qn_map_get(&w->by_name, name, NULL))
+        uint64_t first = 0;
+        if (qn_map_get(&w->by_name, name, &first))
             return qn_fail_file(err, QN_EMODEL, part_name(p), QN_AT_NONE,
-                                "tensor \"%.100s\": in another part too", it.t.name);
+                                "tensor \"%.100s\": %s", it.t.name,
+                                w->items.p[first].part == at ? "there twice"
+                                                             : "in another part too");
         if (!qn_map_put(&w->by_name, name, w->items.n) ||
             !qn_vec_push(w->alloc, &w->items, it))
             return qn_fail(err, QN_ENOMEM, "weights");
@@ -277,6 +280,43 @@ static qn_status open_script(qn_weights *w, qn_error *err)
                               "either, or *.pt");
 }
 
+/* The first part of a name, its '.' included; 0 when there is none. */
+static size_t first_part(const char *name)
+{
+    const char *dot = strchr(name, '.');
+    return dot == NULL ? 0 : (size_t)(dot - name) + 1;
+}
+
+/* What wrappers put in front of all names; 0: nothing. Names of one part are left: the
+ * "linear." of "linear.weight" and "linear.bias" is theirs. */
+static size_t wrapper_length(const qn_weights *w)
+{
+    const char *model = w->items.p[0].t.name;
+    size_t n = first_part(model);
+    bool longer = false;
+    for (size_t i = 0; n > 0 && i < w->items.n; i++) {
+        const char *name = w->items.p[i].t.name;
+        if (strncmp(name, model, n) != 0) return 0;
+        longer = longer || first_part(name + n) > 0;
+    }
+    return longer ? n : 0;
+}
+
+/* "module.", "model." in front of all names is taken off. */
+static qn_status strip_wrappers(qn_weights *w, qn_error *err)
+{
+    bool stripped = false;
+    for (size_t n; w->items.n > 0 && (n = wrapper_length(w)) > 0; stripped = true)
+        for (size_t i = 0; i < w->items.n; i++) w->items.p[i].t.name += n;
+    if (!stripped) return QN_OK;
+    qn_map_deinit(&w->by_name);
+    qn_map_init(&w->by_name, w->alloc);
+    for (size_t i = 0; i < w->items.n; i++)
+        if (!qn_map_put(&w->by_name, qn_slice_of(w->items.p[i].t.name), i))
+            return qn_fail(err, QN_ENOMEM, "weights");
+    return QN_OK;
+}
+
 static qn_status open_folder(qn_weights *w, qn_error *err)
 {
     static const struct {
@@ -326,7 +366,8 @@ qn_status qn_weights_open(qn_alloc *a, const char *folder, qn_weights **out,
     QN_TRY(create(a, out, err));
     (*out)->folder = qn_arena_strndup(&(*out)->arena, folder, strlen(folder));
     if ((*out)->folder == NULL) return finish(qn_fail(err, QN_ENOMEM, "weights"), out);
-    return finish(open_folder(*out, err), out);
+    qn_status st = open_folder(*out, err);
+    return finish(st == QN_OK ? strip_wrappers(*out, err) : st, out);
 }
 
 qn_status qn_weights_open_file(qn_alloc *a, const char *path, qn_weights **out,
@@ -337,7 +378,8 @@ qn_status qn_weights_open_file(qn_alloc *a, const char *path, qn_weights **out,
     w->name = qn_arena_strndup(&w->arena, path, strlen(path));
     if (w->name == NULL) return finish(qn_fail(err, QN_ENOMEM, "weights"), out);
     qn_status st = open_part(w, qn_slice_of(w->name), w->name, err);
-    return finish(st == QN_OK ? add_tensors(w, 0, err) : st, out);
+    if (st == QN_OK) st = add_tensors(w, 0, err);
+    return finish(st == QN_OK ? strip_wrappers(w, err) : st, out);
 }
 
 void qn_weights_close(qn_weights *w)

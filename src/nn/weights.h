@@ -9,6 +9,8 @@
  *     pytorch_model.bin.index.json
  *     the one file *.pt                 TorchScript, or a dictionary too
  *
+ * What all names have in front ("module.", "model.") is left off.
+ *
  * Of parts, every tensor is exactly where the map says: none is missing, none is in
  * another file, no file holds one that the map does not know.
  *

@@ -132,7 +132,16 @@ def main():
     torch.save({"a": torch.zeros(1), "x": Evil(os.system, "touch PWNED")}, out / "system.bin")
     torch.save({"x": Evil(eval, "open('PWNED','w')")}, out / "eval.bin")
     torch.save({"x": Evil(getattr, "abc", "upper")}, out / "getattr.bin")
-    torch.save({"w": torch.ones(2, 3).t()}, out / "transposed.bin")
+    grid = torch.arange(12.0).view(3, 4)
+    torch.save({"columns": torch.arange(6.0).view(2, 3).t(), "gaps": grid[:, ::2],
+                "corner": grid.t()[2:, 1:], "ids": torch.arange(6).view(2, 3).t(),
+                "double": torch.tensor([[0.1, -2.5, 1e-20]], dtype=torch.float64)},
+               out / "strides.bin")
+    torch.save({"w": torch.arange(6.0).view(2, 3).t()}, out / "columns.bin")
+    # Strides of (1, 3) become (1, 200).
+    repack(out / "columns.bin", out / "beyond.bin",
+           change=("data.pkl", lambda d: d.replace(b"K\x01K\x03\x86", b"K\x01K\xc8\x86")))
+    (out / "columns.bin").unlink()
     torch.save({"w": torch.ones(1).expand(1000)}, out / "expanded.bin")
     torch.save({"w": torch.ones(2, dtype=torch.complex64)}, out / "complex.bin")
     torch.save(nn.Linear(2, 2), out / "module.bin")

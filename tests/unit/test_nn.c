@@ -152,7 +152,8 @@ int main(void)
         return 1;
     }
     int failed = test_nn_tensor() + test_nn_safetensors() + test_nn_torch() +
-                 test_nn_tails() + test_nn_import() + test_nn_encoder() +
-                 test_nn_tasks() + test_nn_families() + test_nn_packed();
+                 test_nn_tails() + test_nn_import() + test_nn_folders() +
+                 test_nn_encoder() + test_nn_tasks() + test_nn_families() +
+                 test_nn_packed();
     return failed + (qn_dir_remove(folder, &err) != QN_OK);
 }

@@ -10,6 +10,7 @@ int test_nn_safetensors(void);
 int test_nn_torch(void);
 int test_nn_tails(void);
 int test_nn_import(void);
+int test_nn_folders(void);
 int test_nn_encoder(void);
 int test_nn_tasks(void);
 int test_nn_families(void);

@@ -71,6 +71,38 @@ static void test_contents(void **state)
     qn_arena_deinit(&arena);
 }
 
+/* Columns, every second value, f64: the same numbers in rows of f32. */
+static void test_strides(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t rows, columns;
+        float values[6];
+    } rows[] = {
+        {"columns", 3, 2, {0, 3, 1, 4, 2, 5}},
+        {"gaps", 3, 2, {0, 2, 4, 6, 8, 10}},
+        {"corner", 2, 2, {6, 10, 7, 11}},
+        {"double", 1, 3, {0.1f, -2.5f, 1e-20f}},
+    };
+    qn_weights *w = NULL;
+    qn_error err = {0};
+    T_CALL(qn_weights_open_file(qn_alloc_heap(), golden("torch/strides.bin"), &w, &err),
+           &err);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].name);
+        const qn_weight *t = qn_weights_find(w, rows[i].name);
+        float values[6];
+        T_OK(t != NULL && t->count == rows[i].rows * rows[i].columns);
+        T_CALL(qn_weights_to_f32(w, t, values, &err), &err);
+        T_EQ_I(t->shape[0], rows[i].rows);
+        T_EQ_I(memcmp(values, rows[i].values, t->count * sizeof *values), 0);
+    }
+    T_ROW("whole numbers in columns");
+    T_EQ_I(qn_weights_to_f32(w, qn_weights_find(w, "ids"), NULL, &err), QN_EMODEL);
+    qn_weights_close(w);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -89,7 +121,7 @@ static void test_refused(void **state)
         {"packed.pt", QN_EUNSUPPORTED, "__torch__.torch.classes.quantized"},
         {"frozen.pt", QN_EMODEL, "frozen"},
         {"empty.bin", QN_EMODEL, "no tensors"},
-        {"transposed.bin", QN_EMODEL, "tensor \"w\": its strides"},
+        {"beyond.bin", QN_EMODEL, "tensor \"w\": goes past the end"},
         {"expanded.bin", QN_EMODEL, "tensor \"w\": its strides"},
         {"compressed.bin", QN_EUNSUPPORTED, "data/0\" is compressed"},
         {"pickled.bin", QN_EUNSUPPORTED, "data.pkl\" is compressed"},
@@ -428,13 +460,10 @@ static void test_torch_out_of_memory(void **state)
 int test_nn_torch(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_contents),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_pickles),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_zip_damage),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_torch_out_of_memory),
+        cmocka_unit_test(test_contents), cmocka_unit_test(test_strides),
+        cmocka_unit_test(test_refused),  cmocka_unit_test(test_pickles),
+        cmocka_unit_test(test_numbers),  cmocka_unit_test(test_zip_damage),
+        cmocka_unit_test(test_parts),    cmocka_unit_test(test_torch_out_of_memory),
     };
     return cmocka_run_group_tests_name("nn torch", tests, NULL, NULL);
 }
