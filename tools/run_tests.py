@@ -35,7 +35,7 @@ FUZZ_SECONDS, FUZZ_SOAK_SECONDS = 120, 600
 FUZZ_LEAST_SECONDS = 3
 # What a run from outside costs under a sanitizer decides what is in the short list.
 ASAN_FROM_OUTSIDE = "^e2e_(smoke|kill|wrong_input)$"
-TSAN_TESTS = "^test_(base|io|num_gemm|nn|engine|net|server)$|^prop_engine_threads$|^e2e_(smoke|kill)$"
+TSAN_TESTS = "^test_(base|io|num_gemm|nn|scheduler|engine|engine_serving|net|server)$|^prop_engine_threads$|^e2e_(smoke|kill)$"
 KILL_ROUNDS_SHORT = "3"
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1",

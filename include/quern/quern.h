@@ -373,6 +373,8 @@ typedef struct quern_search_options {
     /* QN_EDEFERRED, before anything is searched, where a plug-in of a table would score: for
      * a caller that keeps other threads for what may take long. */
     bool defer_plugins;
+    int64_t
+        waited_ms; /* how long its caller has waited already: gone from time and budget */
 } quern_search_options;
 #define QUERN_SEARCH_OPTIONS_INIT                                                      \
     {                                                                                  \

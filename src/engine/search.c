@@ -219,6 +219,13 @@ static qn_status recall(qn_search *s, qn_error *err)
     return QN_OK;
 }
 
+/* Of a time that was given, what is left after waiting before the search began. */
+static int64_t left_of(const qn_search *s, int64_t ms)
+{
+    int64_t waited = s->options.waited_ms > 0 ? s->options.waited_ms : 0;
+    return ms > waited ? ms - waited : 1;
+}
+
 static void fill_input(qn_search *s)
 {
     const qn_request *r = &s->request;
@@ -259,7 +266,8 @@ static void fill_input(qn_search *s)
         .watched_count = s->watches ? 1 : 0,
         .neural = qn_neural_score,
         .neural_ctx = &s->neural,
-        .neural_budget_ms = s->neural_budget_ms,
+        .neural_budget_ms =
+            s->neural_budget_ms > 0 ? left_of(s, s->neural_budget_ms) : 0,
         .length = qn_search__length,
         .length_ctx = s,
         .deadline = &s->deadline,
@@ -275,8 +283,8 @@ qn_status qn_search__run(qn_search *s, qn_error *err)
         return qn_fail(err, QN_EDEFERRED, "a plug-in would score");
     QN_TRY(qn_search__analysis_categories(s, err));
     if (s->options.timeout_ms <= 0 && s->request.timeout_ms != 0)
-        s->deadline =
-            qn_deadline_in_ms((int64_t)s->request.timeout_ms, s->options.cancel);
+        s->deadline = qn_deadline_in_ms(left_of(s, (int64_t)s->request.timeout_ms),
+                                        s->options.cancel);
     fill_input(s);
     QN_TRY(qn_search__check_attributes(s, err));
     if (s->request.fetch_count > 0) return qn_search__fetch(s, err);
@@ -327,7 +335,7 @@ qn_status qn_search__begin(quern *q, const char *table,
     s->text = (qn_slice){o.query == NULL ? "" : o.query, o.query_size};
     s->now_ms = qn_clock_wall_ms();
     s->deadline = qn_deadline_in_ms(
-        o.timeout_ms > 0 ? o.timeout_ms : QN_SEARCH_TIMEOUT_MS, o.cancel);
+        left_of(s, o.timeout_ms > 0 ? o.timeout_ms : QN_SEARCH_TIMEOUT_MS), o.cancel);
     qn_table *t = NULL;
     QN_TRY(qn_engine_table(q, table, &t, err));
     s->snapshot = qn_table_search(t);

@@ -141,6 +141,9 @@ qn_status qn_server_search(qn_call *c, const char *table, quern_search_options *
     if (o->timeout_ms == 0 && o->kind == QUERN_QUERY_WORDS)
         o->timeout_ms = c->server->options.request_timeout_ms;
     o->defer_plugins = c->request->may_defer;
+    /* What it waited for a worker is gone; a deferred one has all its time again. */
+    if (c->request->may_defer)
+        o->waited_ms = (begin - c->request->arrived_ns) / 1000000;
     qn_status st = quern_search(c->q, table, o, out, err);
     if (st == QN_EDEFERRED) {
         c->out->deferred = true;

@@ -179,9 +179,9 @@ class Loaded(unittest.TestCase):
             self.assertEqual(self.server.request("DELETE", path)[0], 200)
 
     def test_small_calls_beside_large_ones(self):
-        """A thousand documents, and two models of which the other one's vectors are asked for in
+        """Hundreds of long documents, and two models of which the other one's vectors are asked for in
         bulk, hold up nobody who asks for ten."""
-        many, few = texts(1000, 600, 3), texts(10, 12, 4)
+        many, few = texts(400, 600, 3), texts(10, 12, 4)
         alone = [self.rerank(Client(self.server.port), few)[1] for _ in range(5)]
         _, _, reply, _ = Client(self.server.port).send("/v1/rerank", self.body(few))
         scores = {r["index"]: r["relevance_score"] for r in reply["results"]}
@@ -265,6 +265,21 @@ class Limits(unittest.TestCase):
             self.assertTrue(wait_for(lambda: metric(server, "quern_model_calls_waiting", MODEL) == 0))
             status, _, reply, _ = client.send("/v1/rerank", {**body, "documents": body["documents"][:2]})
             self.assertEqual(status, 200, reply)
+
+    def test_waiting_counts(self):
+        """A search that waits for a worker has that much less time for its model."""
+        with Server(arguments=["--workers", "1", "--score-cache-mb", "0"]) as server:
+            documents = texts(50, 600)
+            server.bulk("t", [(i, {"text": t}) for i, t in enumerate(documents)])
+            asked = {"table": "t", "query": "stone", "size": 50}
+            order = [h["id"] for h in server.request("POST", "/_quern/search", asked)[1]["hits"]]
+            asked = {**asked, "rerank": f"{MODEL}:50", "budget_ms": 500}
+            calls = at_once(7, lambda _: Client(server.port).send("/_quern/search", asked))
+            for status, _, reply, _ in calls:
+                self.assertEqual(status, 200, reply)
+                self.assertIsNone(check_search(reply, None, order, 50))
+            # One after the other they would take 3.5 s.
+            self.assertLess(max(seconds for *_, seconds in calls), 2.5)
 
     def test_stops_during_a_call(self):
         """Within its grace and a little, answering those who ask with a reply that is whole, or
