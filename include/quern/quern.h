@@ -366,8 +366,8 @@ typedef struct quern_search_options {
     /* How the models of `rerank` read long documents: as in quern_rerank_options. */
     const char *rerank_chunking;
     const char *rerank_join;
-    /* DSL: the model behind the id of an inference endpoint, alive as long as the call;
-     * NULL: an id is a model's name. */
+    /* DSL: the model behind the id of an inference endpoint, of a retriever or of a
+     * query_vector_builder, alive as long as the call; NULL: an id is a model's name. */
     const char *(*model_of)(void *ctx, const char *id);
     void *model_of_ctx;
     /* QN_EDEFERRED, before anything is searched, where a plug-in of a table would score: for

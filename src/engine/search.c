@@ -17,6 +17,8 @@ static qn_status embed_query(void *ctx, const qn_field *field, const char *model
 {
     qn_search *s = ctx;
     qn_model *model = NULL;
+    if (model_name != NULL && s->options.model_of != NULL)
+        model_name = s->options.model_of(s->options.model_of_ctx, model_name);
     if (model_name == NULL) model_name = field->model;
     if (model_name == NULL)
         return qn_fail(err, QN_ENOMODEL,

@@ -395,6 +395,18 @@ qn_status qn_es_endpoint_use(qn_call *c, const char *task, qn_es_endpoint *out,
     return QN_OK;
 }
 
+const char *qn_es_endpoint_model(void *call, const char *id)
+{
+    qn_call *c = call;
+    endpoint e;
+    bool found = false;
+    qn_error ignored;
+    const char *name = NULL;
+    qn_slice model = qn_slice_of(id);
+    if (look_up(c, id, &e, &found, &ignored) == QN_OK && found) model = e.model;
+    return qn_server_model(c, model, "", &name, &ignored) == QN_OK ? name : id;
+}
+
 /* POST _inference/{id}: the endpoint knows its task, a model its own. */
 qn_status qn_es_endpoint_run(qn_call *c, qn_error *err)
 {

@@ -16,6 +16,9 @@ typedef struct qn_es_endpoint {
  * another task is QN_EINVAL. */
 QN_MUST_CHECK qn_status qn_es_endpoint_use(qn_call *c, const char *task,
                                            qn_es_endpoint *out, qn_error *err);
+/* The model that `id` stands for, of an endpoint or an alias; `id` itself where it is
+ * neither. For quern_search_options.model_of, hence the call as a void *. In the arena. */
+const char *qn_es_endpoint_model(void *call, const char *id);
 /* Deployments as stored endpoints have them. */
 void qn_es_endpoints_start(quern *q);
 

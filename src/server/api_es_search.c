@@ -4,6 +4,7 @@
 #include "server/handlers.h"
 
 #include "server/api_es.h"
+#include "server/api_es_endpoints.h"
 #include "server/reply_json.h"
 #include "server/server_internal.h"
 
@@ -301,24 +302,17 @@ static void write_reply(qn_call *c, const quern_reply *r, const search_flags *fl
     qn_json_end_object(w);
 }
 
-/* Aliases of the server hold for endpoints in retrievers as well. */
-static const char *model_of(void *ctx, const char *id)
-{
-    const char *name = NULL;
-    return qn_server_model(ctx, qn_slice_of(id), "", &name, NULL) == QN_OK ? name : id;
-}
-
 static qn_status run_search(qn_call *c, const char *table, qn_slice body,
                             const search_flags *flags, qn_error *err)
 {
     quern_reply *reply = NULL;
     quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
     o.kind = QUERN_QUERY_DSL;
+    o.model_of = qn_es_endpoint_model;
+    o.model_of_ctx = c;
     o.query = body.p;
     o.query_size = body.n;
     o.cancel = c->request->cancelled;
-    o.model_of = model_of;
-    o.model_of_ctx = c;
     QN_TRY(qn_server_search(c, table, &o, &reply, err));
     write_reply(c, reply, flags);
     quern_reply_free(reply);
@@ -355,6 +349,8 @@ static qn_status count_query(qn_call *c, const char *table, const qn_json *body,
     quern_reply *reply = NULL;
     quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
     o.kind = QUERN_QUERY_DSL;
+    o.model_of = qn_es_endpoint_model;
+    o.model_of_ctx = c;
     o.query = text;
     o.query_size = strlen(text);
     o.count_only = true;
@@ -399,6 +395,8 @@ qn_status qn_es_explain(qn_call *c, qn_error *err)
     quern_reply *reply = NULL;
     quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
     o.kind = QUERN_QUERY_DSL;
+    o.model_of = qn_es_endpoint_model;
+    o.model_of_ctx = c;
     o.query = c->request->body.p;
     o.query_size = c->request->body.n;
     o.explain = true;

@@ -114,6 +114,34 @@ class Stages(unittest.TestCase):
             words, 8, "gone", allow_rerank_failures=True)})
         self.assertEqual(len(kept["hits"]["hits"]), 3)
 
+    def test_endpoints_of_retrievers(self):
+        """What PUT _inference named is what a retriever and a query vector mean by it."""
+        for task, name, model in (("rerank", "mine", MODEL), ("text_embedding", "vectors", "minilm-l6-v2")):
+            self.ask("PUT", f"/_inference/{task}/{name}", {"service": "elasticsearch", "service_settings": {
+                "model_id": model, "num_threads": 1, "num_allocations": 1}})
+        self.ask("PUT", "/v", {"mappings": {"properties": {
+            "text": {"type": "text"}, "vector": {"type": "dense_vector", "dims": 384, "similarity": "cosine"}}}})
+        texts = [d["text"] for d in DOCUMENTS[:8]]
+        vectors = self.ask("POST", "/_inference/text_embedding/vectors", {"input": texts})["text_embedding"]
+        self.server.bulk("v", [(str(i), {"text": t, "vector": v["embedding"]}) for i, (t, v) in enumerate(zip(texts, vectors))])
+
+        def searched(embedder, reranker):
+            knn = {"knn": {"field": "vector", "k": 6, "num_candidates": 8, "query_vector_builder": {
+                "text_embedding": {"model_id": embedder, "model_text": QUERY}}}}
+            found = self.ask("POST", "/v/_search", {"size": 5, "retriever": {"text_similarity_reranker": {
+                "retriever": knn, "field": "text", "inference_id": reranker, "inference_text": QUERY}}})
+            return [(h["_id"], h["_score"]) for h in found["hits"]["hits"]]
+        named = searched("vectors", "mine")
+        self.assertEqual(len(named), 5)
+        self.assertEqual(named, searched("minilm-l6-v2", MODEL))
+        counted = self.ask("POST", "/v/_count", {"query": {"knn": {"field": "vector", "k": 3, "query_vector_builder": {
+            "text_embedding": {"model_id": "vectors", "model_text": QUERY}}}}})
+        self.assertEqual(counted["count"], 3)
+        for name in ("mine", "vectors"):
+            self.ask("DELETE", f"/_inference/{name}")
+        knn = {"field": "vector", "k": 3, "query_vector_builder": {"text_embedding": {"model_id": "vectors", "model_text": QUERY}}}
+        self.assertIn("[vectors]", json.dumps(self.ask("POST", "/v/_search", {"knn": knn}, want=404)))
+
     def test_cohere_passages(self):
         document = max((d["text"] for d in DOCUMENTS), key=len) * 4
         asked = {"query": QUERY, "documents": [document], "model": MODEL}
