@@ -1019,6 +1019,10 @@ typedef struct quern_attribute_options {
     const char
         *how; /* "remove" (NULL): a word is cut out of its text; "mask": the model's
                         mask token stands in its place */
+    /* How the pair is cut, as in quern_rerank_options: words that the model does not read
+     * then have no effect and are not told. */
+    const char *truncation;
+    uint32_t tokens_max, query_tokens_max, document_tokens_max;
 } quern_attribute_options;
 #define QUERN_ATTRIBUTE_OPTIONS_INIT                                                   \
     {                                                                                  \

@@ -223,6 +223,8 @@ int cmd_model_show(cli *c);
 int cmd_model_import(cli *c);
 int cmd_model_verify(cli *c);
 int cmd_model_rm(cli *c);
+int cmd_model_deploy(cli *c);
+int cmd_model_undeploy(cli *c);
 int cmd_eval(cli *c);
 int cmd_version(cli *c);
 
@@ -250,6 +252,8 @@ extern const cli_option cmd_analyze_options[];
 extern const cli_option cmd_embed_options[];
 extern const cli_option cmd_rerank_options[];
 extern const cli_option cmd_model_import_options[];
+extern const cli_option cmd_model_deploy_options[];
+extern const cli_option cmd_model_undeploy_options[];
 extern const cli_option cmd_eval_options[];
 extern const cli_option cmd_version_options[];
 

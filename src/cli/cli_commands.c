@@ -143,6 +143,15 @@ const cli_command cli_commands[] = {
      cmd_model_import_options, cmd_model_import},
     {"model verify", "NAME", "check every byte of a model file", NULL, 1, 1,
      cmd_table_options, cmd_model_verify},
+    {"model deploy", "NAME [--allocations N | --adaptive]",
+     "how much of the machine a model's calls may have, from now on",
+     "Kept in the data folder; 'quern model list' shows it. With --adaptive and --min "
+     "0 an "
+     "idle\n"
+     "model goes from memory.",
+     1, 1, cmd_model_deploy_options, cmd_model_deploy},
+    {"model undeploy", "NAME", "back to what models have that were given nothing", NULL,
+     1, 1, cmd_model_undeploy_options, cmd_model_undeploy},
     {"model rm", "NAME", "remove a model from the data folder", NULL, 1, 1,
      cmd_table_options, cmd_model_rm},
     {"eval", "TABLE --queries FILE --qrels FILE", "quality of pipelines, side by side",

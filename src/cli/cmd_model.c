@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_model.c -- quern model ..., quern version */
-#include "cli/cli.h"
+#include "cli/cmd_deploy.h"
 
 #include "base/clock.h"
 #include "io/json.h"
@@ -24,20 +24,43 @@ const cli_option cmd_version_options[] = {
 };
 
 typedef struct model_listing {
+    cli *c;
     cli_table table;
     bool json;
     size_t count;
 } model_listing;
 
-static void print_model_json(const quern_model_info *m)
+static void print_model_json(cli *c, const quern_model_info *m)
 {
-    (void)printf("{\"name\":\"%s\",\"task\":\"%s\",\"family\":\"%s\",\"dtype\":\"%s\","
-                 "\"dims\":%u,\"layers\":%u,\"max_tokens\":%u,\"parameters\":%llu,"
-                 "\"bytes\":%llu,\"packed_bytes\":%llu,\"path\":\"%s\"}",
-                 m->name, m->task, m->family, m->dtype, m->dims, m->layers,
-                 m->max_tokens, (unsigned long long)m->parameters,
-                 (unsigned long long)m->file_bytes, (unsigned long long)m->packed_bytes,
-                 m->path);
+    qn_buf out;
+    qn_json_writer w;
+    quern_deployment_state state;
+    quern_model_deployment(c->q, m->name, &state);
+    qn_buf_init(&out, qn_alloc_heap());
+    qn_json_writer_init(&w, &out, false);
+    qn_json_begin_object(&w);
+    qn_json_member_str(&w, "name", m->name);
+    qn_json_member_str(&w, "task", m->task);
+    qn_json_member_str(&w, "family", m->family);
+    qn_json_member_str(&w, "dtype", m->dtype);
+    qn_json_member_int(&w, "dims", m->dims);
+    qn_json_member_int(&w, "layers", m->layers);
+    qn_json_member_int(&w, "max_tokens", m->max_tokens);
+    qn_json_member_int(&w, "parameters", (int64_t)m->parameters);
+    qn_json_member_int(&w, "bytes", (int64_t)m->file_bytes);
+    qn_json_member_int(&w, "packed_bytes", (int64_t)m->packed_bytes);
+    qn_json_member_str(&w, "path", m->path);
+    if (m->labels > 1) {
+        qn_json_key(&w, "labels");
+        qn_json_begin_array(&w);
+        for (uint32_t i = 0; i < m->labels; i++) qn_json_str(&w, m->label_names[i]);
+        qn_json_end_array(&w);
+    }
+    qn_json_key(&w, "deployment");
+    cli_deployment_json(&w, &state.settings);
+    qn_json_end_object(&w);
+    (void)printf("%.*s", QN_SLICE_ARG(qn_buf_slice(&out)));
+    qn_buf_deinit(&out);
 }
 
 static bool list_model(void *ctx, const quern_model_info *m)
@@ -45,7 +68,7 @@ static bool list_model(void *ctx, const quern_model_info *m)
     model_listing *l = ctx;
     if (l->json) {
         (void)printf("%s", l->count > 0 ? "," : "");
-        print_model_json(m);
+        print_model_json(l->c, m);
     } else {
         cli_table_cell(&l->table, "%s", m->name);
         cli_table_cell(&l->table, "%s", m->task);
@@ -55,6 +78,11 @@ static bool list_model(void *ctx, const quern_model_info *m)
         cli_table_cell(&l->table, "%u", m->max_tokens);
         cli_table_cell(&l->table, "%.1f M", (double)m->parameters / 1e6);
         cli_table_cell(&l->table, "%.1f MB", (double)m->file_bytes / 1e6);
+        quern_deployment_state state;
+        char text[80];
+        quern_model_deployment(l->c->q, m->name, &state);
+        cli_table_cell(&l->table, "%s",
+                       cli_deployment_text(&state.settings, text, sizeof text));
     }
     l->count++;
     return true;
@@ -62,13 +90,15 @@ static bool list_model(void *ctx, const quern_model_info *m)
 
 int cmd_model_list(cli *c)
 {
-    static const char *const titles[] = {"model", "task",   "family",     "dtype",
-                                         "dims",  "tokens", "parameters", "file"};
-    static const cli_align aligns[] = {CLI_LEFT,  CLI_LEFT,  CLI_LEFT,  CLI_LEFT,
-                                       CLI_RIGHT, CLI_RIGHT, CLI_RIGHT, CLI_RIGHT};
+    static const char *const titles[] = {"model",      "task", "family",
+                                         "dtype",      "dims", "tokens",
+                                         "parameters", "file", "allocations"};
+    static const cli_align aligns[] = {CLI_LEFT,  CLI_LEFT,  CLI_LEFT,
+                                       CLI_LEFT,  CLI_RIGHT, CLI_RIGHT,
+                                       CLI_RIGHT, CLI_RIGHT, CLI_LEFT};
     if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
-    model_listing l = {.json = cli_wants_json(c)};
-    cli_table_init(&l.table, 8, titles, aligns, NULL);
+    model_listing l = {.c = c, .json = cli_wants_json(c)};
+    cli_table_init(&l.table, 9, titles, aligns, NULL);
     if (l.json) (void)printf("[");
     qn_status st = quern_model_list(c->q, list_model, &l, &c->err);
     if (l.json)
@@ -88,7 +118,7 @@ int cmd_model_show(cli *c)
     if (quern_model_info_get(c->q, c->arguments[0], &m, &c->err) != QN_OK)
         return cli_fail(c, &c->err);
     if (cli_wants_json(c)) {
-        print_model_json(&m);
+        print_model_json(c, &m);
         (void)printf("\n");
         return 0;
     }
@@ -102,6 +132,14 @@ int cmd_model_show(cli *c)
                  m.packed_bytes == 0 ? "private to each process" : "mapped and shared",
                  m.licence[0] == '\0' ? "not recorded" : m.licence,
                  m.origin[0] == '\0' ? "not recorded" : m.origin);
+    for (uint32_t i = 0; m.labels > 1 && i < m.labels; i++)
+        (void)printf("%s%s", i == 0 ? "labels      " : ", ", m.label_names[i]);
+    if (m.labels > 1) (void)printf("\n");
+    quern_deployment_state state;
+    char text[80];
+    quern_model_deployment(c->q, m.name, &state);
+    (void)printf("allocations %s\n",
+                 cli_deployment_text(&state.settings, text, sizeof text));
     return 0;
 }
 

@@ -18,6 +18,8 @@ const cli_option cmd_rerank_options[] = {
      86400000},
     {"max-tokens", CLI_INT, "N", "the model's", "of a pair; longer ones are cut", 8,
      1000000},
+    {"max-query-tokens", CLI_INT, "N", "none", "of the query, cut before the pair is",
+     1, 1000000},
     {"max-document-tokens", CLI_INT, "N", "none", "of a text, cut before the pair is",
      1, 1000000},
     {"truncation", CLI_TEXT, "HOW", "the model's",
@@ -79,6 +81,7 @@ static int score_here(rerank_run *r)
     o.model = cli_text(c, "model", NULL);
     o.timeout_ms = cli_int(c, "timeout", 0);
     o.tokens_max = (uint32_t)cli_int(c, "max-tokens", 0);
+    o.query_tokens_max = (uint32_t)cli_int(c, "max-query-tokens", 0);
     o.document_tokens_max = (uint32_t)cli_int(c, "max-document-tokens", 0);
     o.truncation = cli_text(c, "truncation", NULL);
     o.chunking = cli_text(c, "chunk", NULL);
@@ -116,9 +119,14 @@ static void write_request(const rerank_run *r, qn_buf *out)
 
 static int score_there(rerank_run *r)
 {
-    static const char *const local[] = {
-        "timeout", "max-tokens", "max-document-tokens", "truncation", "chunk",
-        "join",    "passages"};
+    static const char *const local[] = {"timeout",
+                                        "max-tokens",
+                                        "max-query-tokens",
+                                        "max-document-tokens",
+                                        "truncation",
+                                        "chunk",
+                                        "join",
+                                        "passages"};
     qn_buf body, reply;
     qn_arena arena;
     const qn_json *root = NULL;
@@ -233,6 +241,10 @@ static int words_here(rerank_run *r, const quern_text *text, qn_buf *out)
     o.model = cli_text(r->c, "model", NULL);
     o.timeout_ms = cli_int(r->c, "timeout", 0);
     o.how = cli_has(r->c, "mask") ? "mask" : "remove";
+    o.truncation = cli_text(r->c, "truncation", NULL);
+    o.tokens_max = (uint32_t)cli_int(r->c, "max-tokens", 0);
+    o.query_tokens_max = (uint32_t)cli_int(r->c, "max-query-tokens", 0);
+    o.document_tokens_max = (uint32_t)cli_int(r->c, "max-document-tokens", 0);
     if (quern_attribute(r->c->q, &o, (quern_text){r->query, strlen(r->query)}, *text,
                         &json, &n, &r->c->err) != QN_OK)
         return cli_fail(r->c, &r->c->err);
@@ -268,17 +280,32 @@ static int explain_words(rerank_run *r, size_t n)
     qn_buf_init(&json, qn_alloc_heap());
     qn_buf_init(&object, qn_alloc_heap());
     for (size_t i = 0; code == 0 && i < n && r->rows[i].score.scored; i++) {
-        const quern_text *text = &r->texts.texts.p[r->rows[i].index];
+        const ranked *row = &r->rows[i];
+        quern_text text = r->texts.texts.p[row->index];
+        /* Of a text in passages the words of the one that it owes its score to. */
+        if (row->score.passages > 1)
+            text = (quern_text){text.text + row->score.passage_start,
+                                row->score.passage_end - row->score.passage_start};
         qn_buf_reset(&json);
-        code = cli_server(r->c) == NULL ? words_here(r, text, &json)
-                                        : words_there(r, text, &json);
+        code = cli_server(r->c) == NULL ? words_here(r, &text, &json)
+                                        : words_there(r, &text, &json);
         if (code == 0 && (bars || r->table)) {
-            (void)printf("%s%zu. text %zu\n", i > 0 ? "\n" : "", i + 1,
-                         r->rows[i].index);
+            (void)printf("%s%zu. text %zu", i > 0 ? "\n" : "", i + 1, row->index);
+            if (row->score.passages > 1)
+                (void)printf(", passage %u of %u", row->score.passage + 1,
+                             row->score.passages);
+            (void)printf("\n");
             cli_print_words(r->c, qn_buf_slice(&json));
         } else if (code == 0) {
             qn_buf_reset(&object);
-            qn_buf_printf(&object, "{\"index\":%zu,\"words\":", r->rows[i].index);
+            qn_buf_printf(&object, "{\"index\":%zu,", row->index);
+            if (row->score.passages > 1)
+                qn_buf_printf(&object,
+                              "\"passage\":{\"number\":%u,\"of\":%u,\"start\":%zu,"
+                              "\"end\":%zu},",
+                              row->score.passage, row->score.passages,
+                              row->score.passage_start, row->score.passage_end);
+            qn_buf_printf(&object, "\"words\":");
             qn_buf_add_slice(&object, qn_buf_slice(&json));
             qn_buf_add_char(&object, '}');
             cli_items_add(&r->items, &object);

@@ -60,6 +60,10 @@ static qn_status pass(attribution *a, qn_slice query, const quern_text *document
     o.model = a->o.model;
     o.cancel = a->o.cancel;
     o.not_kept = true;
+    o.truncation = a->o.truncation;
+    o.tokens_max = a->o.tokens_max;
+    o.query_tokens_max = a->o.query_tokens_max;
+    o.document_tokens_max = a->o.document_tokens_max;
     if (a->o.timeout_ms > 0) {
         o.timeout_ms = qn_deadline_left_ns(&a->deadline) / 1000000;
         if (o.timeout_ms <= 0) return QN_OK;
@@ -99,8 +103,13 @@ static void keep_pieces(side *s, size_t kept)
     if (kept >= s->pieces.n) return;
     s->pieces.n = kept;
     size_t end = kept == 0 ? 0 : s->pieces.end[kept - 1];
-    s->unread = s->text.n - end;
+    s->unread += s->text.n - end;
     s->text.n = end;
+}
+
+static size_t capped(size_t n, size_t cap)
+{
+    return cap > 0 && cap < n ? cap : n;
 }
 
 /* Cuts both texts to the tokens that the model reads of them: taking a word out of a text
@@ -115,9 +124,15 @@ static qn_status cut_pair(attribution *a, qn_error *err)
     QN_TRY(qn_tokenizer_encode(t, a->document.text, QN_TOKENIZE_SPECIALS, &a->arena,
                                &a->document.pieces, err));
     if (!a->truncated) return QN_OK;
+    size_t most = info->max_tokens;
+    if (a->o.tokens_max > 0 && a->o.tokens_max < most) most = a->o.tokens_max;
+    qn_truncation how = info->truncation;
+    if (a->o.truncation != NULL)
+        (void)qn_truncation_parse(qn_slice_of(a->o.truncation), &how);
+    keep_pieces(&a->query, capped(a->query.pieces.n, a->o.query_tokens_max));
+    keep_pieces(&a->document, capped(a->document.pieces.n, a->o.document_tokens_max));
     QN_TRY(qn_truncate_pair(a->query.pieces.n, a->document.pieces.n,
-                            info->max_tokens - qn_tokenizer_extra(t, true),
-                            info->truncation, &kept, err));
+                            most - qn_tokenizer_extra(t, true), how, &kept, err));
     keep_pieces(&a->query, kept.first);
     keep_pieces(&a->document, kept.second);
     bool again = false;

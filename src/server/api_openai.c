@@ -13,6 +13,9 @@ void qn_openai_error(qn_call *c, const qn_error *err)
     const char *type = info->http_status == 429  ? "rate_limit_error"
                        : info->http_status < 500 ? "invalid_request_error"
                                                  : "server_error";
+    const char *code = err->code == QN_ENOMODEL   ? "model_not_found"
+                       : info->http_status == 429 ? "rate_limit_exceeded"
+                                                  : info->name;
     const char *text = qn_call_error_text(c, err);
     qn_call_json(c, info->http_status);
     qn_json_writer *w = &c->w;
@@ -23,8 +26,7 @@ void qn_openai_error(qn_call *c, const qn_error *err)
     qn_json_member_str(w, "type", type);
     qn_json_key(w, "param");
     qn_json_null(w);
-    qn_json_member_str(w, "code",
-                       err->code == QN_ENOMODEL ? "model_not_found" : info->name);
+    qn_json_member_str(w, "code", code);
     qn_json_end_object(w);
     qn_json_member_str(w, "detail", text); /* Voyage, Jina */
     qn_json_end_object(w);

@@ -179,6 +179,7 @@ static qn_status read_embed(qn_call *c, embed_call *e, qn_error *err)
         {"normalize", QN_MEMBER_BOOL, &e->normalize, 0, 0},
         {"dimensions", QN_MEMBER_INT, &e->dims, 1, 65536},
         {"model", QN_MEMBER_STRING, &e->r.model, 0, 0},
+        {"input_type", QN_MEMBER_STRING, &e->r.role, 0, 0}, /* not of the original */
         {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
     };
     QN_TRY(qn_call_object(c, &body, err));

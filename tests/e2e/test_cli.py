@@ -14,7 +14,7 @@ COMMANDS = [
     "analysis put", "analysis entries", "analysis list", "analysis show", "analysis activate",
     "analysis rollback", "analysis drop", "analysis test",
     "table check", "table set", "table backup", "table restore", "table optimize", "ingest", "query", "search", "explain", "analyze", "embed",
-    "rerank", "model list", "model show", "model import", "model verify", "model rm", "eval", "bench expr",
+    "rerank", "model list", "model show", "model import", "model verify", "model rm", "model deploy", "model undeploy", "eval", "bench expr",
     "policy create", "policy list", "policy show", "policy test", "policy activate", "policy rollback", "policy drop",
     "plugin check", "plugin put", "plugin list", "plugin show", "plugin test", "plugin activate", "plugin rollback",
     "plugin drop", "version",

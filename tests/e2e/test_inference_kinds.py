@@ -11,7 +11,7 @@ import struct
 import tempfile
 import unittest
 
-from harness import ROOT, Server, run
+from harness import ROOT, Commands, Server, run
 
 GOLDEN = ROOT / "tests/golden/nn"
 SPARSE, TOKENS, RERANK, LABELS = "tiny-splade", "tiny-colbert", "tiny-rerank", "tiny-labels"
@@ -63,6 +63,7 @@ def softmax(values):
 
 def golden(name, count=6):
     cases = json.loads((GOLDEN / f"{name}.json").read_text())
+    cases = cases["texts"] if isinstance(cases, dict) else cases
     return [c for c in cases if 0 < len(c["text"]) < 100][:count]  # none of them is cut
 
 
@@ -294,6 +295,61 @@ class Numbers(Base):
         self.assertEqual(len(odd["ubinary"][0]), 2)
         pooled = self.post("/v1/embeddings", {"model": EMBEDDER, "input": "a", "normalized": False})["data"][0]["embedding"]
         self.assertEqual(pooled, self.post("/embed", {"inputs": "a", "normalize": False})[0])
+
+
+class OnTheCommandLine(Commands):
+    """quern embed by what the model makes; --explain-words of what the model reads."""
+
+    def lines(self, *arguments, text, **more):
+        return [json.loads(x) for x in self.ok(*arguments, stdin=text, **more).splitlines()]
+
+    def test_embed(self):
+        imported(self.data, SPARSE, TOKENS)
+        text = "".join(c["text"].replace("\n", " ") + "\n" for c in golden(SPARSE, 3))
+        vectors = golden(TOKENS, 1)
+        sparse = self.lines("embed", "--model", SPARSE, text=text)
+        for got, case in zip(sparse, golden(SPARSE, 3)):
+            self.assertEqual([t["index"] for t in got["sparse_embedding"]], [i for i, w in enumerate(case["vector"]) if w > 0])
+        few = self.lines("embed", "--model", SPARSE, "--top-k", "2", text=text)
+        self.assertEqual([len(x["sparse_embedding"]) for x in few], [2] * 3)
+        for role in ("query", "document"):
+            rows = self.lines("embed", "--model", TOKENS, "--role", role, text=vectors[0]["text"] + "\n")[0]["embeddings"]
+            flat = [x for row in rows for x in row]
+            self.assertEqual(len(flat), len(vectors[0][role]))
+            for a, b in zip(flat, vectors[0][role]):
+                self.assertTrue(math.isclose(a, b, rel_tol=1e-3, abs_tol=2e-4), (a, b))
+        self.fails(2, "embed", "--model", SPARSE, "--dims", "3", stdin="a\n")
+        self.fails(2, "embed", "--top-k", "3", stdin="a\n")
+        self.fails(1, "embed", "--role", "reader", stdin="a\n")
+        with Server(self.data) as server:
+            there = [json.loads(x) for x in run("embed", "--model", SPARSE, "--server", server.url, stdin=text)[1].splitlines()]
+            self.assertEqual([[t["index"] for t in x["sparse_embedding"]] for x in there],
+                             [[t["index"] for t in x["sparse_embedding"]] for x in sparse])
+            code, out, _ = run("embed", "--model", TOKENS, "--role", "document", "--server", server.url, stdin=vectors[0]["text"] + "\n")
+            self.assertEqual([code, json.loads(out)["embeddings"]], [0, rows])
+        end = self.lines("embed", "--keep-ends", text="stone " * 600 + "river\n" + "x " + "stone " * 600 + "river\n")
+        self.assertEqual(end[0]["embedding"], end[1]["embedding"])
+
+    def test_words_that_are_read(self):
+        document = "the river turns the mill and the water flows\n"
+        def words(*options, text=document):
+            out = self.ok("rerank", "--query", "who turns the mill", "--explain-words", "--json", *options, stdin=text)
+            return json.loads(out)[0]
+        def read(told, side="document"):
+            return [w["text"] for w in told["words"][side]]
+        self.assertEqual(len(read(words())), 9)
+        self.assertEqual(read(words("--max-document-tokens", "4")), ["the", "river", "turns", "the"])
+        self.assertEqual(read(words("--max-query-tokens", "2"), "query"), ["who", "turns"])
+        capped = words("--max-tokens", "10")["words"]
+        self.assertEqual([capped["tokens"], capped["truncated"]], [10, True])
+        self.assertEqual(len(capped["query"]) + len(capped["document"]), 7)
+        alone = self.lines("rerank", "--query", "who turns the mill", "--raw", "--max-document-tokens", "4", text=document)
+        self.assertAlmostEqual(words("--max-document-tokens", "4")["words"]["logit"], alone[0]["score"], places=4)
+        long = "Stones lie about. " * 40 + "The river turns the mill. " + "Grass grows on it. " * 40 + "\n"
+        told = words("--chunk", "sentence:20", text=long)
+        part = long.encode()[told["passage"]["start"]:told["passage"]["end"]].decode()
+        self.assertIn("The river turns the mill", part)
+        self.assertEqual(read(told)[0], part.split()[0])
 
 
 if __name__ == "__main__":
