@@ -72,6 +72,14 @@ QN_MUST_CHECK qn_status qn_import__find_words(qn_import *im, qn_error *err);
 /* tokenizer.json, spm.model, sentencepiece.bpe.model or vocab.txt: fills vocab and
  * meta.tokenizer. */
 QN_MUST_CHECK qn_status qn_import__vocab(qn_import *im, qn_error *err);
+/* The same of older files: vocab.txt with other switches than the built-in tokenizer's;
+ * vocab.json and merges.txt. */
+QN_MUST_CHECK qn_status qn_import__bert_vocab(qn_import *im, const qn_json *config,
+                                              qn_error *err);
+QN_MUST_CHECK qn_status qn_import__roberta_vocab(qn_import *im, const qn_json *config,
+                                                 qn_error *err);
+/* What sentence_bert_config.json adds to whatever tokenizer there is. */
+QN_MUST_CHECK qn_status qn_import__lower_case(qn_import *im, qn_error *err);
 /* Where the folder has a tensor of the model: number `part` of `parts`, one below the
  * other, of the tensor `name`, with `prefix` or without. */
 typedef struct qn_source_name {

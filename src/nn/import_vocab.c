@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* import_vocab.c -- the tokenizer of a folder, as the bytes that go into the model file:
  * BERT's uncased vocabulary one piece a line; tokenizer.json, spm.model or
- * sentencepiece.bpe.model as they are. */
+ * sentencepiece.bpe.model as they are; other files as import_older_vocab.c rewrites them. */
 #include "io/file.h"
 #include "nn/import_internal.h"
 
 enum { VOCAB_FILE_MAX = 64 * 1024 * 1024, WORD_CHARS_MAX = 100 };
 
-/* Keys, where absent or null is fine and a boolean must be `true`. */
-static qn_status need_true(qn_import *im, const char *file, const qn_json *object,
-                           const char *const *keys, size_t n, qn_error *err)
+/* Keys that must not say otherwise; absent or null is fine. */
+static qn_status need_bool(qn_import *im, const qn_json *config,
+                           const char *const *keys, size_t n, bool want, qn_error *err)
 {
     for (size_t i = 0; i < n; i++) {
-        const qn_json *v = qn_json_get(object, keys[i]);
-        if (v == NULL || v->kind == QN_JSON_NULL || qn_import__is_true(v)) continue;
-        return qn_import__unsupported(im, file, keys[i], v, err);
+        const qn_json *v = qn_json_get(config, keys[i]);
+        if (v == NULL || v->kind == QN_JSON_NULL ||
+            (v->kind == QN_JSON_BOOL && v->boolean == want))
+            continue;
+        return qn_import__unsupported(im, "tokenizer_config.json", keys[i], v, err);
     }
     return QN_OK;
 }
@@ -152,31 +154,57 @@ static qn_status check_case(qn_import *im, const qn_json *config,
                                   err);
 }
 
+/* Whether vocab.txt is read as BERT's uncased vocabulary, with its names of tokens. */
+static bool is_uncased(const qn_json *config)
+{
+    static const char *const flags[] = {"do_lower_case", "tokenize_chinese_chars",
+                                        "strip_accents"};
+    static const char *const names[][2] = {{"pad_token", "[PAD]"},
+                                           {"unk_token", "[UNK]"},
+                                           {"cls_token", "[CLS]"},
+                                           {"sep_token", "[SEP]"},
+                                           {"mask_token", "[MASK]"}};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        const qn_json *v = qn_json_get(config, flags[i]);
+        if (v != NULL && v->kind == QN_JSON_BOOL && !v->boolean) return false;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const qn_json *v = qn_json_get(config, names[i][0]);
+        if (v != NULL && v->kind == QN_JSON_OBJECT) v = qn_json_get(v, "content");
+        if (v != NULL && v->kind == QN_JSON_STRING &&
+            !qn_import__is_string(v, names[i][1]))
+            return false;
+    }
+    return true;
+}
+
+static bool has_file(qn_import *im, const char *name)
+{
+    return qn_file_exists(qn_import__shown(im, name));
+}
+
 /* Which of the files of tokenizers is there; vocab.txt when none is, for the message. */
 static qn_status from_other_files(qn_import *im, const qn_json *config, qn_error *err)
 {
-    /* Settings of vocab.txt: the tokenizer built in for it is the uncased one. */
-    static const char *const uncased[] = {"do_lower_case", "tokenize_chinese_chars",
-                                          "strip_accents", "do_basic_tokenize"};
-    static const struct {
-        const char *name;
-        qn_tokenizer_form form;
-    } files[] = {
-        {"spm.model", QN_TOKENIZER_SPM_DEBERTA},
-        {"sentencepiece.bpe.model", QN_TOKENIZER_SPM_XLMR},
-    };
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        const char *path = NULL;
-        QN_TRY(qn_import__path(im, files[i].name, &path, err));
-        if (qn_file_exists(path))
-            return from_file(im, files[i].name, files[i].form, err);
+    /* Switches of classes that these files alone do not have. */
+    static const char *const deberta[] = {"do_lower_case", "split_by_punct"};
+    static const char *const bert[] = {"do_basic_tokenize"};
+    if (has_file(im, "spm.model")) {
+        QN_TRY(need_bool(im, config, deberta, 2, false, err));
+        return from_file(im, "spm.model", QN_TOKENIZER_SPM_DEBERTA, err);
     }
-    QN_TRY(need_true(im, "tokenizer_config.json", config, uncased, 4, err));
+    if (has_file(im, "sentencepiece.bpe.model"))
+        return from_file(im, "sentencepiece.bpe.model", QN_TOKENIZER_SPM_XLMR, err);
+    bool roberta = im->meta.encoder.family == QN_FAMILY_ROBERTA;
+    if (roberta && has_file(im, "vocab.json"))
+        return qn_import__roberta_vocab(im, config, err);
+    QN_TRY(need_bool(im, config, bert, 1, true, err));
+    if (!is_uncased(config)) return qn_import__bert_vocab(im, config, err);
     im->meta.tokenizer = QN_TOKENIZER_VOCAB;
     return from_vocab_txt(im, err);
 }
 
-qn_status qn_import__vocab(qn_import *im, qn_error *err)
+static qn_status read_tokenizer(qn_import *im, qn_error *err)
 {
     const qn_json *config = NULL, *tokenizer = NULL;
     QN_TRY(qn_import__json(im, "tokenizer_config.json", true, &config, err));
@@ -187,4 +215,10 @@ qn_status qn_import__vocab(qn_import *im, qn_error *err)
         return from_file(im, "tokenizer.json", QN_TOKENIZER_JSON, err);
     im->meta.tokenizer = QN_TOKENIZER_VOCAB;
     return vocab_lines(im, qn_json_get(qn_json_get(tokenizer, "model"), "vocab"), err);
+}
+
+qn_status qn_import__vocab(qn_import *im, qn_error *err)
+{
+    QN_TRY(read_tokenizer(im, err));
+    return qn_import__lower_case(im, err);
 }

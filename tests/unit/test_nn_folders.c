@@ -289,6 +289,148 @@ static void test_encoder_folder(void **state)
     T_OK(strstr(err.text, "no folder of the model") != NULL);
 }
 
+/* ---- tokenizers of older files ---------------------------------------------- */
+
+static void remove_from(const char *folder, const char *name)
+{
+    char path[700];
+    qn_error err = {0};
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    T_CALL(qn_file_remove(path, &err), &err);
+}
+
+/* The ids of a text, special tokens included, as numbers with blanks between them. */
+static const char *ids_of(const qn_model *m, const char *text)
+{
+    static char out[256];
+    qn_arena arena;
+    qn_pieces pieces = {0};
+    qn_encoding e = {0};
+    qn_error err = {0};
+    const qn_tokenizer *t = qn_model_tokenizer(m);
+    qn_arena_init(&arena, qn_alloc_heap(), 0);
+    T_CALL(qn_tokenizer_encode(t, qn_slice_of(text), QN_TOKENIZE_SPECIALS, &arena,
+                               &pieces, &err),
+           &err);
+    T_CALL(qn_tokenizer_join(t, &pieces, NULL, 40, QN_TRUNCATE_LONGEST_FIRST, &arena,
+                             &e, &err),
+           &err);
+    out[0] = '\0';
+    for (size_t i = 0, n = 0; i < e.n && n < sizeof out; i++)
+        n += (size_t)snprintf(out + n, sizeof out - n, i == 0 ? "%u" : " %u", e.ids[i]);
+    qn_arena_deinit(&arena);
+    return out;
+}
+
+/* vocab.txt, with the library's ids. */
+static void test_bert_vocab(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *config, *ids;
+    } rows[] = {
+        {"as it is", "{}", "2 89 96 9 1 5 3"},
+        {"cased", "{\"do_lower_case\":false}", "2 1 96 1 1 5 3"},
+        {"ideographs in words", "{\"tokenize_chinese_chars\":false}", "2 89 96 1 3"},
+        {"accents", "{\"strip_accents\":false}", "2 89 96 1 1 5 3"},
+        {"cased without accents", "{\"do_lower_case\":false,\"strip_accents\":true}",
+         "2 1 96 9 1 5 3"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].name);
+        qn_error err;
+        const char *folder = copied("tiny-rerank");
+        put(folder, "tokenizer_config.json", rows[i].config);
+        qn_model *m = imported(folder, &err);
+        if (m == NULL) T_FAIL("%s", err.text);
+        T_EQ_S(ids_of(m, "The mill \303\251\344\270\255a"), rows[i].ids);
+        qn_model_close(m);
+    }
+}
+
+/* vocab.json and merges.txt. */
+static void test_roberta_vocab(void **state)
+{
+    (void)state;
+    static const char vocab[] =
+        "{\"<s>\":0,\"<pad>\":1,\"</s>\":2,\"<unk>\":3,\"m\":4,\"i\":5,\"l\":6,"
+        "\"mi\":7,\"ll\":8,\"mill\":9,\"\\u0120\":10,\"\\u0120mill\":11,"
+        "\"<mask>\":12}";
+    static const char merges[] = "#version: 0.2\nm i\nl l\r\nmi ll\n\304\240 mill\n";
+    static const struct {
+        const char *name, *config, *text, *ids;
+    } rows[] = {
+        {"words", "{}", "mill mill mil", "0 9 11 10 7 6 2"},
+        {"a blank in front", "{\"add_prefix_space\":true}", "mill mill", "0 11 11 2"},
+        {"the mask takes blanks", "{\"mask_token\":{\"content\":\"<mask>\"}}",
+         "mill  <mask> mill", "0 9 12 11 2"},
+    };
+    qn_error err;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].name);
+        const char *folder = copied("tiny-xlm-roberta");
+        remove_from(folder, "tokenizer.json");
+        put(folder, "vocab.json", vocab);
+        put(folder, "merges.txt", merges);
+        put(folder, "tokenizer_config.json", rows[i].config);
+        qn_model *m = imported(folder, &err);
+        if (m == NULL) T_FAIL("%s", err.text);
+        T_EQ_S(ids_of(m, rows[i].text), rows[i].ids);
+        qn_model_close(m);
+    }
+    static const struct {
+        const char *name, *vocab, *merges, *says;
+    } bad[] = {
+        {"no object", "[]", merges, "no object"},
+        {"no <s>", "{\"</s>\":0}", merges, "has no \"<s>\""},
+        {"bytes", vocab, "m \377\n", "invalid UTF-8"},
+        {"a merge of one", vocab, "m\n", "merges"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        T_ROW(bad[i].name);
+        const char *folder = copied("tiny-xlm-roberta");
+        remove_from(folder, "tokenizer.json");
+        put(folder, "vocab.json", bad[i].vocab);
+        put(folder, "merges.txt", bad[i].merges);
+        T_OK(imported(folder, &err) == NULL);
+        if (strstr(err.text, bad[i].says) == NULL) T_FAIL("it says: %s", err.text);
+    }
+}
+
+/* sentence-transformers' own lower case, in front of what tokenizer.json does. */
+static void test_lower_case(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *config, *ids;
+    } rows[] = {
+        {"on", "{\"do_lower_case\":true}", "2 59 3"},
+        {"off", "{\"do_lower_case\":false}", "2 1 3"},
+    };
+    qn_error err;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].name);
+        const char *folder = copied("tiny-xlm-roberta");
+        char text[16384];
+        qn_buf json;
+        qn_buf_init(&json, qn_alloc_heap());
+        (void)snprintf(text, sizeof text, "%s/tokenizer.json", folder);
+        T_CALL(qn_file_read(text, sizeof text, &json, &err), &err);
+        const char *at = strstr(json.p, "\"lowercase\":true");
+        size_t cut = at == NULL ? 0 : (size_t)(at - json.p);
+        T_OK(at != NULL);
+        (void)snprintf(text, sizeof text, "%.*s\"lowercase\":false%s", (int)cut, json.p,
+                       at + strlen("\"lowercase\":true"));
+        qn_buf_deinit(&json);
+        put(folder, "tokenizer.json", text);
+        put(folder, "sentence_bert_config.json", rows[i].config);
+        qn_model *m = imported(folder, &err);
+        if (m == NULL) T_FAIL("%s", err.text);
+        T_EQ_S(ids_of(m, "STONE"), rows[i].ids);
+        qn_model_close(m);
+    }
+}
+
 /* ---- files of weights ------------------------------------------------------- */
 
 /* What all names of all files have in front is left off; what is a layer's own is not. */
@@ -318,7 +460,8 @@ int test_nn_folders(void)
         cmocka_unit_test(test_activation),     cmocka_unit_test(test_query_prompt),
         cmocka_unit_test(test_rerank_modules), cmocka_unit_test(test_types),
         cmocka_unit_test(test_cut_vectors),    cmocka_unit_test(test_encoder_folder),
-        cmocka_unit_test(test_wrappers),
+        cmocka_unit_test(test_wrappers),       cmocka_unit_test(test_bert_vocab),
+        cmocka_unit_test(test_roberta_vocab),  cmocka_unit_test(test_lower_case),
     };
     return cmocka_run_group_tests_name("nn folders", tests, NULL, NULL);
 }
