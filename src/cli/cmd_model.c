@@ -50,6 +50,10 @@ static void print_model_json(cli *c, const quern_model_info *m)
     qn_json_member_int(&w, "bytes", (int64_t)m->file_bytes);
     qn_json_member_int(&w, "packed_bytes", (int64_t)m->packed_bytes);
     qn_json_member_str(&w, "path", m->path);
+    qn_json_member_str(&w, "truncation", m->truncation);
+    qn_json_member_str(&w, "activation", m->activation);
+    qn_json_member_str(&w, "pooling", m->pooling);
+    qn_json_member_bool(&w, "normalized", m->normalized);
     if (m->labels > 1) {
         qn_json_key(&w, "labels");
         qn_json_begin_array(&w);
@@ -71,7 +75,7 @@ static bool list_model(void *ctx, const quern_model_info *m)
         print_model_json(l->c, m);
     } else {
         cli_table_cell(&l->table, "%s", m->name);
-        cli_table_cell(&l->table, "%s", m->task);
+        cli_table_cell(&l->table, "%s", m->task[0] == '\0' ? "damaged" : m->task);
         cli_table_cell(&l->table, "%s", m->family);
         cli_table_cell(&l->table, "%s", m->dtype);
         cli_table_cell(&l->table, "%u", m->dims);
@@ -132,6 +136,12 @@ int cmd_model_show(cli *c)
                  m.packed_bytes == 0 ? "private to each process" : "mapped and shared",
                  m.licence[0] == '\0' ? "not recorded" : m.licence,
                  m.origin[0] == '\0' ? "not recorded" : m.origin);
+    if (m.truncation[0] != '\0') (void)printf("truncation  %s\n", m.truncation);
+    if (m.activation[0] != '\0')
+        (void)printf("activation  %s, as its makers recorded it\n", m.activation);
+    if (m.pooling[0] != '\0')
+        (void)printf("pooling     %s%s\n", m.pooling,
+                     m.normalized ? ", scaled to length 1" : "");
     for (uint32_t i = 0; m.labels > 1 && i < m.labels; i++)
         (void)printf("%s%s", i == 0 ? "labels      " : ", ", m.label_names[i]);
     if (m.labels > 1) (void)printf("\n");
@@ -179,15 +189,23 @@ static void print_import_report(qn_slice report)
     qn_arena_deinit(&arena);
 }
 
+static bool is_dtype(const char *name)
+{
+    return strcmp(name, "f32") == 0 || strcmp(name, "bf16") == 0 ||
+           strcmp(name, "int8") == 0;
+}
+
 int cmd_model_import(cli *c)
 {
-    const char *name = cli_text(c, "name", NULL);
+    const char *name = cli_text(c, "name", NULL), *dtype = cli_text(c, "dtype", "int8");
     char *report = NULL;
     size_t size = 0;
     if (name == NULL) return cli_usage(c, "--name NAME is needed");
+    if (!is_dtype(dtype))
+        return cli_usage(c, "--dtype is f32, bf16 or int8, not %s", dtype);
     if (!cli_open(c)) return qn_status_describe(c->err.code)->exit_code;
     qn_status st =
-        quern_model_import_as(c->q, c->arguments[0], name, cli_text(c, "dtype", "int8"),
+        quern_model_import_as(c->q, c->arguments[0], name, dtype,
                               cli_text(c, "task", NULL), &report, &size, &c->err);
     /* Text for a person at a terminal, JSON for scripts. */
     const char *format = cli_text(c, "format", isatty(1) ? "table" : "json");

@@ -133,6 +133,11 @@ static bool write_model(void *ctx, const quern_model_info *info)
     qn_json_member_int(w, "parameters", (int64_t)info->parameters);
     qn_json_member_int(w, "file_bytes", (int64_t)info->file_bytes);
     qn_json_member_int(w, "packed_bytes", (int64_t)info->packed_bytes);
+    qn_json_member_int(w, "labels", info->labels);
+    qn_json_member_str(w, "activation", info->activation);
+    qn_json_member_str(w, "truncation", info->truncation);
+    qn_json_member_str(w, "pooling", info->pooling);
+    qn_json_member_bool(w, "normalized", info->normalized);
     qn_json_member_str(w, "licence", info->licence);
     qn_json_member_str(w, "origin", info->origin);
     qn_json_key(w, "deployment");
