@@ -73,7 +73,7 @@ def metric(server, name, model=None):
     return float(found.group(1)) if found else 0.0
 
 
-def wait_for(what, seconds=30):
+def wait_for(what, seconds=120):
     """Until what() is true; whether it was."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

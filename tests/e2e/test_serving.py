@@ -15,6 +15,8 @@ from serving import (QUERY, Client, at_once, begin_request, check_rerank, check_
                      wait_for)
 
 MODEL = "reranker-minilm-l6"
+# Every score is computed; without a limit there is none, however slow the machine is.
+ARGUMENTS = ["--score-cache-mb", "0", "--rerank-timeout-ms", "3600000", "--request-timeout-ms", "3600000"]
 LATE_SECONDS = 3.0  # beyond any budget, on a machine that does other things too
 
 
@@ -28,7 +30,7 @@ class Loaded(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(arguments=["--score-cache-mb", "0"])  # every score is computed
+        cls.server = Server(arguments=ARGUMENTS)
         (cls.server.data / "models").mkdir()
         shutil.copy(ROOT / f"models/{MODEL}.qnm", cls.server.data / "models/other.qnm")
         cls.server.__enter__()
@@ -201,6 +203,40 @@ class Loaded(unittest.TestCase):
                 s.close()
         self.assert_still()
 
+    def test_writes_beside_searches(self):
+        """Documents whose vectors are made while they are written hold up no search, and are all
+        there at the end."""
+        server = self.server
+        status, reply = server.request("PUT", "/written", {"mappings": {"properties": {
+            "text": {"type": "text"},
+            "vector": {"type": "dense_vector", "dims": 384, "quern_model": "minilm-l6-v2", "quern_source": ["text"]}}}})
+        self.assertEqual(status, 200, reply)
+        written, few = texts(400, 60, 11), texts(10, 12, 4)
+        server.bulk("written", [(i, {"text": t}) for i, t in enumerate(written[:20])])
+        failures = []
+
+        def write():
+            try:
+                for i in range(20, 400, 95):
+                    server.bulk("written", [(k, {"text": written[k]}) for k in range(i, i + 95)])
+            except BaseException as e:  # pylint: disable=broad-except
+                failures.append(e)
+        writer = threading.Thread(target=write)
+        client, beside = Client(server.port), []
+        alone = [self.rerank(client, few)[1] for _ in range(5)]
+        writer.start()
+        while writer.is_alive() or not beside:
+            beside.append(self.rerank(client, few)[1])
+            status, _, reply, _ = client.send("/_quern/search", {
+                "table": "written", "query": "mill grain", "size": 5, "rerank": f"{MODEL}:5", "budget_ms": 300})
+            self.assertEqual((status, len(reply["hits"])), (200, 5), reply)
+        writer.join()
+        self.assertEqual(failures, [])
+        self.assertLess(statistics.median(beside), statistics.median(alone) + 1.0)
+        _, reply = server.request("POST", "/written/_search", {"size": 400, "_source": False, "knn": {
+            "field": "vector", "k": 400, "num_candidates": 400, "query_vector": [1.0] + [0.0] * 383}})
+        self.assertEqual(len(reply["hits"]["hits"]), 400, reply)
+
     def test_odd_requests(self):
         """Refused by name, or done; the memory of the server stays where it is."""
         client = Client(self.server.port)
@@ -244,7 +280,7 @@ class Loaded(unittest.TestCase):
 class Limits(unittest.TestCase):
     def test_full_queue(self):
         """What does not fit is refused with 429 at once; searches never are."""
-        with Server(arguments=["--neural-queue-tokens", "20000", "--score-cache-mb", "0"]) as server:
+        with Server(arguments=["--neural-queue-tokens", "20000", *ARGUMENTS]) as server:
             server.bulk("t", [(i, {"text": t}) for i, t in enumerate(texts(20, 40))])
             body = {"model": MODEL, "query": QUERY, "documents": texts(300, 600)}
             large = begin_request(server.port, "/v1/rerank", body)
@@ -268,7 +304,7 @@ class Limits(unittest.TestCase):
 
     def test_waiting_counts(self):
         """A search that waits for a worker has that much less time for its model."""
-        with Server(arguments=["--workers", "1", "--score-cache-mb", "0"]) as server:
+        with Server(arguments=["--workers", "1", *ARGUMENTS]) as server:
             documents = texts(50, 600)
             server.bulk("t", [(i, {"text": t}) for i, t in enumerate(documents)])
             asked = {"table": "t", "query": "stone", "size": 50}
@@ -284,7 +320,7 @@ class Limits(unittest.TestCase):
     def test_stops_during_a_call(self):
         """Within its grace and a little, answering those who ask with a reply that is whole, or
         with none."""
-        server = Server(arguments=["--grace-ms", "300"]).start()
+        server = Server(arguments=["--grace-ms", "300", *ARGUMENTS]).start()
         try:
             results = []
 
