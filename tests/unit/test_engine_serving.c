@@ -581,12 +581,75 @@ static void test_cascade_out_of_time(void **state)
     }
 }
 
+/* ---- very many documents ------------------------------------------------------------- */
+
+static void test_very_many(void **state)
+{
+    (void)state;
+    enum { MANY = 100000, TOO_MANY = (1 << 20) + 1, KINDS = 5 };
+    static const char *const kinds[KINDS] = {"the mill", "", "a library", "grain",
+                                             "the mill "};
+    fixture f;
+    fixture_begin(&f);
+    import(&f, "m", "int8");
+    float want[KINDS];
+    logits_of(&f, "m", kinds, KINDS, want);
+    quern_text *documents = calloc(TOO_MANY, sizeof *documents);
+    quern_rerank_score *scores = calloc(TOO_MANY, sizeof *scores);
+    T_OK(documents != NULL && scores != NULL);
+    for (size_t i = 0; i < TOO_MANY; i++) documents[i] = text_of(kinds[i % KINDS]);
+    quern_rerank_options o = QUERN_RERANK_OPTIONS_INIT;
+    size_t scored = 0;
+    o.model = "m";
+
+    T_ROW("equal ones are computed once");
+    qn_model_state before, after;
+    state_of(&f, "m", &before);
+    T_CALL(
+        quern_rerank(f.q, &o, text_of(query), documents, MANY, scores, &scored, &f.err),
+        &f.err);
+    state_of(&f, "m", &after);
+    T_EQ_I(scored, MANY);
+    T_EQ_I(after.stats.items_done - before.stats.items_done, KINDS);
+    for (size_t i = 0; i < MANY; i++) T_OK(scores[i].logit == want[i % KINDS]);
+
+    T_ROW("none at all");
+    T_CALL(quern_rerank(f.q, &o, text_of(query), documents, 0, scores, &scored, &f.err),
+           &f.err);
+    T_EQ_I(scored, 0);
+
+    T_ROW("more than a call may have");
+    T_EQ_I(quern_rerank(f.q, &o, text_of(query), documents, TOO_MANY, scores, &scored,
+                        &f.err),
+           QN_ELIMIT);
+    T_OK(strstr(f.err.text, "at most 1048576") != NULL);
+
+    T_ROW("different ones, out of time: in order, and the call comes back");
+    static char bodies_of[MANY][8];
+    for (size_t i = 0; i < MANY; i++) {
+        (void)snprintf(bodies_of[i], sizeof bodies_of[i], "%zu", i);
+        documents[i] = text_of(bodies_of[i]);
+    }
+    o.timeout_ms = 30;
+    int64_t begin = qn_clock_mono_ns();
+    T_CALL(
+        quern_rerank(f.q, &o, text_of(query), documents, MANY, scores, &scored, &f.err),
+        &f.err);
+    T_OK(qn_clock_mono_ns() - begin < 5000 * (int64_t)MS);
+    T_OK(scored < MANY);
+    for (size_t i = scored + 1000; i < MANY; i++) T_OK(!scores[i].scored);
+    free(documents);
+    free(scores);
+    fixture_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_caches_change_nothing),
         cmocka_unit_test(test_removed_under_calls),
         cmocka_unit_test(test_goes_when_idle),
+        cmocka_unit_test(test_very_many),
         cmocka_unit_test(test_reading_ends),
         cmocka_unit_test(test_cascade_out_of_time),
     };
