@@ -168,13 +168,18 @@ static void print_import_report(qn_slice report)
         {"source_bytes", "bytes read"},
         {"output_bytes", "bytes written"},
         {"samples", "scores compared with f32"},
+        {"products", "products measured"},
+        {"products_finer", "of them kept in a finer type"},
+        {"products_finer_share", "part of the arithmetic"},
         {"score_change_mean", "a score moved by, on average"},
         {"score_change_max", "at most"},
+        {"score_spread", "where scores spread by"},
         {"rankings", "orders compared with f32"},
         {"kendall_tau_mean", "Kendall's tau, on average"},
         {"kendall_tau_min", "at least"},
         {"cosine_mean", "cosine of vectors, on average"},
         {"cosine_min", "at least"},
+        {"summary", "in words"},
     };
     qn_arena arena;
     const qn_json *root = NULL;

@@ -6,6 +6,8 @@
 #include "engine/passages.h"
 #include "nn/rerank.h"
 
+#include <stdio.h>
+
 static void fill_info(const qn_model_info *i, const char *name, const char *path,
                       quern_model_info *out)
 {
@@ -122,6 +124,24 @@ qn_status quern_model_remove(quern *q, const char *name, qn_error *err)
     return st;
 }
 
+/* What a smaller type did, for a person. */
+static void print_summary(qn_json_writer *w, qn_model_dtype dtype,
+                          const qn_import_report *r)
+{
+    char text[400];
+    const char *score = r->task == QN_MODEL_RERANK ? "a logit" : "a score of two texts";
+    (void)snprintf(
+        text, sizeof text,
+        "Against f32, over %zu built-in pairs: %s moves by %.2g on average "
+        "and %.2g at most, where scores spread by %.2g; orders of %zu "
+        "questions agree to %.3f (Kendall's tau, 1: nothing changed places). "
+        "%zu of %zu products, %.2g %% of the arithmetic, stay in %s.",
+        r->samples, score, r->score_change_mean, r->score_change_max, r->score_spread,
+        r->rankings, r->tau_mean, r->products_finer, r->products,
+        100.0 * r->finer_share, dtype == QN_MODEL_INT8 ? "bf16" : "f32");
+    qn_json_member_str(w, "summary", text);
+}
+
 static void print_report(qn_json_writer *w, const char *name, qn_model_dtype dtype,
                          const qn_import_report *r)
 {
@@ -136,8 +156,12 @@ static void print_report(qn_json_writer *w, const char *name, qn_model_dtype dty
     qn_json_member_int(w, "output_bytes", (int64_t)r->output_bytes);
     qn_json_member_int(w, "samples", (int64_t)r->samples);
     if (r->samples != 0) {
+        qn_json_member_int(w, "products", (int64_t)r->products);
+        qn_json_member_int(w, "products_finer", (int64_t)r->products_finer);
+        qn_json_member_double(w, "products_finer_share", r->finer_share);
         qn_json_member_double(w, "score_change_mean", r->score_change_mean);
         qn_json_member_double(w, "score_change_max", r->score_change_max);
+        qn_json_member_double(w, "score_spread", r->score_spread);
         qn_json_member_int(w, "rankings", (int64_t)r->rankings);
         qn_json_member_double(w, "kendall_tau_mean", r->tau_mean);
         qn_json_member_double(w, "kendall_tau_min", r->tau_min);
@@ -145,6 +169,7 @@ static void print_report(qn_json_writer *w, const char *name, qn_model_dtype dty
             qn_json_member_double(w, "cosine_mean", r->cosine_mean);
             qn_json_member_double(w, "cosine_min", r->cosine_min);
         }
+        print_summary(w, dtype, r);
     }
     qn_json_end_object(w);
 }

@@ -448,9 +448,39 @@ size_t qn_encoder_memory(const qn_encoder *e)
     return bytes;
 }
 
+/* Values of each type, and one weight of it. */
+typedef struct types {
+    size_t values[3]; /* by qn_gemm_type */
+    const qn_gemm *one[3];
+} types;
+
+static void count_type(void *ctx, const qn_gemm *g)
+{
+    types *t = ctx;
+    t->values[qn_gemm_type_of(g)] += qn_gemm_rows(g) * qn_gemm_columns(g);
+    t->one[qn_gemm_type_of(g)] = g;
+}
+
 const char *qn_encoder_backend(const qn_encoder *e)
 {
-    return qn_gemm_backend(e->layers[0].out);
+    types t = {0};
+    size_t most = 0;
+    walk_weights(e, count_type, &t);
+    for (size_t i = 1; i < sizeof t.one / sizeof *t.one; i++)
+        if (t.values[i] > t.values[most]) most = i;
+    return qn_gemm_backend(t.one[most]);
+}
+
+qn_gemm **qn_encoder_product(qn_encoder *e, uint32_t layer, qn_encoder_input which)
+{
+    qn_encoder_layer *l = &e->layers[layer];
+    qn_gemm **products[QN_ENCODER_INPUTS] = {
+        [QN_INTO_QKV] = &l->qkv,
+        [QN_INTO_OUT] = &l->out,
+        [QN_INTO_UP] = &l->up,
+        [QN_INTO_DOWN] = &l->down,
+    };
+    return products[which];
 }
 
 /* ---- scratch ---------------------------------------------------------------- */

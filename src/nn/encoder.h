@@ -47,7 +47,11 @@ QN_MUST_CHECK qn_status qn_encoder_open_packed(const qn_weight_source *from,
                                                qn_error *err);
 void qn_encoder_close(QN_OWNED QN_NULLABLE qn_encoder *e);
 size_t qn_encoder_memory(const qn_encoder *e); /* bytes of packed weights and tables */
-const char *qn_encoder_backend(const qn_encoder *e); /* qn_gemm_backend() of products */
+/* qn_gemm_backend() of most of its products: some may be of a finer type. */
+const char *qn_encoder_backend(const qn_encoder *e);
+/* For calibration: where a product's weight is; NULL there when it is packed in two. While
+ * nothing runs, another of the same shape may stand in its place. */
+qn_gemm **qn_encoder_product(qn_encoder *e, uint32_t layer, qn_encoder_input which);
 
 typedef struct qn_encoder_scratch qn_encoder_scratch;
 /* For batches of up to `tokens`. */

@@ -178,6 +178,14 @@ static qn_status open_exact(qn_import *im, uint8_t **image, qn_model **out,
                                 err);
 }
 
+static void close_exact(const qn_import *im, uint8_t **image, qn_model **exact)
+{
+    qn_model_close(*exact);
+    qn_delete_aligned(im->alloc, *image);
+    *exact = NULL;
+    *image = NULL;
+}
+
 /* Writes the file and opens it once. */
 static qn_status write_and_open(qn_import *im, const char *path, qn_model **out,
                                 qn_error *err)
@@ -197,14 +205,17 @@ static qn_status write_model(qn_import *im, const char *path, qn_import_report *
     bool smaller = im->options->dtype != QN_MODEL_F32;
     qn_status st;
     if (smaller) QN_TRY_TO(out, open_exact(im, &image, &exact, err));
-    if (im->options->dtype == QN_MODEL_INT8)
+    if (im->options->dtype == QN_MODEL_INT8) {
         QN_TRY_TO(out, qn_import__smooth(im, exact, err));
+        close_exact(im, &image, &exact); /* again, with the scales */
+        QN_TRY_TO(out, open_exact(im, &image, &exact, err));
+    }
+    if (smaller) QN_TRY_TO(out, qn_import__precision(im, exact, report, err));
     QN_TRY_TO(out, write_and_open(im, path, &written, err));
     if (smaller) st = qn_import__compare(im, exact, written, report, err);
 out:
     qn_model_close(written);
-    qn_model_close(exact);
-    qn_delete_aligned(im->alloc, image);
+    close_exact(im, &image, &exact);
     return st;
 }
 

@@ -42,7 +42,13 @@ typedef struct qn_import_report {
      * the sum of maxima. Kendall's tau of each question's order of passages, 1 where
      * none of them changed places. */
     size_t samples, rankings; /* scores; orders */
+    /* Products of the layers that were measured one by one; how many of them stay in the
+     * next finer type (bf16: f32; int8: bf16), and their part of the arithmetic. */
+    size_t products, products_finer;
+    double finer_share;
     double score_change_max, score_change_mean;
+    double
+        score_spread; /* standard deviation of f32's scores, to hold the changes against */
     double tau_min, tau_mean;
     double cosine_min, cosine_mean; /* of the vectors themselves; rerankers: 0 */
 } qn_import_report;

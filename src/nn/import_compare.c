@@ -166,6 +166,18 @@ static double kendall_tau(const float *a, const float *b, size_t n)
     return total == 0 ? 1.0 : (double)same / (double)total;
 }
 
+/* The standard deviation of all scores. */
+static double spread(const outputs *o, size_t columns)
+{
+    double sum = 0.0, squares = 0.0, n = (double)(QUERIES * columns);
+    for (size_t q = 0; q < QUERIES; q++)
+        for (size_t d = 0; d < columns; d++) {
+            sum += (double)o->score[q][d];
+            squares += (double)o->score[q][d] * (double)o->score[q][d];
+        }
+    return sqrt(fmax(0.0, squares / n - sum / n * (sum / n)));
+}
+
 static void compare_scores(const outputs *a, const outputs *b, size_t columns,
                            qn_import_report *r)
 {
@@ -182,6 +194,7 @@ static void compare_scores(const outputs *a, const outputs *b, size_t columns,
     }
     r->rankings = QUERIES;
     r->samples = QUERIES * columns;
+    r->score_spread = spread(a, columns);
 }
 
 /* Of several labels, every one. */

@@ -3,6 +3,7 @@
 #ifndef QN_NN_IMPORT_INTERNAL_H
 #define QN_NN_IMPORT_INTERNAL_H
 
+#include "nn/encoder.h"
 #include "nn/import.h"
 #include "nn/model_meta.h"
 #include "nn/weights.h"
@@ -20,6 +21,9 @@ typedef struct qn_import {
     /* Of an int8 model: layers x QN_ENCODER_INPUTS rows of multipliers; else NULL. */
     float *scales;
     size_t scale_stride;
+    /* Of a model smaller than f32, by layer: bit qn_encoder_input: in the next finer type.
+     * NULL: none is. */
+    uint8_t *finer;
     bool has_lm;  /* the folder's class has a masked-language head */
     bool colbert; /* of the first authors: the projection is among the weights */
     /* Weights of the steps after the encoder that lie in files of their own. */
@@ -112,6 +116,16 @@ qn_slice qn_import__document(size_t i);
  * will scale what goes into its products. */
 QN_MUST_CHECK qn_status qn_import__smooth(qn_import *im, qn_model *exact,
                                           qn_error *err);
+/* Runs the first `documents` of the built-in texts, then `random` texts of random pieces,
+ * each by itself, through the encoder. */
+QN_MUST_CHECK qn_status qn_import__run_samples(qn_import *im, qn_model *exact,
+                                               size_t documents, size_t random,
+                                               const qn_encoder_trace *trace,
+                                               qn_error *err);
+/* Measures `exact`, the same model in f32 with the same input scales, and fills im->finer
+ * and what the report says of it. */
+QN_MUST_CHECK qn_status qn_import__precision(qn_import *im, qn_model *exact,
+                                             qn_import_report *report, qn_error *err);
 /* K multipliers, or NULL when nothing is scaled. */
 QN_NULLABLE const float *qn_import__scale(const qn_import *im, uint32_t layer,
                                           qn_encoder_input which);

@@ -44,21 +44,19 @@ static void measure(void *ctx, uint32_t layer, qn_encoder_input which, const flo
 
 /* ---- activations ------------------------------------------------------------ */
 
-static qn_status run_sequence(qn_import *im, qn_model *exact, qn_nn_scratch *s,
-                              qn_error *err)
+static qn_status run_sequence(qn_model *exact, qn_nn_scratch *s,
+                              const qn_encoder_trace *trace, qn_error *err)
 {
-    qn_encoder_trace trace = {.input = measure, .ctx = im};
     qn_encoder_batch batch = {s->ids, s->types, s->starts, s->sequences, NULL};
     const float *rows = NULL;
-    QN_TRY(
-        qn_encoder_run(exact->encoder, s->encoder, &batch, NULL, &trace, &rows, err));
+    QN_TRY(qn_encoder_run(exact->encoder, s->encoder, &batch, NULL, trace, &rows, err));
     s->sequences = s->tokens = 0;
     return QN_OK;
 }
 
 /* Document i alone, or with its query for a model of pairs. */
 static qn_status run_text(qn_import *im, qn_model *exact, qn_nn_scratch *s, size_t i,
-                          qn_error *err)
+                          const qn_encoder_trace *trace, qn_error *err)
 {
     const qn_model_info *info = &exact->info;
     bool pair = info->task == QN_MODEL_RERANK;
@@ -76,15 +74,15 @@ static qn_status run_text(qn_import *im, qn_model *exact, qn_nn_scratch *s, size
                                      info->max_tokens, QN_TRUNCATE_LONGEST_FIRST,
                                      &arena, &e, err));
     qn_nn__batch_add(s, &e, 0);
-    st = run_sequence(im, exact, s, err);
+    st = run_sequence(exact, s, trace, err);
 out:
     qn_arena_deinit(&arena);
     return st;
 }
 
 /* [CLS] random pieces [SEP], with [SEP] in the middle for a model of pairs. */
-static qn_status run_random(qn_import *im, qn_model *exact, qn_nn_scratch *s,
-                            qn_rng *rng, qn_error *err)
+static qn_status run_random(qn_model *exact, qn_nn_scratch *s, qn_rng *rng,
+                            const qn_encoder_trace *trace, qn_error *err)
 {
     const qn_tokenizer_specials *special = qn_tokenizer_special(exact->tokenizer);
     bool pair = exact->info.task == QN_MODEL_RERANK;
@@ -103,19 +101,28 @@ static qn_status run_random(qn_import *im, qn_model *exact, qn_nn_scratch *s,
     if (pair && special->sep >= 0) ids[middle] = (uint32_t)special->sep;
     if (special->cls >= 0) ids[0] = (uint32_t)special->cls;
     qn_nn__batch_add(s, &(qn_encoding){.ids = ids, .types = types, .n = n}, 0);
-    return run_sequence(im, exact, s, err);
+    return run_sequence(exact, s, trace, err);
 }
 
-static qn_status measure_all(qn_import *im, qn_model *exact, qn_error *err)
+/* The encoder's scratch is made anew: products may have been exchanged since the last. */
+qn_status qn_import__run_samples(qn_import *im, qn_model *exact, size_t documents,
+                                 size_t random, const qn_encoder_trace *trace,
+                                 qn_error *err)
 {
     qn_nn_scratch *s = NULL;
+    qn_encoder_scratch *own = NULL, *kept;
     QN_TRY(qn_nn__scratch_take(exact, &s, err));
-    qn_status st = QN_OK;
-    for (size_t i = 0; st == QN_OK && i < QN_IMPORT_DOCUMENTS; i++)
-        st = run_text(im, exact, s, i, err);
+    qn_status st =
+        qn_encoder_scratch_create(im->alloc, exact->encoder, s->capacity, &own, err);
+    kept = s->encoder;
+    s->encoder = own;
+    for (size_t i = 0; st == QN_OK && i < documents; i++)
+        st = run_text(im, exact, s, i, trace, err);
     qn_rng rng = {1};
-    for (size_t i = 0; st == QN_OK && i < RANDOM_SEQUENCES; i++)
-        st = run_random(im, exact, s, &rng, err);
+    for (size_t i = 0; st == QN_OK && i < random; i++)
+        st = run_random(exact, s, &rng, trace, err);
+    s->encoder = kept;
+    qn_encoder_scratch_destroy(own);
     qn_nn__scratch_give(exact, s);
     return st;
 }
@@ -166,7 +173,9 @@ qn_status qn_import__smooth(qn_import *im, qn_model *exact, qn_error *err)
                                 im->scale_stride * sizeof *im->scales);
     float *widest = qn_arena_array(&im->arena, im->scale_stride, sizeof *widest);
     if (im->scales == NULL || widest == NULL) return qn_fail(err, QN_ENOMEM, "import");
-    QN_TRY(measure_all(im, exact, err));
+    const qn_encoder_trace trace = {.input = measure, .ctx = im};
+    QN_TRY(qn_import__run_samples(im, exact, QN_IMPORT_DOCUMENTS, RANDOM_SEQUENCES,
+                                  &trace, err));
     for (uint32_t layer = 0; layer < c->layers; layer++)
         for (int which = 0; which < QN_ENCODER_INPUTS; which++) {
             size_t K = which == QN_INTO_DOWN ? c->intermediate : c->hidden;

@@ -136,12 +136,30 @@ static void unscale(const qn_import *im, const qn_tensor_spec *spec, float *valu
         multiply_rows(values, spec, qn_import__scale(im, spec->layer, QN_INTO_OUT));
 }
 
+/* Whether import_precision.c found that this weight's product needs it. */
+static bool is_finer(const qn_import *im, const qn_tensor_spec *spec)
+{
+    if (im->finer == NULL || spec->slot < QN_SLOT_LAYER || spec->slot == QN_SLOT_NONE)
+        return false;
+    for (int which = 0; which < QN_ENCODER_INPUTS; which++) {
+        qn_slot slots[3];
+        size_t n = qn_encoder_input_slots((qn_encoder_input)which, slots);
+        for (size_t i = 0; i < n; i++)
+            if (slots[i] == spec->slot)
+                return (im->finer[spec->layer] >> which & 1) != 0;
+    }
+    return false;
+}
+
 /* Vectors and heads are f32. The tables of positions and types are small and their errors
  * reach every token: an int8 model has them in bf16, which on MiniLM takes an eighth off
  * what int8 moves its logits by. */
-static qn_model_dtype stored_as(const qn_tensor_spec *spec, qn_model_dtype dtype)
+static qn_model_dtype stored_as(const qn_import *im, const qn_tensor_spec *spec,
+                                qn_model_dtype dtype)
 {
     if (!spec->quantize) return QN_MODEL_F32;
+    if (is_finer(im, spec) && dtype != QN_MODEL_F32)
+        return dtype == QN_MODEL_INT8 ? QN_MODEL_BF16 : QN_MODEL_F32;
     bool small = spec->slot == QN_SLOT_POSITION || spec->slot == QN_SLOT_TYPE;
     return small && dtype == QN_MODEL_INT8 ? QN_MODEL_BF16 : dtype;
 }
@@ -156,7 +174,7 @@ static qn_status write_tensor(qn_import *im, const qn_tensor_spec *spec,
                         : read_source(im, spec, &values, err);
     if (st == QN_OK) {
         unscale(im, spec, values);
-        st = qn_qnm_writer_tensor(w, spec->name, stored_as(spec, dtype), spec->rank,
+        st = qn_qnm_writer_tensor(w, spec->name, stored_as(im, spec, dtype), spec->rank,
                                   spec->rows, spec->columns, values, err);
     }
     qn_delete(im->alloc, values);

@@ -17,31 +17,31 @@ static qn_gemm_type type_of(qn_model_dtype dtype)
                                     : QN_GEMM_I8;
 }
 
-static qn_status pack(const qn_weight_source *p, qn_model_dtype dtype,
+static qn_status pack(qn_alloc *a, const qn_kernels *kernels, qn_model_dtype dtype,
                       const void *values, const float *scale, size_t N, size_t K,
                       qn_gemm **out, qn_error *err)
 {
     switch (dtype) {
     case QN_MODEL_F32:
-        return qn_gemm_pack_f32(p->alloc, p->kernels, values, N, K, out, err);
+        return qn_gemm_pack_f32(a, kernels, values, N, K, out, err);
     case QN_MODEL_BF16:
-        return qn_gemm_pack_bf16(p->alloc, p->kernels, values, N, K, out, err);
+        return qn_gemm_pack_bf16(a, kernels, values, N, K, out, err);
     case QN_MODEL_INT8:
         break;
     }
     size_t parts = K % CENTERED_PARTS == 0 ? CENTERED_PARTS : 1;
-    return qn_gemm_pack_i8_centered(p->alloc, p->kernels, values, scale, N, K, parts,
-                                    out, err);
+    return qn_gemm_pack_i8_centered(a, kernels, values, scale, N, K, parts, out, err);
 }
 
 /* The tensors' rows in one piece of memory. */
-static qn_status pack_joined(const qn_weight_source *p, const qn_tensor *const *t,
-                             size_t count, size_t N, qn_gemm **out, qn_error *err)
+static qn_status pack_joined(qn_alloc *a, const qn_kernels *kernels,
+                             const qn_tensor *const *t, size_t count, size_t N,
+                             qn_gemm **out, qn_error *err)
 {
     size_t K = t[0]->columns, row = K * value_bytes(t[0]->dtype);
     bool int8 = t[0]->dtype == QN_MODEL_INT8;
-    char *values = qn_new_array(p->alloc, N, row);
-    float *scale = qn_new_array(p->alloc, N, sizeof *scale);
+    char *values = qn_new_array(a, N, row);
+    float *scale = qn_new_array(a, N, sizeof *scale);
     qn_status st = values == NULL || scale == NULL
                        ? qn_fail(err, QN_ENOMEM, "model weights")
                        : QN_OK;
@@ -49,10 +49,22 @@ static qn_status pack_joined(const qn_weight_source *p, const qn_tensor *const *
         memcpy(values + at * row, t[i]->data, t[i]->rows * row);
         if (int8) memcpy(scale + at, t[i]->scale, t[i]->rows * sizeof *scale);
     }
-    if (st == QN_OK) st = pack(p, t[0]->dtype, values, scale, N, K, out, err);
-    qn_delete(p->alloc, scale);
-    qn_delete(p->alloc, values);
+    if (st == QN_OK) st = pack(a, kernels, t[0]->dtype, values, scale, N, K, out, err);
+    qn_delete(a, scale);
+    qn_delete(a, values);
     return st;
+}
+
+qn_status qn_pack_tensors(qn_alloc *a, const qn_kernels *kernels,
+                          const qn_tensor *const *t, size_t count, qn_gemm **out,
+                          qn_error *err)
+{
+    const qn_tensor *first = t[0];
+    size_t N = 0;
+    for (size_t i = 0; i < count; i++) N += t[i]->rows;
+    if (count > 1) return pack_joined(a, kernels, t, count, N, out, err);
+    return pack(a, kernels, first->dtype, first->data, first->scale, N, first->columns,
+                out, err);
 }
 
 qn_status qn_pack_weight(const qn_weight_source *p, const qn_tensor *const *t,
@@ -72,11 +84,7 @@ qn_status qn_pack_weight(const qn_weight_source *p, const qn_tensor *const *t,
                               first->columns, out))
         return QN_OK;
     for (size_t i = 0; i < count; i++) QN_TRY(qn_qnm_read(p->file, t[i], err));
-    if (count > 1)
-        QN_TRY(pack_joined(p, t, count, N, out, err));
-    else
-        QN_TRY(pack(p, first->dtype, first->data, first->scale, N, first->columns, out,
-                    err));
+    QN_TRY(qn_pack_tensors(p->alloc, p->kernels, t, count, out, err));
     qn_packed_copy_keep(p->copy, first->name, *out);
     return QN_OK;
 }

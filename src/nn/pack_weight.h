@@ -22,4 +22,9 @@ QN_MUST_CHECK qn_status qn_pack_weight(const qn_weight_source *p,
                                        const qn_tensor *const *tensors, size_t count,
                                        QN_OWNED qn_gemm **out, qn_error *err);
 
+/* The same of tensors that are at hand, alike in type and width; no copy has a part in it. */
+QN_MUST_CHECK qn_status qn_pack_tensors(qn_alloc *a, const qn_kernels *kernels,
+                                        const qn_tensor *const *tensors, size_t count,
+                                        QN_OWNED qn_gemm **out, qn_error *err);
+
 #endif

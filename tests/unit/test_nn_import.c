@@ -498,6 +498,30 @@ static void test_labels(void **state)
     qn_model_close(m);
 }
 
+/* Products of a file whose weights are of the next finer type than `dtype`. */
+static size_t finer_products(const char *path, qn_model_dtype dtype)
+{
+    static const char *const ends[] = {
+        ".self.query.weight", ".attention.output.dense.weight",
+        ".intermediate.dense.weight", ".output.dense.weight"};
+    qn_model_dtype finer = dtype == QN_MODEL_INT8 ? QN_MODEL_BF16 : QN_MODEL_F32;
+    qn_error err = {0};
+    qn_qnm *file = NULL;
+    size_t found = 0;
+    T_CALL(qn_qnm_open(qn_alloc_heap(), path, &file, &err), &err);
+    for (size_t i = 0; i < qn_qnm_count(file); i++) {
+        const qn_tensor *t = qn_qnm_tensor(file, i);
+        qn_slice name = qn_slice_of(t->name);
+        bool product = false;
+        for (size_t e = 0; e < sizeof ends / sizeof *ends; e++)
+            product = product || (strncmp(t->name, "encoder.layer.", 14) == 0 &&
+                                  qn_slice_ends_with(name, ends[e]));
+        found += product && t->dtype == finer;
+    }
+    qn_qnm_close(file);
+    return found;
+}
+
 /* What int8 and bf16 cost on the tiny models, and that the report says so. */
 static void test_report(void **state)
 {
@@ -541,6 +565,13 @@ static void test_report(void **state)
         T_OK(report.score_change_mean < report.score_change_max);
         T_OK(report.tau_mean >= rows[i].tau_least && report.tau_mean <= 1.0);
         T_OK(report.tau_min <= report.tau_mean);
+        T_OK(report.score_spread > report.score_change_mean);
+        /* In int8 only what is nearly free: of a classifier's last layer. */
+        bool some = rows[i].dtype == QN_MODEL_BF16 || pairs;
+        T_OK(report.products >= 4);
+        T_OK(some == (report.products_finer > 0) && some == (report.finer_share > 0.0));
+        T_OK(report.finer_share <= (rows[i].dtype == QN_MODEL_INT8 ? 1.0 / 64 : 0.25));
+        T_EQ_I(finer_products(output, rows[i].dtype), report.products_finer);
         uint64_t size = 0;
         T_CALL(qn_file_size(output, &size, &err), &err);
         T_EQ_I(size, report.output_bytes);
