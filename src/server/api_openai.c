@@ -40,6 +40,7 @@ typedef struct embeddings_call {
     qn_slice format, type, dtype, task, modality, prompt;
     int64_t dims, cut_tokens;
     bool truncation, truncate, normalized, late, multi;
+    bool voyage; /* has members of Voyage's */
     qn_number_form form;
     bool base64;
 } embeddings_call;
@@ -125,7 +126,10 @@ static qn_status check_embeddings(qn_call *c, embeddings_call *e, qn_error *err)
         !qn_slice_eq_str(e->type, "document"))
         return qn_fail(err, QN_EINVAL, "[input_type] must be query or document");
     if (e->type.n > 0) e->r.role = e->type;
-    e->r.dims = (uint32_t)e->dims;
+    if (e->dims == 0 && e->modality.n == 0) /* infinity's client: all of them */
+        return qn_fail(err, QN_EINVAL,
+                       "[dimensions] must be a whole number from 1 to 65536");
+    e->r.dims = e->dims > 0 ? (uint32_t)e->dims : 0;
     e->r.length = e->normalized ? QUERN_LENGTH_ONE : QUERN_LENGTH_AS_POOLED;
     e->r.refuse_long = !e->truncation || !e->truncate;
     e->r.tokens_max = e->cut_tokens > 0 ? (uint32_t)e->cut_tokens : 0;
@@ -135,12 +139,13 @@ static qn_status check_embeddings(qn_call *c, embeddings_call *e, qn_error *err)
 static qn_status read_embeddings(qn_call *c, embeddings_call *e, qn_error *err)
 {
     const qn_json *body = NULL;
-    *e = (embeddings_call){.truncation = true, .truncate = true, .normalized = true};
+    *e = (embeddings_call){
+        .dims = -1, .truncation = true, .truncate = true, .normalized = true};
     const qn_member members[] = {
         {"input", QN_MEMBER_ANY, &e->input, 0, 0},
         {"model", QN_MEMBER_STRING, &e->r.model, 0, 0},
         {"encoding_format", QN_MEMBER_STRING, &e->format, 0, 0},
-        {"dimensions", QN_MEMBER_INT, &e->dims, 1, 65536},
+        {"dimensions", QN_MEMBER_INT, &e->dims, 0, 65536},
         {"user", QN_MEMBER_IGNORE, NULL, 0, 0},
         /* Voyage */
         {"input_type", QN_MEMBER_STRING, &e->type, 0, 0},
@@ -167,6 +172,7 @@ static qn_status read_embeddings(qn_call *c, embeddings_call *e, qn_error *err)
     QN_TRY(qn_call_object(c, &body, err));
     QN_TRY(qn_call_members(body, members, c->request->body, err));
     QN_TRY(check_embeddings(c, e, err));
+    e->voyage = qn_json_get(body, "truncation") != NULL;
     return qn_inference_inputs(c, e->input, "input", &e->r.inputs, err);
 }
 
@@ -175,7 +181,9 @@ qn_status qn_openai_embeddings(qn_call *c, qn_error *err)
     embeddings_call e;
     qn_vectors v;
     QN_TRY(read_embeddings(c, &e, err));
-    QN_TRY(qn_inference_embed(c, &e.r, &v, err));
+    qn_status st = qn_inference_embed(c, &e.r, &v, err);
+    if (st == QN_ENOMODEL && e.voyage) return QN_EINVAL; /* 400 is what it looks for */
+    QN_TRY(st);
     qn_call_json(c, 200);
     qn_json_writer *w = &c->w;
     qn_json_begin_object(w);
@@ -220,6 +228,23 @@ static bool list_model(void *ctx, const quern_model_info *m)
     return true;
 }
 
+/* As Cohere's client reads the same path. */
+static bool list_cohere_model(void *ctx, const quern_model_info *m)
+{
+    qn_call *c = ctx;
+    qn_json_writer *w = &c->w;
+    qn_json_begin_object(w);
+    qn_json_member_str(w, "name", m->name);
+    qn_json_key(w, "endpoints");
+    qn_json_begin_array(w);
+    qn_json_str(w, strcmp(m->task, "rerank") == 0 ? "rerank" : "embed");
+    qn_json_end_array(w);
+    qn_json_member_bool(w, "finetuned", false);
+    qn_json_member_int(w, "context_length", m->max_tokens);
+    qn_json_end_object(w);
+    return true;
+}
+
 qn_status qn_openai_models(qn_call *c, qn_error *err)
 {
     qn_call_json(c, 200);
@@ -228,6 +253,10 @@ qn_status qn_openai_models(qn_call *c, qn_error *err)
     qn_json_key(&c->w, "data");
     qn_json_begin_array(&c->w);
     QN_TRY(quern_model_list(c->q, list_model, c, err));
+    qn_json_end_array(&c->w);
+    qn_json_key(&c->w, "models");
+    qn_json_begin_array(&c->w);
+    QN_TRY(quern_model_list(c->q, list_cohere_model, c, err));
     qn_json_end_array(&c->w);
     qn_json_end_object(&c->w);
     return QN_OK;

@@ -167,23 +167,39 @@ typedef struct embed_call {
     bool truncate, normalize;
 } embed_call;
 
-static qn_status read_embed(qn_call *c, embed_call *e, qn_error *err)
+static qn_status read_embed_parameters(qn_call *c, embed_call *e,
+                                       const qn_json *parameters, qn_error *err)
 {
-    const qn_json *body = NULL;
-    *e = (embed_call){.truncate = true, .normalize = true};
     const qn_member members[] = {
-        {"inputs", QN_MEMBER_ANY, &e->inputs, 0, 0},
         {"truncate", QN_MEMBER_BOOL, &e->truncate, 0, 0},
         {"truncation_direction", QN_MEMBER_STRING, &e->direction, 0, 0},
         {"prompt_name", QN_MEMBER_STRING, &e->prompt, 0, 0},
         {"normalize", QN_MEMBER_BOOL, &e->normalize, 0, 0},
         {"dimensions", QN_MEMBER_INT, &e->dims, 1, 65536},
+        {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
+    };
+    return qn_call_members(parameters, members, c->request->body, err);
+}
+
+static qn_status read_embed(qn_call *c, embed_call *e, qn_error *err)
+{
+    const qn_json *body = NULL, *parameters = NULL;
+    *e = (embed_call){.truncate = true, .normalize = true};
+    const qn_member members[] = {
+        {"truncate", QN_MEMBER_BOOL, &e->truncate, 0, 0},
+        {"truncation_direction", QN_MEMBER_STRING, &e->direction, 0, 0},
+        {"prompt_name", QN_MEMBER_STRING, &e->prompt, 0, 0},
+        {"normalize", QN_MEMBER_BOOL, &e->normalize, 0, 0},
+        {"dimensions", QN_MEMBER_INT, &e->dims, 1, 65536},
+        {"inputs", QN_MEMBER_ANY, &e->inputs, 0, 0},
+        {"parameters", QN_MEMBER_ANY, &parameters, 0, 0}, /* of Hugging Face's client */
         {"model", QN_MEMBER_STRING, &e->r.model, 0, 0},
         {"input_type", QN_MEMBER_STRING, &e->r.role, 0, 0}, /* not of the original */
         {NULL, QN_MEMBER_IGNORE, NULL, 0, 0},
     };
     QN_TRY(qn_call_object(c, &body, err));
     QN_TRY(qn_call_members(body, members, c->request->body, err));
+    if (parameters != NULL) QN_TRY(read_embed_parameters(c, e, parameters, err));
     e->r.refuse_long = !e->truncate;
     e->r.length = e->normalize ? QUERN_LENGTH_ONE : QUERN_LENGTH_AS_POOLED;
     e->r.dims = (uint32_t)e->dims;
@@ -282,6 +298,16 @@ qn_status qn_tei_similarity(qn_call *c, qn_error *err)
 
 /* ---- the address without a path ----------------------------------------------------- */
 
+/* Hugging Face's client sends parameters when it asks for labels, and only then without
+ * any of embedding in them. */
+static bool asks_labels(const qn_json *body)
+{
+    const qn_json *parameters = qn_json_get(body, "parameters");
+    if (parameters == NULL || parameters->kind != QN_JSON_OBJECT) return false;
+    return parameters->count == 0 || qn_json_get(parameters, "top_k") != NULL ||
+           qn_json_get(parameters, "function_to_apply") != NULL;
+}
+
 /* What a client means that was given the server's address alone is in the members. */
 qn_status qn_tei_any(qn_call *c, qn_error *err)
 {
@@ -297,7 +323,7 @@ qn_status qn_tei_any(qn_call *c, qn_error *err)
     bool pairs = inputs->kind == QN_JSON_ARRAY && inputs->count > 0 &&
                  inputs->first->kind == QN_JSON_ARRAY && inputs->first->count > 0 &&
                  inputs->first->first->kind == QN_JSON_STRING;
-    return pairs ? qn_tei_predict(c, err) : qn_tei_embed(c, err);
+    return pairs || asks_labels(body) ? qn_tei_predict(c, err) : qn_tei_embed(c, err);
 }
 
 /* ---- facts -------------------------------------------------------------------------- */
@@ -371,9 +397,14 @@ qn_status qn_tei_info(qn_call *c, qn_error *err)
     return QN_OK;
 }
 
+/* TEI and vLLM answer nothing, llama.cpp and infinity these. */
 qn_status qn_tei_health(qn_call *c, qn_error *err)
 {
     (void)err;
-    qn_call_text(c, 200, NULL, (qn_slice){"", 0});
+    qn_call_json(c, 200);
+    qn_json_begin_object(&c->w);
+    qn_json_member_str(&c->w, "status", "ok");
+    qn_json_member_double(&c->w, "unix", (double)qn_clock_wall_ms() / 1000);
+    qn_json_end_object(&c->w);
     return QN_OK;
 }

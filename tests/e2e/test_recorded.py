@@ -72,6 +72,9 @@ EMBEDDINGS = [
                                        "embedding_types": ["float"], "truncate": "END"},
      lambda reply: reply["embeddings"]["float"]),
     ("Hugging Face", "/", {"inputs": TEXTS, "normalize": True, "truncate": True}, lambda reply: reply),
+    ("Hugging Face, JavaScript", "/", {"inputs": TEXTS, "parameters": {"normalize": True}}, lambda reply: reply),
+    ("infinity", "/embeddings", {"model": EMBEDDER, "input": TEXTS, "dimensions": 0, "modality": "text"},
+     lambda reply: [d["embedding"] for d in reply["data"]]),
 ]
 
 
@@ -135,7 +138,30 @@ class Recorded(unittest.TestCase):
         asked = {**ASKED, "model": "none"}
         self.assertIn("[none]", self.post("/v1/rerank", {**asked, "truncation": True, "top_k": None}, 400)["detail"])
         self.assertIn("[none]", self.post("/v1/rerank", asked, 404)["message"])
+        asked = {"model": "none", "input": TEXTS}
+        self.assertIn("[none]", self.post("/v1/embeddings", {**asked, "truncation": True}, 400)["detail"])
+        self.assertEqual(self.post("/v1/embeddings", asked, 404)["error"]["code"], "model_not_found")
+        asked = {**ASKED, "model": "none"}
         self.assertIn("[none]", self.post("/v2/rerank", asked, 404)["message"])
+
+    def test_labels_at_the_bare_address(self):
+        """Hugging Face's client sends parameters when it asks for labels."""
+        for parameters in ({}, {"function_to_apply": "sigmoid"}, {"top_k": 1}):
+            got = self.post("/", {"inputs": TEXTS[0], "parameters": parameters})
+            self.assertEqual([set(label) for label in got], [{"label", "score"}])
+        self.post("/v1/embeddings", {"input": TEXTS, "dimensions": 0}, 400)
+
+    def test_models(self):
+        """One list, read by OpenAI's and by Cohere's client."""
+        reply = self.server.request("GET", "/v1/models")[1]
+        self.assertEqual([m["name"] for m in reply["models"]], [m["id"] for m in reply["data"]])
+        self.assertEqual({m["name"]: m["endpoints"] for m in reply["models"]}, {RERANKER: ["rerank"], EMBEDDER: ["embed"]})
+
+    def test_health(self):
+        for path in ("/health", "/ping"):
+            status, reply = self.server.request("GET", path)
+            self.assertEqual([status, reply["status"]], [200, "ok"])  # llama.cpp
+            self.assertGreater(reply["unix"], 1.7e9)  # infinity
 
     def test_methods(self):
         """405 names what is allowed."""
