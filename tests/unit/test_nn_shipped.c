@@ -4,6 +4,7 @@
 
 #include "nn/embed.h"
 #include "nn/rerank.h"
+#include "num/kernels.h"
 
 enum { DIMS = 384 };
 
@@ -82,11 +83,59 @@ static void test_embedder(void **state)
     qn_model_close(m);
 }
 
+/* ---- looks at the deadline --------------------------------------------------------- */
+
+typedef struct looks {
+    int64_t last_ns, most_ns; /* CPU time of the thread: others do not matter */
+    size_t n;
+} looks;
+
+static void look(void *ctx)
+{
+    looks *l = ctx;
+    int64_t now = qn_clock_cpu_ns();
+    if (l->last_ns != 0 && now - l->last_ns > l->most_ns) l->most_ns = now - l->last_ns;
+    l->last_ns = now;
+    l->n++;
+}
+
+/* Inside layers, not between them alone: a pair of 512 tokens is never computed for longer
+ * than 5 ms without a look. */
+static void test_looks(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 5 };
+    if (strcmp(qn_kernels_best()->name, "scalar") == 0) skip();
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip();
+#endif
+    qn_model *m = open_shipped("reranker-minilm-l6");
+    char text[600 * 6 + 1];
+    for (size_t i = 0; i < 600; i++) memcpy(text + 6 * i, "stone ", 7);
+    int64_t least_ns = INT64_MAX;
+    for (int i = 0; i < ROUNDS; i++) {
+        looks l = {0};
+        const qn_deadline deadline = {.breathe = look, .breathe_ctx = &l};
+        const qn_rerank_options o = {.deadline = &deadline};
+        const qn_slice doc = qn_slice_of(text);
+        qn_rerank_doc out;
+        qn_error err = {0};
+        T_CALL(qn_rerank_run(m, QN_SLICE_LIT("a mill"), &doc, 1, &o, &out, NULL, &err),
+               &err);
+        T_EQ_I(out.tokens, 512);
+        T_OK(l.n > 20 * 6);
+        if (l.most_ns < least_ns) least_ns = l.most_ns;
+    }
+    T_OK(least_ns < 5000000);
+    qn_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reranker),
         cmocka_unit_test(test_embedder),
+        cmocka_unit_test(test_looks),
     };
     return cmocka_run_group_tests_name("nn shipped", tests, NULL, NULL);
 }
