@@ -657,6 +657,12 @@ qn_status qn_import__modules(qn_import *im, const qn_json *config, qn_error *err
     }
     QN_TRY(modules == NULL ? bare_folder(im, config, err)
                            : read_modules(im, config, modules, err));
+    const qn_multi_config *multi = &im->meta.multi;
+    if (info->task == QN_MODEL_TOKENS && im->meta.encoder.relative &&
+        multi->expand_to > 0 && !multi->expand_seen)
+        return qn_fail_file(err, QN_EUNSUPPORTED, im->folder, QN_AT_NONE,
+                            "query_expansion: tokens that the others do not attend to "
+                            "are not supported with relative_attention");
     QN_TRY(read_truncate_dim(im, settings, err));
     info->poolings = im->meta.tail.poolings;
     if (info->poolings > 0) info->pooling = im->meta.tail.pooling[0];

@@ -268,7 +268,8 @@ static void read_skip(qn_meta_reader *r, qn_multi_config *c)
     }
 }
 
-static void read_multi(qn_meta_reader *r, uint32_t max_tokens, qn_multi_config *c)
+static void read_multi(qn_meta_reader *r, uint32_t max_tokens, bool relative,
+                       qn_multi_config *c)
 {
     const qn_json *outer = r->object,
                   *inner = qn_meta_need(r, "tokens", QN_JSON_OBJECT);
@@ -285,6 +286,9 @@ static void read_multi(qn_meta_reader *r, uint32_t max_tokens, qn_multi_config *
     read_skip(r, c);
     if (r->st == QN_OK && c->expand_to > max_tokens)
         qn_meta_out_of_range(r, "expand_to");
+    /* Attention with relative positions knows no tokens that are not seen. */
+    if (r->st == QN_OK && relative && c->expand_to > 0 && !c->expand_seen)
+        qn_meta_out_of_range(r, "expand_seen");
     r->object = outer;
 }
 
@@ -300,7 +304,8 @@ static void read_vectors(qn_meta_reader *r, qn_model_meta *meta)
         info->poolings = meta->tail.poolings;
         if (info->poolings > 0) info->pooling = meta->tail.pooling[0];
     }
-    if (info->task == QN_MODEL_TOKENS) read_multi(r, info->max_tokens, &meta->multi);
+    if (info->task == QN_MODEL_TOKENS)
+        read_multi(r, info->max_tokens, meta->encoder.relative, &meta->multi);
     read_prompts(r, info);
 }
 

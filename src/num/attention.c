@@ -188,6 +188,10 @@ static float exponentials(const work *w, size_t i, size_t from, size_t to, float
     if (a->window > 0) {
         begin = i > a->window && i - a->window > from ? i - a->window : from;
         end = min_size(to, i + a->window + 1);
+        if (begin >= end) { /* a query behind all keys that sees none */
+            memset(row, 0, (to - from) * sizeof *row);
+            return 0.0f;
+        }
         memset(row, 0, (begin - from) * sizeof *row);
         memset(row + (end - from), 0, (to - end) * sizeof *row);
     }
@@ -202,6 +206,11 @@ static void run_block(const work *w, size_t at, size_t m)
     if (a->window > 0) { /* of a whole block, however short this one is */
         from = at > a->window ? at - a->window : 0;
         to = min_size(a->keys, at + w->block + a->window);
+    }
+    if (from >= to) {
+        for (size_t r = 0; r < m; r++)
+            memset(a->out + (at + r) * a->ldo, 0, a->d * sizeof *a->out);
+        return;
     }
     bool first = true;
     if (a->relative.PQ != NULL) {

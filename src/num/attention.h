@@ -34,8 +34,10 @@ typedef struct qn_attention_relative {
 typedef struct qn_attention {
     const qn_kernels *kernels;
     size_t d, keys;
-    size_t queries; /* the first so many tokens ask: keys, or 1 for the first alone */
-    size_t window;  /* 0: every token sees every other */
+    /* The first so many tokens ask: keys, or 1 for the first alone; without relative
+     * positions also more, for tokens that see the others and are not seen. */
+    size_t queries;
+    size_t window; /* 0: every token sees every other; who sees none has zeros */
     float alpha;
     const float *Q, *K, *V; /* rows of this head */
     size_t ldq, ldkv;

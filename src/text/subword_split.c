@@ -109,6 +109,43 @@ qn_status qn_subregex_find(const qn_subregex *r, qn_slice text, qn_subsplits *ma
     return matches->failed ? no_memory(err) : QN_OK;
 }
 
+/* ---- categories ---------------------------------------------------------------------- */
+
+/* Letters, digits and marks of Unicode 15.1 and 16, which is what the reference knows, for
+ * an ICU that does not. */
+static const struct {
+    uint32_t first, last, mask;
+} newer[] = {{0x897, 0x897, U_GC_MN_MASK},     {0x1C89, 0x1C8A, U_GC_LO_MASK},
+             {0xA7CB, 0xA7CD, U_GC_LO_MASK},   {0xA7DA, 0xA7DC, U_GC_LO_MASK},
+             {0x105C0, 0x105F3, U_GC_LO_MASK}, {0x10D40, 0x10D49, U_GC_ND_MASK},
+             {0x10D4A, 0x10D65, U_GC_LO_MASK}, {0x10D69, 0x10D6D, U_GC_MN_MASK},
+             {0x10D6F, 0x10D85, U_GC_LO_MASK}, {0x10EC2, 0x10EC4, U_GC_LO_MASK},
+             {0x10EFC, 0x10EFC, U_GC_MN_MASK}, {0x11380, 0x11389, U_GC_LO_MASK},
+             {0x1138B, 0x1138B, U_GC_LO_MASK}, {0x1138E, 0x1138E, U_GC_LO_MASK},
+             {0x11390, 0x113B5, U_GC_LO_MASK}, {0x113B7, 0x113B7, U_GC_LO_MASK},
+             {0x113B8, 0x113C0, U_GC_MN_MASK}, {0x113C2, 0x113C2, U_GC_MN_MASK},
+             {0x113C5, 0x113C5, U_GC_MN_MASK}, {0x113C7, 0x113CA, U_GC_MN_MASK},
+             {0x113CC, 0x113D0, U_GC_MN_MASK}, {0x113D1, 0x113D1, U_GC_LO_MASK},
+             {0x113D2, 0x113D2, U_GC_MN_MASK}, {0x113D3, 0x113D3, U_GC_LO_MASK},
+             {0x113E1, 0x113E2, U_GC_MN_MASK}, {0x116D0, 0x116E3, U_GC_ND_MASK},
+             {0x11BC0, 0x11BE0, U_GC_LO_MASK}, {0x11BF0, 0x11BF9, U_GC_ND_MASK},
+             {0x11F5A, 0x11F5A, U_GC_MN_MASK}, {0x13460, 0x143FA, U_GC_LO_MASK},
+             {0x16100, 0x1611D, U_GC_LO_MASK}, {0x1611E, 0x1612F, U_GC_MN_MASK},
+             {0x16130, 0x16139, U_GC_ND_MASK}, {0x16D40, 0x16D6C, U_GC_LO_MASK},
+             {0x16D70, 0x16D79, U_GC_ND_MASK}, {0x18CFF, 0x18CFF, U_GC_LO_MASK},
+             {0x1CCF0, 0x1CCF9, U_GC_ND_MASK}, {0x1E5D0, 0x1E5ED, U_GC_LO_MASK},
+             {0x1E5EE, 0x1E5EF, U_GC_MN_MASK}, {0x1E5F0, 0x1E5F0, U_GC_LO_MASK},
+             {0x1E5F1, 0x1E5FA, U_GC_ND_MASK}, {0x2EBF0, 0x2EE5D, U_GC_LO_MASK}};
+
+static uint32_t category_of(uint32_t c)
+{
+    uint32_t mask = U_GET_GC_MASK((UChar32)c);
+    if (!(mask & U_GC_CN_MASK)) return mask;
+    for (size_t i = 0; i < sizeof newer / sizeof *newer; i++)
+        if (c >= newer[i].first && c <= newer[i].last) return newer[i].mask;
+    return mask;
+}
+
 /* ---- GPT-2's words ------------------------------------------------------------------- */
 
 typedef enum word_class {
@@ -123,7 +160,7 @@ static word_class class_at(qn_slice text, size_t at, size_t *length)
 {
     if (at >= text.n) return CLASS_END;
     uint32_t c = qn_utf8_get(text.p + at, length);
-    uint32_t mask = U_GET_GC_MASK((UChar32)c);
+    uint32_t mask = category_of(c);
     if (mask & U_GC_L_MASK) return CLASS_LETTER;
     if (mask & U_GC_N_MASK) return CLASS_NUMBER;
     return u_isUWhiteSpace((UChar32)c) ? CLASS_BLANK : CLASS_OTHER;
@@ -187,35 +224,14 @@ static bool is_blank(uint32_t c)
 
 static bool is_number(uint32_t c)
 {
-    return (U_GET_GC_MASK((UChar32)c) & U_GC_N_MASK) != 0;
-}
-
-/* Letters, marks and digits of Unicode 15.1 and 16, for an ICU that does not know them. */
-static bool is_newer_word(uint32_t c)
-{
-    static const struct {
-        uint32_t first, last;
-    } ranges[] = {
-        {0x897, 0x897},     {0x1C89, 0x1C8A},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},
-        {0x105C0, 0x105F3}, {0x10D40, 0x10D65}, {0x10D69, 0x10D6D}, {0x10D6F, 0x10D85},
-        {0x10EC2, 0x10EC4}, {0x10EFC, 0x10EFF}, {0x11380, 0x11389}, {0x1138B, 0x1138B},
-        {0x1138E, 0x1138E}, {0x11390, 0x113B5}, {0x113B7, 0x113C0}, {0x113C2, 0x113C2},
-        {0x113C5, 0x113C5}, {0x113C7, 0x113CA}, {0x113CC, 0x113D3}, {0x113E1, 0x113E2},
-        {0x116D0, 0x116E3}, {0x11BC0, 0x11BE0}, {0x11BF0, 0x11BF9}, {0x13460, 0x143FA},
-        {0x16100, 0x16139}, {0x16D40, 0x16D6C}, {0x16D70, 0x16D79}, {0x18CFF, 0x18CFF},
-        {0x1CCF0, 0x1CCF9}, {0x1E5D0, 0x1E5FA}, {0x2EBF0, 0x2EE5D},
-    };
-    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
-        if (c >= ranges[i].first && c <= ranges[i].last) return true;
-    return false;
+    return (category_of(c) & U_GC_N_MASK) != 0;
 }
 
 bool qn_subword_is_word(uint32_t c)
 {
-    uint32_t mask = U_GET_GC_MASK((UChar32)c);
-    if (mask & U_GC_CN_MASK) return is_newer_word(c);
-    return u_isUAlphabetic((UChar32)c) || c == 0x200C || c == 0x200D ||
-           (mask & (U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK)) != 0;
+    uint32_t mask = category_of(c);
+    return (mask & U_GC_L_MASK) != 0 || u_isUAlphabetic((UChar32)c) || c == 0x200C ||
+           c == 0x200D || (mask & (U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK)) != 0;
 }
 
 static void match_chars(qn_slice text, size_t start, size_t end, is_match *is,

@@ -30,6 +30,8 @@ import transformers as tf
 from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
+from sentence_transformers.multi_vector_encoder import MultiVectorEncoder
+from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 from sentence_transformers.sentence_transformer.modules import LayerNorm, Pooling
 from sentence_transformers.sparse_encoder.modules import SpladePooling
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
@@ -1219,6 +1221,174 @@ def splade_deberta(folder):
 @case
 def splade_roberta_relu(folder):
     return sparse(folder, roberta(tf.RobertaForMaskedLM, hidden_act="relu"))
+
+
+# ---- token vectors ------------------------------------------------------------------
+
+def late(folder, texts=TEXTS + ["Mill, stone; (water)!"]):
+    m = MultiVectorEncoder(str(folder), device="cpu").eval()
+    return [({"text": x, "role": "query"}, numbers(m.encode_query([x])[0]), None) for x in texts] + [
+        ({"text": x, "role": "document"}, numbers(m.encode_document([x])[0]), None) for x in texts]
+
+
+def marked_tokenizer(make, names, added):
+    t = make()
+    if added:
+        t.add_tokens(names)
+    return t
+
+
+def first_authors(folder, metadata, names=("[unused0]", "[unused1]")):
+    t = bert_tokenizer()
+    t.add_tokens(list(names))
+    model = bert(tf.BertModel, vocab=len(t))
+    model.save_pretrained(folder)
+    t.save_pretrained(folder)
+    # In a real one the markers are pieces of the vocabulary, not added tokens.
+    data = json.loads((folder / "tokenizer.json").read_text())
+    for a in data["added_tokens"][5:]:
+        data["model"]["vocab"][a["content"]] = a["id"]
+    data["added_tokens"] = data["added_tokens"][:5]
+    (folder / "tokenizer.json").write_text(json.dumps(data))
+    s = {"bert." + k: v for k, v in load_file(folder / "model.safetensors").items()}
+    s["linear.weight"] = torch.randn(8, 16, generator=torch.Generator().manual_seed(4))
+    save_file(s, folder / "model.safetensors", metadata={"format": "pt"})
+    edit(folder, "config.json", lambda c: c.update(architectures=["HF_ColBERT"]))
+    if metadata is not None:
+        (folder / "artifact.metadata").write_text(json.dumps(metadata))
+    return late(folder)
+
+
+@case
+def colbert_artifact(folder):
+    return first_authors(folder, {"query_maxlen": 24, "doc_maxlen": 30, "attend_to_mask_tokens": False,
+                                  "mask_punctuation": True, "query_token_id": "[unused0]",
+                                  "doc_token_id": "[unused1]", "dim": 8, "similarity": "cosine"})
+
+
+@case
+def colbert_artifact_attend(folder):
+    return first_authors(folder, {"query_maxlen": 20, "doc_maxlen": 25, "attend_to_mask_tokens": True,
+                                  "mask_punctuation": False})
+
+
+@case
+def colbert_artifact_none(folder):
+    return first_authors(folder, None)
+
+
+@case
+def colbert_artifact_names(folder):
+    return first_authors(folder, {"query_token_id": "[unused7]", "doc_token_id": "[unused9]", "query_maxlen": 16},
+                         ("[unused7]", "[unused9]"))
+
+
+def pylate(folder, keys, make=bert_tokenizer, model=None, names=("[Q] ", "[D] "), dense=None, drop=()):
+    t = make()
+    t.add_tokens(list(names))
+    base = folder.parent / (folder.name + "-base")
+    model = model or bert(tf.BertModel, vocab=len(t))
+    model.resize_token_embeddings(len(t))
+    widen(model)
+    model.save_pretrained(base)
+    t.save_pretrained(base)
+    dense = dense or widen(Dense(16, 8, bias=False, activation_function=torch.nn.Identity()))
+    m = SentenceTransformer(modules=[Transformer(str(base)), dense], device="cpu")
+    m.save(str(folder))
+    shutil.rmtree(base)
+
+    def change(c):
+        c[0]["type"] = "sentence_transformers.models.Transformer"
+        c[1]["type"] = "pylate.models.Dense.Dense"
+    edit(folder, "modules.json", change)
+
+    def old_dense(c):
+        for k in ("module_input_name", "module_output_name"):
+            c.pop(k, None)
+    edit(folder, "1_Dense/config.json", old_dense)
+    all_keys = {"model_type": "ColBERT", "query_prefix": "[Q] ", "document_prefix": "[D] ", "query_length": 24,
+                "document_length": 30, "attend_to_expansion_tokens": False,
+                "skiplist_words": list("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"), "prompts": {},
+                "default_prompt_name": None, "similarity_fn_name": "MaxSim"} | keys
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(
+        {k: v for k, v in all_keys.items() if k not in drop}))
+    return late(folder)
+
+
+@case
+def pylate_plain(folder):
+    return pylate(folder, {})
+
+
+@case
+def pylate_attend(folder):
+    return pylate(folder, {"attend_to_expansion_tokens": True})
+
+
+@case
+def pylate_no_expansion(folder):
+    return pylate(folder, {"do_query_expansion": False})
+
+
+@case
+def pylate_defaults(folder):
+    return pylate(folder, {}, drop=("query_length", "document_length", "skiplist_words",
+                                    "attend_to_expansion_tokens"))
+
+
+@case
+def pylate_skip(folder):
+    return pylate(folder, {"skiplist_words": ["mill", "the", "zzz"]})
+
+
+@case
+def pylate_modern(folder):
+    t = modern_tokenizer()
+    return pylate(folder, {"query_length": 20}, make=modern_tokenizer, model=modern(tf.ModernBertModel, vocab=len(t)))
+
+
+@case
+def pylate_unknown_prefix(folder):
+    """Prefixes that the tokenizer does not know are text."""
+    return pylate(folder, {"query_prefix": "query: ", "document_prefix": "mill "})
+
+
+@case
+def pylate_bare_names(folder):
+    return pylate(folder, {"query_prefix": "[Q]", "document_prefix": "[D]"}, names=("[Q]", "[D]"))
+
+
+@case
+def pylate_prompts(folder):
+    pylate(folder, {"prompts": {"query": "the mill ", "document": "a stone "}})
+    return Refused("query_prefix")
+
+
+@case
+def pylate_deberta(folder):
+    t = bert_tokenizer()
+    return pylate(folder, {"attend_to_expansion_tokens": True}, model=deberta(tf.DebertaV2Model, vocab=len(t)))
+
+
+@case
+def pylate_deberta_unseen(folder):
+    t = bert_tokenizer()
+    pylate(folder, {}, model=deberta(tf.DebertaV2Model, vocab=len(t)))
+    return Refused("query_expansion")
+
+
+@case
+def mv_native(folder):
+    base = folder.parent / (folder.name + "-base")
+    save_both(bert(tf.BertModel), base)
+    dense = widen(Dense(16, 8, bias=True, activation_function=torch.nn.Tanh(), module_input_name="token_embeddings"))
+    m = MultiVectorEncoder(modules=[Transformer(str(base), document_length=30, query_length=12), dense,
+                                    MultiVectorMask(skiplist_words=[".", ","], skiplist_tasks=["query", "document"]),
+                                    Normalize(module_input_name="token_embeddings")],
+                           prompts={"query": "mill ", "document": ""}, device="cpu")
+    m.save(str(folder))
+    shutil.rmtree(base)
+    return late(folder)
 
 
 # ---- the comparison -----------------------------------------------------------------

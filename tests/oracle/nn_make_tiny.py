@@ -152,4 +152,5 @@ def main():
         (out / f"{name}.json").write_text("[\n" + lines + "\n]\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

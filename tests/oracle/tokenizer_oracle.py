@@ -182,6 +182,7 @@ def write_golden(folder, lines, words):
     """Small tokenizers, and texts with their ids."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = lines[:6] + [x for x in hostile(40, words, 5) if "\x00" not in x]
+    texts.append("\u4e2d \U0002ee13's \U000137c9's 1\U0001ccf0 2")  # of Unicode 15.1 and 16
     with tempfile.TemporaryDirectory() as where:
         with open(folder / "tokenizers.tsv", "w", encoding="utf-8") as out:
             out.write("# form, file, mode, text, ids; written by tests/oracle/tokenizer_oracle.py\n")

@@ -8,9 +8,11 @@
 #include "io/file.h"
 #include "io/json.h"
 #include "nn/embed.h"
+#include "nn/model_meta.h"
 #include "nn/tail.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* Largest difference from the numbers of a list; the list's length must be n. */
 static double farthest(const float *got, size_t n, const qn_json *want)
@@ -69,18 +71,17 @@ static void test_modules(void **state)
 
 /* ---- sparse ----------------------------------------------------------------- */
 
-static void test_sparse(void **state)
+static void check_sparse(const char *model)
 {
-    (void)state;
-    qn_model *m = nn_tiny_open("tiny-splade", QN_MODEL_F32);
+    qn_model *m = nn_tiny_open(model, QN_MODEL_F32);
     size_t V = qn_model_describe(m)->dims;
     T_EQ_S(qn_model_task_name(qn_model_describe(m)->task), "sparse");
     qn_arena arena;
     qn_arena_init(&arena, qn_alloc_heap(), 0);
-    for (const qn_json *c = qn_json_items(nn_cases(&arena, "tiny-splade")); c != NULL;
+    for (const qn_json *c = qn_json_items(nn_cases(&arena, model)); c != NULL;
          c = c->next) {
         qn_slice text = qn_json_get(c, "text")->string;
-        T_ROW("a text");
+        T_ROW(model);
         qn_error err = {0};
         qn_sparse_vector v = {0}, best = {0};
         float dense[512] = {0};
@@ -119,7 +120,59 @@ static void test_sparse(void **state)
     qn_model_close(m);
 }
 
+static void test_sparse(void **state)
+{
+    (void)state;
+    check_sparse("tiny-splade");
+    check_sparse("tiny-splade-roberta");
+    check_sparse("tiny-splade-modernbert");
+}
+
 /* ---- token vectors ---------------------------------------------------------- */
+
+/* Tokens that are not seen, with relative positions: refused by the importer, and in a
+ * model file that says so all the same. */
+static void test_unseen(void **state)
+{
+    (void)state;
+    static const char meta[] =
+        "{\"name\":\"x\",\"task\":\"tokens\",\"architecture\":\"deberta-v2\",\"dtype\":"
+        "\"f32\",\"encoder\":{\"vocab_size\":9,\"hidden_size\":8,\"num_hidden_layers\":"
+        "1,"
+        "\"num_attention_heads\":1,\"intermediate_size\":8,\"max_position_embeddings\":"
+        "32,"
+        "\"type_vocab_size\":0,\"layer_norm_eps\":1e-7,\"hidden_act\":\"gelu\","
+        "\"embedding_size\":8,\"position_biased_input\":true,\"pos_att_type\":[\"c2p\"]"
+        ","
+        "\"relative_attention\":%s,\"max_relative_positions\":8,\"position_buckets\":0,"
+        "\"share_att_key\":true,\"norm_rel_ebd\":\"none\",\"conv_kernel_size\":0},"
+        "\"tokenizer\":\"wordpiece-uncased\",\"max_tokens\":32,\"normalize\":true,"
+        "\"tokens\":{\"query_tokens\":0,\"document_tokens\":0,\"expand_to\":16,"
+        "\"expand_id\":4,\"expand_seen\":%s,\"expand_exact\":true,\"skip_query\":false,"
+        "\"skip_document\":false,\"skip\":[]},\"parameters\":1,\"licence\":\"\","
+        "\"origin\":\"\",\"source_hash\":\"\"}";
+    static const struct {
+        const char *name, *relative, *seen;
+        qn_status st;
+    } rows[] = {{"not seen", "true", "false", QN_EMODEL},
+                {"seen", "true", "true", QN_OK},
+                {"no distances", "false", "false", QN_OK}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        T_ROW(rows[i].name);
+        char text[1200];
+        qn_arena arena;
+        qn_error err = {0};
+        const qn_json *json = NULL;
+        qn_model_meta read;
+        qn_arena_init(&arena, qn_alloc_heap(), 0);
+        (void)snprintf(text, sizeof text, meta, rows[i].relative, rows[i].seen);
+        T_CALL(qn_json_parse(&arena, qn_slice_of(text), &json, &err), &err);
+        qn_status st = qn_model_meta_read(json, &arena, &read, &err);
+        if (st != rows[i].st) T_FAIL("%d: %s", st, err.text);
+        if (st != QN_OK) T_OK(strstr(err.text, "expand_seen") != NULL);
+        qn_arena_deinit(&arena);
+    }
+}
 
 static void check_tokens(qn_model *m, const qn_json *c, const char *key,
                          qn_text_role role)
@@ -164,8 +217,9 @@ static void check_max_sim(qn_model *m, const qn_json *all)
 static void test_tokens(void **state)
 {
     (void)state;
-    static const char *const models[] = {"tiny-colbert", "tiny-expand"};
-    for (size_t i = 0; i < 2; i++) {
+    static const char *const models[] = {"tiny-colbert", "tiny-expand", "tiny-artifact",
+                                         "tiny-pylate"};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         qn_model *m = nn_tiny_open(models[i], QN_MODEL_F32);
         T_EQ_S(qn_model_task_name(qn_model_describe(m)->task), "tokens");
         T_EQ_I(qn_model_describe(m)->dims, 8);
@@ -243,9 +297,9 @@ static void test_same_bits(void **state)
 int test_nn_tails(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_modules),   cmocka_unit_test(test_sparse),
-        cmocka_unit_test(test_tokens),    cmocka_unit_test(test_wrong_task),
-        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_modules),    cmocka_unit_test(test_sparse),
+        cmocka_unit_test(test_tokens),     cmocka_unit_test(test_unseen),
+        cmocka_unit_test(test_wrong_task), cmocka_unit_test(test_same_bits),
     };
     return cmocka_run_group_tests_name("nn tails", tests, NULL, NULL);
 }
