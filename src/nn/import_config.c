@@ -58,6 +58,25 @@ static uint32_t limit_by(const qn_json *object, const char *key, uint32_t most)
                                                                   : most;
 }
 
+/* What sentence-transformers may do otherwise with the encoder: other arguments of the
+ * tokenizer's call, another of the encoder's outputs. */
+static qn_status check_sentence(qn_import *im, const qn_json *sentence, qn_error *err)
+{
+    static const char file[] = "sentence_bert_config.json";
+    const qn_json *arguments = qn_json_get(sentence, "processing_kwargs");
+    const qn_json *text = qn_json_get(qn_json_get(sentence, "modality_config"), "text");
+    const qn_json *method = qn_json_get(text, "method");
+    const qn_json *output = qn_json_get(text, "method_output_name");
+    if (arguments != NULL && arguments->count > 0)
+        return qn_import__unsupported(im, file, "processing_kwargs", arguments, err);
+    if (method != NULL && !qn_import__is_string(method, "forward"))
+        return qn_import__unsupported(im, file, "method", method, err);
+    if (output == NULL || qn_import__is_string(output, "last_hidden_state") ||
+        qn_import__is_string(output, "logits"))
+        return QN_OK;
+    return qn_import__unsupported(im, file, "method_output_name", output, err);
+}
+
 /* Whether the tokenizer's types go into the model: what the folder says, else what the
  * named class does. */
 static bool gives_types(const qn_json *tokenizer)
@@ -78,6 +97,7 @@ static qn_status read_max_tokens(qn_import *im, qn_error *err)
     uint32_t most = qn_encoder_longest(&im->meta.encoder);
     most = limit_by(tokenizer, "model_max_length", most);
     QN_TRY(qn_import__json(im, "sentence_bert_config.json", true, &sentence, err));
+    QN_TRY(check_sentence(im, sentence, err));
     most = limit_by(sentence, "max_seq_length", most);
     if (qn_encoder_reads_types(&im->meta.encoder))
         im->meta.untyped = !gives_types(tokenizer);
