@@ -39,18 +39,27 @@ function fail(error) {
 function request(extra) {
   const body = {table: byId("table").value, query: byId("query").value, ...extra};
   if (byId("pipeline").value) body.pipeline = byId("pipeline").value;
+  if (byId("passages").checked) body.chunking = "sentence";
   return body;
 }
 
-async function search() {
+/* The address says what was asked, and which document is explained. */
+function remember(id) {
+  const asked = {t: byId("table").value, p: byId("pipeline").value, q: byId("query").value};
+  if (byId("passages").checked) asked.c = "1";
+  if (id !== undefined) asked.e = id;
+  location.hash = new URLSearchParams(asked).toString();
+}
+
+/* With an id: and then why that document has its score. */
+async function search(id) {
   byId("error").hidden = true;
   byId("explain").hidden = true;
   if (!byId("query").value.trim()) return;
-  location.hash = new URLSearchParams({
-    t: byId("table").value, p: byId("pipeline").value, q: byId("query").value,
-  }).toString();
+  remember(id);
   try {
     draw(await ask("/_quern/search", request({size: 10})));
+    if (id !== undefined) await explain({id, source: {}}, [...byId("hits").tBodies[0].rows].find((r) => r.dataset.id === id));
   } catch (error) {
     byId("hits").hidden = byId("stages").hidden = true;
     byId("summary").textContent = "";
@@ -104,10 +113,13 @@ function movement(stages) {
 
 function row(hit, i) {
   const line = element("tr"), s = hit.stages ?? {};
+  line.dataset.id = hit.id;
   const rank = s.final_rank ?? i;
   line.append(element("td", rank + 1), movement(s));
   const document_ = element("td", undefined, "wide");
-  document_.append(element("div", titleOf(hit.source, hit.id), "title"), element("div", excerptOf(hit.source), "excerpt"));
+  document_.append(element("div", titleOf(hit.source, hit.id), "title"),
+    element("div", hit.passage ? `… ${hit.passage.text}` : excerptOf(hit.source), "excerpt"));
+  if (hit.passage) document_.append(element("div", `passage ${hit.passage.number + 1} of ${hit.passage.of}`, "excerpt"));
   line.append(document_);
   for (const v of [s.text, s.vector, s.rough, s.fine, s.neural_score, hit.score]) line.append(element("td", number(v)));
   const why = element("button", "why");
@@ -132,9 +144,69 @@ function tree(node) {
   return item;
 }
 
+/* Bytes of a text, which is how places in it are told. */
+const encoder = new TextEncoder(), decoder = new TextDecoder();
+
+/* The text with its words coloured by what leaving each out does to the logit. */
+function coloured(text, words, most, unread) {
+  const bytes = encoder.encode(text), nodes = [];
+  const end = bytes.length - (unread ?? 0);
+  let at = 0;
+  for (const word of words) {
+    nodes.push(decoder.decode(bytes.subarray(at, word.start)));
+    const known = word.effect !== null && word.effect !== undefined;
+    const node = element("span", decoder.decode(bytes.subarray(word.start, word.end)),
+      "word " + (known ? (word.effect < 0 ? "lowered" : "raised") : "unknown"));
+    node.style.setProperty("--share", known && most > 0 ? Math.abs(word.effect) / most : 0);
+    node.title = known ? `${word.effect < 0 ? "" : "+"}${word.effect.toFixed(3)}` : "time did not reach it";
+    nodes.push(node);
+    at = word.end;
+  }
+  nodes.push(decoder.decode(bytes.subarray(at, end)));
+  if (end < bytes.length) nodes.push(element("span", decoder.decode(bytes.subarray(end)), "unread"));
+  return nodes;
+}
+
+/* The last model that reached the hit. */
+function modelOf(reply, hit) {
+  const stages = reply.rerank?.stages ?? [];
+  for (let i = stages.length - 1; i >= 0; i--)
+    if (hit.neural?.[i] && hit.neural[i].logit !== null) return stages[i].model;
+  return reply.rerank?.model;
+}
+
+let asking = 0; /* an answer to an older question is dropped */
+
+/* Which words moved the model's score, once the rest of the explanation stands there. */
+async function explainWords(reply, hit) {
+  const mine = ++asking, passage = hit.passage, neural = hit.stages?.neural;
+  byId("words").hidden = !passage || neural === null || neural === undefined;
+  if (byId("words").hidden) return;
+  const query = byId("query").value, model = modelOf(reply, hit);
+  byId("words-part").textContent = passage.of > 1 ? `passage ${passage.number + 1} of ${passage.of}` : "";
+  byId("words-query").textContent = query;
+  byId("words-text").textContent = passage.text;
+  byId("words-note").textContent = "leaving out each word once …";
+  try {
+    const told = await ask("/_quern/attribute", {model, query, text: passage.text, timeout_ms: 10000});
+    if (mine !== asking) return;
+    const most = Math.max(0, ...[...told.query, ...told.document].map((w) => Math.abs(w.effect ?? 0)));
+    byId("words-query").replaceChildren(...coloured(query, told.query, most, told.unread_bytes?.query));
+    byId("words-text").replaceChildren(...coloured(passage.text, told.document, most, told.unread_bytes?.document));
+    byId("words-note").textContent =
+      `${told.model}: logit ${number(told.logit)}, without the text ${number(told.baseline.logit)}. ` +
+      "Green words raise it, red ones lower it: by how much is seen by pointing at them." +
+      (told.partial ? " Time was up before every word was left out (dotted)." : "") +
+      (told.truncated ? " What is struck out the model did not read." : "");
+  } catch (error) {
+    if (mine === asking) byId("words-note").textContent = `which words moved it is not known: ${error.message}`;
+  }
+}
+
 async function explain(hit, line) {
   for (const other of document.querySelectorAll("tr.open")) other.classList.remove("open");
-  line.classList.add("open");
+  line?.classList.add("open");
+  remember(hit.id);
   try {
     const reply = await ask("/_quern/explain", request({id: hit.id}));
     const found = reply.hits?.[0] ?? reply;
@@ -142,9 +214,10 @@ async function explain(hit, line) {
     if (found.explanation) list.append(tree(found.explanation));
     byId("explain-tree").replaceChildren(list);
     if (found.trace) byId("explain-tree").append(element("pre", found.trace));
-    byId("explain-title").textContent = titleOf(hit.source, hit.id);
+    byId("explain-title").textContent = titleOf(found.source ?? hit.source, hit.id);
     byId("explain").hidden = false;
     byId("explain").scrollIntoView({behavior: "smooth", block: "nearest"});
+    await explainWords(reply, found);
   } catch (error) {
     fail(error);
   }
@@ -182,9 +255,10 @@ async function start() {
   byId("table").addEventListener("change", offerPipelines);
   offerPipelines();
   if (asked.get("p")) byId("pipeline").value = asked.get("p");
+  byId("passages").checked = asked.get("c") === "1";
   if (asked.get("q")) {
     byId("query").value = asked.get("q");
-    search();
+    search(asked.get("e") ?? undefined);
   }
 }
 

@@ -363,7 +363,8 @@ typedef struct quern_search_options {
     size_t analysis_rule_size;
     const char *raw_query; /* what the user typed, where `query` is made of it */
     size_t raw_query_size;
-    /* How the models of `rerank` read long documents: as in quern_rerank_options. */
+    /* How the models of `rerank`, else of the pipeline, read long documents: as in
+     * quern_rerank_options. */
     const char *rerank_chunking;
     const char *rerank_join;
     /* DSL: the model behind the id of an inference endpoint, of a retriever or of a
@@ -451,7 +452,8 @@ typedef struct quern_hit {
     /* One for each neural stage, in their order. */
     const quern_neural_mark *neural;
     size_t neural_count;
-    /* The passage that the last model to reach it found best, where it cut the text: the
+    /* The passage that the last model to reach it found best, where it cut the text (with
+     * `explain` also of texts that it did not cut: all that it was given): the
      * words, and where they stand in the text that it read. NULL: it read the whole. */
     const char *passage;
     size_t passage_size, passage_start;

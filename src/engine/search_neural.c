@@ -119,12 +119,24 @@ qn_status qn_search__rerank_ha3(qn_search *s, const qn_request *r, qn_error *err
     return qn_search__rerank_read(s, err);
 }
 
+/* Of a pipeline's own models too. */
+static qn_status set_passages(qn_search *s, qn_error *err)
+{
+    qn_passage_options passages;
+    if (s->options.rerank_chunking == NULL && s->options.rerank_join == NULL)
+        return QN_OK;
+    QN_TRY(passage_options(s, &passages, err));
+    for (size_t i = 0; i < s->stage_count; i++)
+        if (s->stages[i].kind == QN_STAGE_NEURAL) s->stages[i].passages = passages;
+    return QN_OK;
+}
+
 qn_status qn_search__rerank(qn_search *s, qn_error *err)
 {
     size_t count = s->own_stage_count;
     if (s->options.rerank_budget_ms > 0)
         s->neural_budget_ms = s->options.rerank_budget_ms;
-    if (s->options.rerank == NULL) return QN_OK;
+    if (s->options.rerank == NULL) return set_passages(s, err);
     while (s->stage_count > 0 && s->stages[s->stage_count - 1].kind == QN_STAGE_NEURAL)
         s->stage_count--;
     if (s->stage_count + count > QN_RANK_STAGES_MAX)

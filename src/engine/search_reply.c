@@ -161,14 +161,23 @@ static const qn_stage *neural_stage(const qn_search *s, size_t i)
     return NULL;
 }
 
+/* Where a text was cut; an explanation has what was read of one that was not, too. */
+static bool shows_passage(const qn_search *s, const qn_ranked *d)
+{
+    if (d->marks == NULL || d->reached == 0) return false;
+    uint32_t passages = d->marks[d->reached - 1].passages;
+    return passages > 1 ||
+           (passages == 1 && (s->options.explain || s->request.explain));
+}
+
 /* The words of the best passage: the text is made again as the model read it. */
 static qn_status fill_passage(const qn_search *s, const qn_ranked *d, qn_slice source,
                               quern_hit *hit, qn_error *err)
 {
-    if (d->marks == NULL || d->reached == 0) return QN_OK;
+    if (!shows_passage(s, d)) return QN_OK;
     const qn_neural_mark *m = &d->marks[d->reached - 1];
     const qn_stage *stage = neural_stage(s, d->reached - 1);
-    if (stage == NULL || m->passages < 2) return QN_OK;
+    if (stage == NULL) return QN_OK;
     bool own = stage->field_count > 0;
     qn_slice text = {0};
     source = qn_arena_slice(s->arena, source);
@@ -184,11 +193,6 @@ static qn_status fill_passage(const qn_search *s, const qn_ranked *d, qn_slice s
     return hit->passage == NULL ? no_memory(err) : QN_OK;
 }
 
-static bool shows_passage(const qn_ranked *d)
-{
-    return d->marks != NULL && d->reached > 0 && d->marks[d->reached - 1].passages > 1;
-}
-
 static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit *hit,
                           qn_error *err)
 {
@@ -201,7 +205,7 @@ static qn_status fill_hit(qn_search *s, size_t place, qn_buf *scratch, quern_hit
     }
     QN_TRY(qn_segment_id(segment, d->doc, &id, err));
     bool shown = qn_search__wants_source(s);
-    if (shown || shows_passage(d))
+    if (shown || shows_passage(s, d))
         QN_TRY(qn_patched_source(segment, d->doc, scratch, &source, err));
     QN_TRY(fill_marks(s, d, hit, err));
     QN_TRY(fill_passage(s, d, source, hit, err));
