@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as tokenizer.json or spm.model: refused with a reason, or a tokenizer that turns
- * texts into ids of its vocabulary and spans in the text. The first byte picks the form. */
+ * texts into ids of its vocabulary and spans in the text, and ids back into texts. The first
+ * byte picks the form. */
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 
@@ -17,6 +18,11 @@ static void try_text(const qn_tokenizer *t, qn_slice text, qn_tokenize_flags fla
             qn_assert(pieces.ids[i] < qn_tokenizer_vocab_size(t));
             qn_assert(pieces.start[i] <= pieces.end[i] && pieces.end[i] <= text.n);
         }
+        qn_slice back;
+        qn_error why = {0};
+        qn_status decoded =
+            qn_tokenizer_decode(t, pieces.ids, pieces.n, true, &arena, &back, &why);
+        qn_assert(decoded == QN_OK || why.text[0] != '\0');
         qn_encoding e;
         qn_status st = qn_tokenizer_join(t, &pieces, &pieces, 16, QN_TRUNCATE_BALANCED,
                                          &arena, &e, &err);

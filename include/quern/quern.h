@@ -938,6 +938,12 @@ QUERN_API qn_status quern_tokenize(quern *q, const char *model, quern_text text,
                                    void (*each)(void *ctx, const quern_piece *piece),
                                    void *ctx, qn_error *err);
 
+/* The text that token ids of a model's vocabulary stand for, freed with quern_free().
+ * `skip_special`: without "[CLS]" and its like. */
+QUERN_API qn_status quern_detokenize(quern *q, const char *model, const uint32_t *ids,
+                                     size_t count, bool skip_special, char **text,
+                                     size_t *text_size, qn_error *err);
+
 typedef struct quern_rerank_options {
     size_t size;
     const char *model;      /* NULL: the default reranker */

@@ -232,3 +232,27 @@ qn_status quern_tokenize(quern *q, const char *model_name, quern_text text,
     qn_models_release(q->models, model);
     return st;
 }
+
+qn_status quern_detokenize(quern *q, const char *model_name, const uint32_t *ids,
+                           size_t count, bool skip_special, char **text,
+                           size_t *text_size, qn_error *err)
+{
+    qn_model *model = NULL;
+    *text = NULL;
+    if (model_name == NULL || model_name[0] == '\0')
+        QN_TRY(qn_models_get(q->models, NULL, QN_MODEL_RERANK, &model, err));
+    else
+        QN_TRY(qn_models_any(q->models, model_name, &model, err));
+    qn_arena arena;
+    qn_buf out;
+    qn_slice found = {0};
+    qn_arena_init(&arena, q->alloc, TOKENIZE_ARENA_LIMIT);
+    qn_buf_init(&out, q->alloc);
+    qn_status st = qn_tokenizer_decode(qn_model_tokenizer(model), ids, count,
+                                       skip_special, &arena, &found, err);
+    if (st == QN_OK) qn_buf_add_slice(&out, found);
+    st = qn_engine_reply(&out, st, text, text_size, err);
+    qn_arena_deinit(&arena);
+    qn_models_release(q->models, model);
+    return st;
+}

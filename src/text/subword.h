@@ -248,6 +248,8 @@ typedef enum qn_subword_model {
     QN_SUBWORD_BPE,
 } qn_subword_model;
 
+typedef struct qn_decode_step qn_decode_step; /* of detokenize.c */
+
 struct qn_tokenizer {
     qn_alloc *alloc;
     qn_arena arena; /* everything that is read-only and small */
@@ -287,6 +289,9 @@ struct qn_tokenizer {
 
     /* BPE, WordPiece */
     qn_bpe_merges *merges;
+    const qn_decode_step *decoders;
+    size_t decoder_count;    /* 0: pieces with blanks between them */
+    qn_slice no_decoder;     /* why ids cannot become texts */
     qn_slice prefix, suffix; /* continuing_subword_prefix, end_of_word_suffix */
     size_t word_chars_max;
 };
@@ -299,6 +304,8 @@ void qn_piece_index_destroy(struct qn_piece_index *index);
 /* byte_ids[] from "<0x00>" to "<0xFF>". */
 void qn_tokenizer__find_bytes(qn_tokenizer *t);
 
+/* detokenize.c: that of a file without one. */
+qn_status qn_tokenizer__set_decoder(qn_tokenizer *t, qn_error *err);
 /* spm_model.c */
 qn_status qn_tokenizer__read_spm(qn_tokenizer *t, qn_slice bytes, bool xlmr,
                                  qn_error *err);

@@ -151,6 +151,8 @@ qn_status qn_tokenizer_create(qn_alloc *a, qn_tokenizer_form form, qn_slice byte
         st = qn_tokenizer__read_json(t, bytes, err);
         break;
     }
+    if (st == QN_OK && form != QN_TOKENIZER_JSON)
+        st = qn_tokenizer__set_decoder(t, err);
     if (st != QN_OK) {
         qn_tokenizer_destroy(t);
         return st;

@@ -64,6 +64,14 @@ QN_MUST_CHECK qn_status qn_tokenizer_encode(const qn_tokenizer *t, qn_slice text
                                             qn_tokenize_flags flags, qn_arena *arena,
                                             qn_pieces *out, qn_error *err);
 
+/* The text that ids stand for, as the tokenizer's own decoder puts it together, in the
+ * arena; what it was before it was normalised is not known any more. `skip_special`:
+ * without special tokens. QN_EINVAL for an id that is none. */
+QN_MUST_CHECK qn_status qn_tokenizer_decode(const qn_tokenizer *t, const uint32_t *ids,
+                                            size_t n, bool skip_special,
+                                            qn_arena *arena, qn_slice *out,
+                                            qn_error *err);
+
 /* How many special tokens a text (or a pair) gets. */
 size_t qn_tokenizer_extra(const qn_tokenizer *t, bool pair);
 /* `second` NULL gives one text with its special tokens; the strategies then cut `first`

@@ -514,6 +514,7 @@ static qn_status read_all(qn_tokenizer *t, const qn_json *v, qn_error *err)
     QN_TRY(qn_tokenizer__read_steps(t, v, err));
     QN_TRY(read_added_tokens(t, added, err));
     QN_TRY(read_processor(t, qn_json_get(v, "post_processor"), err));
+    QN_TRY(qn_tokenizer__read_decoder(t, qn_json_get(v, "decoder"), err));
     return finish_template(t, err);
 }
 

@@ -18,4 +18,8 @@ qn_slice qn_tokenizer__keep(qn_tokenizer *t, qn_slice s);
 /* tokenizer_steps.c: "normalizer" and "pre_tokenizer". */
 qn_status qn_tokenizer__read_steps(qn_tokenizer *t, const qn_json *file, qn_error *err);
 
+/* detokenize.c: "decoder". One that is not built is no failure: it is told when asked for. */
+qn_status qn_tokenizer__read_decoder(qn_tokenizer *t, QN_NULLABLE const qn_json *v,
+                                     qn_error *err);
+
 #endif

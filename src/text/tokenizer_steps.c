@@ -256,7 +256,7 @@ qn_status qn_tokenizer__read_steps(qn_tokenizer *t, const qn_json *file, qn_erro
 {
     qn_norm_step *norms = qn_arena_array(&t->arena, STEPS_MAX, sizeof *norms);
     qn_split_step *splits = qn_arena_array(&t->arena, STEPS_MAX, sizeof *splits);
-    t->patterns = qn_arena_array(&t->arena, 2 * STEPS_MAX, sizeof *t->patterns);
+    t->patterns = qn_arena_array(&t->arena, 3 * STEPS_MAX, sizeof *t->patterns);
     if (norms == NULL || splits == NULL || t->patterns == NULL) return no_memory(err);
     t->norms = norms;
     t->splits = splits;

@@ -247,6 +247,48 @@ class Labels(Base):
         self.near(raw["data"][0]["probs"][1], 2 * self.TEXTS["water"])
 
 
+class Pieces(Base):
+    """Texts to ids and back; what vLLM makes of a text, by model."""
+    MODELS = (SPARSE, TOKENS)
+
+    def test_there_and_back(self):
+        text = "a mill grinds grain, slowly."
+        tei = self.post("/tokenize", {"inputs": text})[0]
+        ids = [t["id"] for t in tei]
+        vllm = self.post("/tokenize", {"prompt": text, "return_token_strs": True})
+        self.assertEqual([vllm["tokens"], vllm["count"], vllm["max_model_len"]], [ids, len(ids), 512])
+        self.assertEqual(vllm["token_strs"], [t["text"] for t in tei])
+        self.assertIsNone(self.post("/v1/tokenize", {"prompt": text})["token_strs"])
+        bare = self.post("/tokenize", {"prompt": text, "add_special_tokens": False})["tokens"]
+        self.assertEqual(bare, ids[1:-1])
+        self.assertEqual(self.post("/decode", {"ids": ids}), [text])
+        self.assertEqual(self.post("/decode", {"ids": [ids, bare[:2]], "skip_special_tokens": False}),
+                         ["[CLS] " + text + " [SEP]", "a mill"])
+        self.assertEqual(self.post("/detokenize", {"tokens": bare}), {"prompt": text})
+        self.assertEqual(self.post("/decode", {"ids": [5], "model": SPARSE}), ["a"])
+        for path, body, status, says in (
+                ("/decode", {"ids": []}, 400, "empty"), ("/decode", {"ids": "a"}, 422, "token ids"), ("/decode", {}, 422, "required"),
+                ("/decode", {"ids": [1, 10 ** 6]}, 422, "vocabulary ends"), ("/decode", {"ids": [1.5]}, 422, "whole number"),
+                ("/detokenize", {"tokens": [[1]]}, 400, "one list"), ("/detokenize", {"tokens": [10 ** 6]}, 400, "vocabulary ends"),
+                ("/tokenize", {"messages": []}, 400, "chat template"), ("/v1/tokenize", {}, 400, "[prompt] is required")):
+            self.assertIn(says, json.dumps(self.post(path, body, status)))
+
+    def test_pooling(self):
+        text = golden(TOKENS, 1)[0]["text"]
+        reply = self.post("/pooling", {"model": EMBEDDER, "input": [text, "a"]})
+        self.assertEqual([d["data"] for d in reply["data"]], self.post("/embed", {"inputs": [text, "a"]}))
+        self.assertEqual([reply["object"], reply["id"][:5], reply["data"][1]["object"], reply["data"][1]["index"]],
+                         ["list", "pool-", "pooling", 1])
+        for body in ({"model": TOKENS}, {"task": "token_embed"}):
+            rows = self.post("/pooling", {"input": text, **body})["data"][0]["data"]
+            self.assertEqual([rows], self.post("/embed_all", {"inputs": text}))
+        packed = self.post("/v1/pooling", {"model": EMBEDDER, "input": "a", "encoding_format": "base64"})["data"][0]["data"]
+        self.assertEqual(len(base64.b64decode(packed)), 384 * 4)
+        for body, says in (({"task": "classify"}, "/classify"), ({"model": TOKENS, "dimensions": 3}, "[dimensions]"),
+                           ({"model": TOKENS, "encoding_format": "base64"}, "must be float")):
+            self.assertIn(says, json.dumps(self.post("/pooling", {"input": "a", **body}, 400)))
+
+
 class Numbers(Base):
     """Vectors as bytes and bits, in the names that each dialect has for them."""
     TEXTS = ["A mill grinds grain.", "The capital of France is Paris."]
