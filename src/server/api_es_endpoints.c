@@ -422,6 +422,13 @@ qn_status qn_es_endpoint_run(qn_call *c, qn_error *err)
         const char *task = task_of_model(info.task);
         e.task = qn_slice_of(task == NULL ? "" : task);
     }
+    qn_slice asked = qn_route_arg(&c->match, "task");
+    if (asked.n > 0)
+        return qn_fail(
+            err, QN_EINVAL,
+            "Incompatible task_type, the requested type [%.*s] does not match "
+            "the model type [%.*s]",
+            asked.n > 40 ? 40 : (int)asked.n, asked.p, QN_SLICE_ARG(e.task));
     if (qn_slice_eq_str(e.task, "rerank")) return qn_es_inference_rerank(c, err);
     if (qn_slice_eq_str(e.task, "text_embedding")) return qn_es_inference_embed(c, err);
     if (qn_slice_eq_str(e.task, "sparse_embedding"))

@@ -137,6 +137,8 @@ class Stages(unittest.TestCase):
         counted = self.ask("POST", "/v/_count", {"query": {"knn": {"field": "vector", "k": 3, "query_vector_builder": {
             "text_embedding": {"model_id": "vectors", "model_text": QUERY}}}}})
         self.assertEqual(counted["count"], 3)
+        bad = self.ask("POST", "/_inference/completion/mine", {"input": "a"}, want=400)
+        self.assertIn("the requested type [completion] does not match the model type [rerank]", json.dumps(bad))
         for name in ("mine", "vectors"):
             self.ask("DELETE", f"/_inference/{name}")
         knn = {"field": "vector", "k": 3, "query_vector_builder": {"text_embedding": {"model_id": "vectors", "model_text": QUERY}}}

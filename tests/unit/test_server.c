@@ -264,6 +264,8 @@ static const row es_rows[] = {
     {"inference, unknown", "POST", "/_inference/rerank/nope", JSON,
      "{\"query\":\"q\",\"input\":[\"a\"]}", 404, "Inference endpoint not found [nope]",
      "resource_not_found_exception"},
+    {"inference, no such task", "POST", "/_inference/completion/nope", JSON,
+     "{\"input\":\"a\"}", 404, "Inference endpoint not found [nope]", NULL},
     {"inference, no query", "POST", "/_inference/rerank/nope", JSON,
      "{\"input\":[\"a\"]}", 400, "Field [query] cannot be null for task type [rerank]",
      NULL},
