@@ -171,8 +171,9 @@ static size_t use(qn_packed_copy *c)
         qn_gemm_destroy(g);
     }
     const float *values = qn_packed_copy_values(c, "values", VALUES);
-    volatile float sum = 0.0f;
-    for (size_t i = 0; values != NULL && i < VALUES; i++) sum += values[i];
+    float copy[VALUES]; /* the sanitizer sees that all can be read */
+    if (values != NULL) memcpy(copy, values, sizeof copy);
+    qn_assert(values == NULL || memcmp(copy, values, sizeof copy) == 0);
     return found + (values != NULL);
 }
 

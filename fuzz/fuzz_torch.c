@@ -37,10 +37,8 @@ static void read_archive(qn_slice file)
         check_error(st, &err);
         return;
     }
-    volatile unsigned sum = 0; /* the sanitizer sees that both ends can be read */
     for (size_t i = 0; i < qn_torch_file_count(f); i++) {
         const qn_weight *t = qn_torch_file_at(f, i);
-        if (t->size > 0) sum += (unsigned)(t->data[0] + t->data[t->size - 1]);
         if (t->count > 4096) continue;
         float values[4096];
         st = qn_weight_to_f32(t, "fuzz", values, &err);

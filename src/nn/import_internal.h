@@ -68,6 +68,57 @@ QN_MUST_CHECK qn_status qn_import__rerank_modules(qn_import *im,
                                                   qn_error *err);
 /* Fills im->encoder_folder. */
 QN_MUST_CHECK qn_status qn_import__find_encoder(qn_import *im, qn_error *err);
+/* ---- of import_modules.c, for import_tokens.c ------------------------------- */
+
+/* One entry of modules.json. */
+typedef struct qn_import_module {
+    const qn_json *type;
+    qn_slice kind, path;
+    bool last;
+} qn_import_module;
+
+extern const char qn_import__prompts_file[];
+/* NULL, or JSON's null. */
+bool qn_import__is_null(QN_NULLABLE const qn_json *v);
+/* An integer of 1..most, and a boolean, where the key may be absent or null. */
+QN_MUST_CHECK qn_status qn_import__count(qn_import *im, const char *file,
+                                         const qn_json *object, const char *key,
+                                         uint32_t most, uint32_t *out, qn_error *err);
+QN_MUST_CHECK qn_status qn_import__flag(qn_import *im, const char *file,
+                                        const qn_json *object, const char *key,
+                                        bool *out, qn_error *err);
+QN_MUST_CHECK qn_status qn_import__add_prompt(qn_import *im, qn_slice name,
+                                              qn_slice text, qn_error *err);
+/* One more step of the tail; its weights lie in the module's folder (NULL: it has none,
+ * or they lie with the encoder's). */
+QN_MUST_CHECK qn_status qn_import__add_step(qn_import *im,
+                                            QN_NULLABLE const qn_import_module *m,
+                                            qn_tail_step step, qn_error *err);
+/* "<path>/config.json" */
+QN_MUST_CHECK qn_status qn_import__module_json(qn_import *im, const qn_import_module *m,
+                                               bool optional, const char **file,
+                                               const qn_json **out, qn_error *err);
+
+/* ---- token vectors ---------------------------------------------------------- */
+
+/* Whether config_sentence_transformers.json says that it is such a model. */
+bool qn_import__says_tokens(QN_NULLABLE const qn_json *settings);
+/* "query_expansion" of sentence_bert_config.json. */
+QN_MUST_CHECK qn_status qn_import__expansion(qn_import *im,
+                                             QN_NULLABLE const qn_json *v,
+                                             qn_error *err);
+/* The module that leaves tokens out. */
+QN_MUST_CHECK qn_status qn_import__mask(qn_import *im, const qn_import_module *m,
+                                        qn_error *err);
+/* Lengths of either role. */
+QN_MUST_CHECK qn_status qn_import__lengths(qn_import *im, const char *file,
+                                           QN_NULLABLE const qn_json *config,
+                                           qn_error *err);
+QN_MUST_CHECK qn_status qn_import__pylate(qn_import *im, const qn_json *config,
+                                          qn_error *err);
+/* Also the projection that lies with the encoder's weights. */
+QN_MUST_CHECK qn_status qn_import__artifact(qn_import *im, qn_error *err);
+
 /* The masked-language head of config.json: fills meta.lm. */
 QN_MUST_CHECK qn_status qn_import__lm_head(qn_import *im, const qn_json *config,
                                            qn_error *err);

@@ -4,9 +4,8 @@
  *     modules.json                        the parts, in order, each with a folder
  *     1_Pooling/config.json, 2_Dense/ ... their settings, and weights of their own
  *     config_sentence_transformers.json   prompts, kind of model
- *     sentence_bert_config.json           lengths, added tokens of ColBERT
- *     artifact.metadata                   of ColBERT's first authors
  *
+ * What models of token vectors have besides: import_tokens.c.
  * A part or a key that asks for something else than what is built is refused. */
 #include "io/file.h"
 #include "nn/import_internal.h"
@@ -33,18 +32,17 @@ static bool plain_folder(qn_slice path)
     return true;
 }
 
-static bool is_null(const qn_json *v)
+bool qn_import__is_null(const qn_json *v)
 {
     return v == NULL || v->kind == QN_JSON_NULL;
 }
 
 /* An integer of 1..most, where the key may be absent or null. */
-static qn_status read_count(qn_import *im, const char *file, const qn_json *object,
-                            const char *key, uint32_t most, uint32_t *out,
-                            qn_error *err)
+qn_status qn_import__count(qn_import *im, const char *file, const qn_json *object,
+                           const char *key, uint32_t most, uint32_t *out, qn_error *err)
 {
     const qn_json *v = qn_json_get(object, key);
-    if (is_null(v)) return QN_OK;
+    if (qn_import__is_null(v)) return QN_OK;
     if (v->kind != QN_JSON_INT || v->integer < 1 || v->integer > most)
         return qn_import__unsupported(im, file, key, v, err);
     *out = (uint32_t)v->integer;
@@ -52,11 +50,11 @@ static qn_status read_count(qn_import *im, const char *file, const qn_json *obje
 }
 
 /* A boolean that may be absent. */
-static qn_status read_bool(qn_import *im, const char *file, const qn_json *object,
-                           const char *key, bool *out, qn_error *err)
+qn_status qn_import__flag(qn_import *im, const char *file, const qn_json *object,
+                          const char *key, bool *out, qn_error *err)
 {
     const qn_json *v = qn_json_get(object, key);
-    if (is_null(v)) return QN_OK;
+    if (qn_import__is_null(v)) return QN_OK;
     if (v->kind != QN_JSON_BOOL) return qn_import__unsupported(im, file, key, v, err);
     *out = v->boolean;
     return QN_OK;
@@ -64,9 +62,10 @@ static qn_status read_bool(qn_import *im, const char *file, const qn_json *objec
 
 /* ---- prompts ---------------------------------------------------------------- */
 
-static const char prompts_file[] = "config_sentence_transformers.json";
+const char qn_import__prompts_file[] = "config_sentence_transformers.json";
 
-static qn_status add_prompt(qn_import *im, qn_slice name, qn_slice text, qn_error *err)
+qn_status qn_import__add_prompt(qn_import *im, qn_slice name, qn_slice text,
+                                qn_error *err)
 {
     qn_model_info *info = &im->meta.info;
     qn_prompt *list = (qn_prompt *)(uintptr_t)info->prompts; /* made here */
@@ -77,8 +76,8 @@ static qn_status add_prompt(qn_import *im, qn_slice name, qn_slice text, qn_erro
     }
     if (info->prompt_count == QN_PROMPTS_MAX || text.n > QN_PROMPT_BYTES_MAX ||
         name.n == 0 || name.n > 64 || memchr(text.p, '\0', text.n) != NULL)
-        return qn_fail_file(err, QN_EUNSUPPORTED, qn_import__shown(im, prompts_file),
-                            QN_AT_NONE,
+        return qn_fail_file(err, QN_EUNSUPPORTED,
+                            qn_import__shown(im, qn_import__prompts_file), QN_AT_NONE,
                             "prompts: at most %d, names of 1..64 bytes, texts of %d",
                             QN_PROMPTS_MAX, QN_PROMPT_BYTES_MAX);
     qn_prompt *p = &list[info->prompt_count];
@@ -94,13 +93,14 @@ static qn_status read_prefix(qn_import *im, const qn_json *config, const char *k
                              const char *name, qn_error *err)
 {
     const qn_json *v = qn_json_get(config, key);
-    if (is_null(v)) return QN_OK;
+    if (qn_import__is_null(v)) return QN_OK;
     if (v->kind != QN_JSON_STRING)
-        return qn_import__unsupported(im, prompts_file, key, v, err);
+        return qn_import__unsupported(im, qn_import__prompts_file, key, v, err);
     const qn_prompt *there = qn_model_prompt(&im->meta.info, qn_slice_of(name));
     if (there != NULL && there->text[0] != '\0')
-        return qn_import__unsupported(im, prompts_file, key, v, err);
-    if (there == NULL) return add_prompt(im, qn_slice_of(name), v->string, err);
+        return qn_import__unsupported(im, qn_import__prompts_file, key, v, err);
+    if (there == NULL)
+        return qn_import__add_prompt(im, qn_slice_of(name), v->string, err);
     qn_prompt *p = (qn_prompt *)(uintptr_t)there; /* made here */
     p->text = qn_arena_strndup(&im->arena, v->string.p, v->string.n);
     return p->text == NULL ? qn_fail(err, QN_ENOMEM, "import") : QN_OK;
@@ -111,42 +111,36 @@ static qn_status read_prompts(qn_import *im, const qn_json *config, qn_error *er
     qn_model_info *info = &im->meta.info;
     const qn_json *all = qn_json_get(config, "prompts");
     const qn_json *name = qn_json_get(config, "default_prompt_name");
-    if (!is_null(all) && all->kind != QN_JSON_OBJECT)
-        return qn_import__unsupported(im, prompts_file, "prompts", all, err);
-    for (const qn_json *it = is_null(all) ? NULL : qn_json_items(all); it != NULL;
-         it = it->next) {
-        if (is_null(it)) continue;
+    if (!qn_import__is_null(all) && all->kind != QN_JSON_OBJECT)
+        return qn_import__unsupported(im, qn_import__prompts_file, "prompts", all, err);
+    for (const qn_json *it = qn_import__is_null(all) ? NULL : qn_json_items(all);
+         it != NULL; it = it->next) {
+        if (qn_import__is_null(it)) continue;
         if (it->kind != QN_JSON_STRING)
-            return qn_import__unsupported(im, prompts_file, "prompts", it, err);
-        QN_TRY(add_prompt(im, it->key, it->string, err));
+            return qn_import__unsupported(im, qn_import__prompts_file, "prompts", it,
+                                          err);
+        QN_TRY(qn_import__add_prompt(im, it->key, it->string, err));
     }
     QN_TRY(read_prefix(im, config, "query_prefix", "query", err));
     QN_TRY(read_prefix(im, config, "document_prefix", "document", err));
-    if (is_null(name)) return QN_OK;
+    if (qn_import__is_null(name)) return QN_OK;
     const qn_prompt *p =
         name->kind == QN_JSON_STRING ? qn_model_prompt(info, name->string) : NULL;
     if (p == NULL)
-        return qn_import__unsupported(im, prompts_file, "default_prompt_name", name,
-                                      err);
+        return qn_import__unsupported(im, qn_import__prompts_file,
+                                      "default_prompt_name", name, err);
     info->default_prompt = p->name;
     return QN_OK;
 }
 
 /* ---- parts ------------------------------------------------------------------ */
 
-/* One entry of modules.json. */
-typedef struct module {
-    const qn_json *type;
-    qn_slice kind, path;
-    bool last;
-} module;
-
-static qn_status refuse_module(qn_import *im, const module *m, qn_error *err)
+static qn_status refuse_module(qn_import *im, const qn_import_module *m, qn_error *err)
 {
     return qn_import__unsupported(im, "modules.json", "type", m->type, err);
 }
 
-static qn_status refuse_path(qn_import *im, const module *m, qn_error *err)
+static qn_status refuse_path(qn_import *im, const qn_import_module *m, qn_error *err)
 {
     return qn_fail_file(err, QN_EUNSUPPORTED, qn_import__shown(im, "modules.json"),
                         QN_AT_NONE, "path \"%.*s\" is no folder of the model",
@@ -162,8 +156,9 @@ static bool is_transformer(const qn_json *type)
 }
 
 /* "<path>/config.json" */
-static qn_status module_json(qn_import *im, const module *m, bool optional,
-                             const char **file, const qn_json **out, qn_error *err)
+qn_status qn_import__module_json(qn_import *im, const qn_import_module *m,
+                                 bool optional, const char **file, const qn_json **out,
+                                 qn_error *err)
 {
     *out = NULL;
     if (!plain_folder(m->path)) return refuse_path(im, m, err);
@@ -181,14 +176,14 @@ static qn_status check_input(qn_import *im, const char *file, const qn_json *con
     for (size_t i = 0; i < 2; i++) {
         const qn_json *v = qn_json_get(config, keys[i]);
         /* Written before there was a choice: what the place says. */
-        if (!is_null(v) && !qn_import__is_string(v, want))
+        if (!qn_import__is_null(v) && !qn_import__is_string(v, want))
             return qn_import__unsupported(im, file, keys[i], v, err);
     }
     return QN_OK;
 }
 
-static qn_status add_step(qn_import *im, const module *m, qn_tail_step step,
-                          qn_error *err)
+qn_status qn_import__add_step(qn_import *im, const qn_import_module *m,
+                              qn_tail_step step, qn_error *err)
 {
     qn_tail_config *t = &im->meta.tail;
     if (t->steps == QN_TAIL_STEPS_MAX)
@@ -255,13 +250,13 @@ static qn_status read_old_poolings(qn_import *im, const char *file,
     return QN_OK;
 }
 
-static qn_status read_pooling(qn_import *im, const module *m, qn_error *err)
+static qn_status read_pooling(qn_import *im, const qn_import_module *m, qn_error *err)
 {
     const char *file = NULL;
     const qn_json *config = NULL;
-    QN_TRY(module_json(im, m, false, &file, &config, err));
+    QN_TRY(qn_import__module_json(im, m, false, &file, &config, err));
     const qn_json *mode = qn_json_get(config, "pooling_mode");
-    if (is_null(mode)) {
+    if (qn_import__is_null(mode)) {
         QN_TRY(read_old_poolings(im, file, config, err));
     } else if (mode->kind == QN_JSON_ARRAY && mode->count > 0) {
         for (const qn_json *it = qn_json_items(mode); it != NULL; it = it->next)
@@ -270,7 +265,7 @@ static qn_status read_pooling(qn_import *im, const module *m, qn_error *err)
         QN_TRY(add_pooling(im, file, mode, err));
     }
     bool include = true;
-    QN_TRY(read_bool(im, file, config, "include_prompt", &include, err));
+    QN_TRY(qn_import__flag(im, file, config, "include_prompt", &include, err));
     im->meta.tail.skip_prompt = !include;
     return qn_tail_check(&im->meta.tail, err);
 }
@@ -306,69 +301,73 @@ static qn_status read_act(qn_import *im, const char *file, const qn_json *config
     return qn_import__unsupported(im, file, "activation_function", v, err);
 }
 
-static qn_status read_dense(qn_import *im, const module *m, bool rows, qn_error *err)
+static qn_status read_dense(qn_import *im, const qn_import_module *m, bool rows,
+                            qn_error *err)
 {
     const char *file = NULL;
     const qn_json *config = NULL;
     qn_tail_step s = {.kind = QN_TAIL_DENSE, .bias = true};
     bool residual = false;
-    QN_TRY(module_json(im, m, false, &file, &config, err));
+    QN_TRY(qn_import__module_json(im, m, false, &file, &config, err));
     QN_TRY(check_input(im, file, config, rows, err));
-    QN_TRY(read_count(im, file, config, "in_features", QN_TAIL_WIDTH_MAX, &s.in, err));
-    QN_TRY(
-        read_count(im, file, config, "out_features", QN_TAIL_WIDTH_MAX, &s.out, err));
-    QN_TRY(read_bool(im, file, config, "bias", &s.bias, err));
-    QN_TRY(read_bool(im, file, config, "use_residual", &residual, err));
+    QN_TRY(qn_import__count(im, file, config, "in_features", QN_TAIL_WIDTH_MAX, &s.in,
+                            err));
+    QN_TRY(qn_import__count(im, file, config, "out_features", QN_TAIL_WIDTH_MAX, &s.out,
+                            err));
+    QN_TRY(qn_import__flag(im, file, config, "bias", &s.bias, err));
+    QN_TRY(qn_import__flag(im, file, config, "use_residual", &residual, err));
     if (residual)
         return qn_import__unsupported(im, file, "use_residual",
                                       qn_json_get(config, "use_residual"), err);
     QN_TRY(read_act(im, file, config, &s.act, err));
-    return add_step(im, m, s, err);
+    return qn_import__add_step(im, m, s, err);
 }
 
-static qn_status read_norm(qn_import *im, const module *m, qn_error *err)
+static qn_status read_norm(qn_import *im, const qn_import_module *m, qn_error *err)
 {
     const char *file = NULL;
     const qn_json *config = NULL;
     qn_tail_step s = {.kind = QN_TAIL_NORM, .eps = 1e-5f}; /* the library's own */
-    QN_TRY(module_json(im, m, false, &file, &config, err));
-    QN_TRY(read_count(im, file, config, "dimension", QN_TAIL_WIDTH_MAX, &s.in, err));
+    QN_TRY(qn_import__module_json(im, m, false, &file, &config, err));
+    QN_TRY(
+        qn_import__count(im, file, config, "dimension", QN_TAIL_WIDTH_MAX, &s.in, err));
     s.out = s.in;
-    return add_step(im, m, s, err);
+    return qn_import__add_step(im, m, s, err);
 }
 
 /* The last one is a property of the model, which a caller may switch off. */
-static qn_status read_normalize(qn_import *im, const module *m, bool rows,
+static qn_status read_normalize(qn_import *im, const qn_import_module *m, bool rows,
                                 qn_error *err)
 {
     const char *file = NULL;
     const qn_json *config = NULL;
-    if (m->path.n > 0) QN_TRY(module_json(im, m, true, &file, &config, err));
+    if (m->path.n > 0) QN_TRY(qn_import__module_json(im, m, true, &file, &config, err));
     QN_TRY(check_input(im, file, config, rows, err));
     if (m->last) {
         im->meta.info.normalize = true;
         return QN_OK;
     }
     uint32_t width = qn_tail_dims(&im->meta.tail);
-    return add_step(
+    return qn_import__add_step(
         im, NULL, (qn_tail_step){.kind = QN_TAIL_UNIT, .in = width, .out = width}, err);
 }
 
 /* ---- sparse models ---------------------------------------------------------- */
 
-static qn_status read_splade(qn_import *im, const module *m, qn_error *err)
+static qn_status read_splade(qn_import *im, const qn_import_module *m, qn_error *err)
 {
     const char *file = NULL;
     const qn_json *config = NULL;
     qn_lm_config *lm = &im->meta.lm;
-    QN_TRY(module_json(im, m, false, &file, &config, err));
+    QN_TRY(qn_import__module_json(im, m, false, &file, &config, err));
     const qn_json *how = qn_json_get(config, "pooling_strategy");
     const qn_json *act = qn_json_get(config, "activation_function");
     lm->sum = qn_import__is_string(how, "sum");
     lm->log_twice = qn_import__is_string(act, "log1p_relu");
-    if (!is_null(how) && !lm->sum && !qn_import__is_string(how, "max"))
+    if (!qn_import__is_null(how) && !lm->sum && !qn_import__is_string(how, "max"))
         return qn_import__unsupported(im, file, "pooling_strategy", how, err);
-    if (!is_null(act) && !lm->log_twice && !qn_import__is_string(act, "relu"))
+    if (!qn_import__is_null(act) && !lm->log_twice &&
+        !qn_import__is_string(act, "relu"))
         return qn_import__unsupported(im, file, "activation_function", act, err);
     return QN_OK;
 }
@@ -382,135 +381,10 @@ static qn_status begin_sparse(qn_import *im, const qn_json *config, qn_error *er
     return qn_import__lm_head(im, config, err);
 }
 
-/* ---- token vectors ---------------------------------------------------------- */
-
-static qn_status read_expansion(qn_import *im, const qn_json *v, qn_error *err)
-{
-    static const char file[] = "sentence_bert_config.json";
-    qn_multi_config *c = &im->meta.multi;
-    if (is_null(v)) return QN_OK;
-    const qn_json *strategy = qn_json_get(v, "strategy");
-    const qn_json *token = qn_json_get(v, "token");
-    c->expand_exact = qn_import__is_string(strategy, "fixed");
-    if (!c->expand_exact && !qn_import__is_string(strategy, "min"))
-        return qn_import__unsupported(im, file, "query_expansion", v, err);
-    QN_TRY(read_count(im, file, v, "length", im->meta.info.max_tokens, &c->expand_to,
-                      err));
-    QN_TRY(read_bool(im, file, v, "attend", &c->expand_seen, err));
-    if (is_null(token)) return QN_OK;
-    if (token->kind != QN_JSON_STRING)
-        return qn_import__unsupported(im, file, "query_expansion", v, err);
-    im->expand_token = token->string;
-    return QN_OK;
-}
-
-static qn_status read_mask(qn_import *im, const module *m, qn_error *err)
-{
-    const char *file = NULL;
-    const qn_json *config = NULL;
-    qn_multi_config *c = &im->meta.multi;
-    QN_TRY(module_json(im, m, false, &file, &config, err));
-    const qn_json *keep = qn_json_get(config, "keep_only_token_ids");
-    const qn_json *tasks = qn_json_get(config, "skiplist_tasks");
-    if (!is_null(keep))
-        return qn_import__unsupported(im, file, "keep_only_token_ids", keep, err);
-    im->skip_words = qn_json_get(config, "skiplist_words");
-    if (is_null(im->skip_words)) im->skip_words = NULL;
-    im->skip_punctuation = false;
-    c->skip_document = is_null(tasks);
-    for (const qn_json *it = is_null(tasks) ? NULL : qn_json_items(tasks); it != NULL;
-         it = it->next) {
-        if (qn_import__is_string(it, "query"))
-            c->skip_query = true;
-        else if (qn_import__is_string(it, "document"))
-            c->skip_document = true;
-        else
-            return qn_import__unsupported(im, file, "skiplist_tasks", tasks, err);
-    }
-    return QN_OK;
-}
-
-/* Lengths of either role, and the tokens that queries are filled up with. */
-static qn_status read_lengths(qn_import *im, const char *file, const qn_json *config,
-                              qn_error *err)
-{
-    qn_multi_config *c = &im->meta.multi;
-    uint32_t most = QN_TAIL_WIDTH_MAX;
-    QN_TRY(read_count(im, file, config, "query_length", most, &c->query_tokens, err));
-    return read_count(im, file, config, "document_length", most, &c->document_tokens,
-                      err);
-}
-
-/* What PyLate writes beside the prompts. */
-static qn_status read_pylate(qn_import *im, const qn_json *config, qn_error *err)
-{
-    qn_multi_config *c = &im->meta.multi;
-    bool expands = true;
-    QN_TRY(read_lengths(im, prompts_file, config, err));
-    QN_TRY(read_bool(im, prompts_file, config, "do_query_expansion", &expands, err));
-    QN_TRY(read_bool(im, prompts_file, config, "attend_to_expansion_tokens",
-                     &c->expand_seen, err));
-    c->expand_exact = true;
-    if (expands) c->expand_to = c->query_tokens > 0 ? c->query_tokens : 32;
-    im->skip_words = qn_json_get(config, "skiplist_words");
-    im->skip_punctuation = is_null(im->skip_words);
-    if (im->skip_punctuation) im->skip_words = NULL;
-    c->skip_document = true;
-    im->meta.info.normalize = true;
-    return QN_OK;
-}
-
-/* ColBERT's first authors: the settings of training, beside the weights. */
-static qn_status read_artifact(qn_import *im, qn_error *err)
-{
-    static const char file[] = "artifact.metadata";
-    const qn_json *config = NULL;
-    qn_multi_config *c = &im->meta.multi;
-    bool punctuation = true;
-    QN_TRY(qn_import__json(im, file, true, &config, err));
-    c->expand_to = 32;
-    c->expand_exact = c->skip_document = true;
-    QN_TRY(read_count(im, file, config, "query_maxlen", im->meta.info.max_tokens,
-                      &c->expand_to, err));
-    QN_TRY(read_count(im, file, config, "doc_maxlen", QN_TAIL_WIDTH_MAX,
-                      &c->document_tokens, err));
-    QN_TRY(read_bool(im, file, config, "attend_to_mask_tokens", &c->expand_seen, err));
-    QN_TRY(read_bool(im, file, config, "mask_punctuation", &punctuation, err));
-    im->skip_punctuation = punctuation;
-    static const struct {
-        const char *key, *name, *marker;
-    } marks[] = {{"query_token_id", "query", "[unused0]"},
-                 {"doc_token_id", "document", "[unused1]"}};
-    for (size_t i = 0; i < 2; i++) {
-        const qn_json *v = qn_json_get(config, marks[i].key);
-        qn_slice text = v != NULL && v->kind == QN_JSON_STRING
-                            ? v->string
-                            : qn_slice_of(marks[i].marker);
-        QN_TRY(add_prompt(im, qn_slice_of(marks[i].name), text, err));
-    }
-    im->meta.info.normalize = true;
-    const qn_weight *t = NULL;
-    /* The width is the weight's own; the file is read once more with all the others. */
-    qn_weights *w = NULL;
-    QN_TRY(qn_weights_open(im->alloc, im->encoder_folder, &w, err));
-    t = qn_weights_find(w, "linear.weight");
-    uint64_t out = t == NULL || t->rank != 2 ? 0 : t->shape[0];
-    qn_weights_close(w);
-    if (out < 1 || out > QN_TAIL_WIDTH_MAX)
-        return qn_fail_file(err, QN_EMODEL, im->folder, QN_AT_NONE,
-                            "tensor \"linear.weight\" is missing or out of range");
-    return add_step(im, NULL,
-                    (qn_tail_step){.kind = QN_TAIL_DENSE,
-                                   .in = im->meta.encoder.hidden,
-                                   .out = (uint32_t)out,
-                                   .act = QN_ACT_LINEAR},
-                    err);
-}
-
 /* ---- modules.json ----------------------------------------------------------- */
 
 static qn_status read_module(qn_import *im, const qn_json *config, size_t place,
-                             const module *m, qn_error *err)
+                             const qn_import_module *m, qn_error *err)
 {
     qn_model_task task = im->meta.info.task;
     bool rows = task == QN_MODEL_TOKENS;
@@ -531,7 +405,7 @@ static qn_status read_module(qn_import *im, const qn_json *config, size_t place,
         return read_normalize(im, m, rows, err);
     if (qn_slice_eq_str(m->kind, "Dropout") && pooled) return QN_OK;
     if (qn_slice_eq_str(m->kind, "MultiVectorMask") && rows)
-        return read_mask(im, m, err);
+        return qn_import__mask(im, m, err);
     return refuse_module(im, m, err);
 }
 
@@ -541,7 +415,8 @@ static qn_status read_modules(qn_import *im, const qn_json *config,
     size_t place = 0;
     for (const qn_json *it = qn_json_items(modules); it != NULL; it = it->next) {
         const qn_json *path = qn_json_get(it, "path");
-        module m = {.type = qn_json_get(it, "type"), .path = QN_SLICE_LIT("")};
+        qn_import_module m = {.type = qn_json_get(it, "type"),
+                              .path = QN_SLICE_LIT("")};
         if (m.type == NULL || m.type->kind != QN_JSON_STRING)
             return refuse_module(im, &m, err);
         m.kind = last_part(m.type->string);
@@ -566,9 +441,9 @@ qn_status qn_import__rerank_modules(qn_import *im, const qn_json **settings,
 {
     const qn_json *modules = NULL;
     QN_TRY(qn_import__json(im, "modules.json", true, &modules, err));
-    QN_TRY(qn_import__json(im, prompts_file, true, settings, err));
+    QN_TRY(qn_import__json(im, qn_import__prompts_file, true, settings, err));
     for (const qn_json *it = qn_json_items(modules); it != NULL; it = it->next) {
-        module m = {.type = qn_json_get(it, "type")};
+        qn_import_module m = {.type = qn_json_get(it, "type")};
         if (it == modules->first && is_transformer(m.type)) continue;
         return refuse_module(im, &m, err);
     }
@@ -585,19 +460,11 @@ qn_status qn_import__find_encoder(qn_import *im, qn_error *err)
     const qn_json *path = qn_json_get(modules->first, "path");
     if (path == NULL || path->kind != QN_JSON_STRING || path->string.n == 0)
         return QN_OK;
-    module m = {.path = path->string};
+    qn_import_module m = {.path = path->string};
     if (!plain_folder(m.path)) return refuse_path(im, &m, err);
     im->encoder_folder =
         qn_arena_printf(&im->arena, "%s/%.*s", im->folder, QN_SLICE_ARG(m.path));
     return im->encoder_folder == NULL ? qn_fail(err, QN_ENOMEM, "import") : QN_OK;
-}
-
-/* Whether the folder says that it is a model of token vectors. */
-static bool says_tokens(const qn_json *settings)
-{
-    const qn_json *type = qn_json_get(settings, "model_type");
-    return qn_import__is_string(type, "MultiVectorEncoder") ||
-           qn_import__is_string(type, "ColBERT");
 }
 
 /* A folder without modules.json. */
@@ -608,7 +475,7 @@ static qn_status bare_folder(qn_import *im, const qn_json *config, qn_error *err
     case QN_MODEL_SPARSE:
         return begin_sparse(im, config, err);
     case QN_MODEL_TOKENS:
-        if (im->colbert) return read_artifact(im, err);
+        if (im->colbert) return qn_import__artifact(im, err);
         return qn_fail_file(err, QN_EUNSUPPORTED, qn_import__shown(im, "modules.json"),
                             QN_AT_NONE, "a model of token vectors needs it");
     case QN_MODEL_EMBED:
@@ -626,34 +493,35 @@ static qn_status read_truncate_dim(qn_import *im, const qn_json *settings,
 {
     uint32_t most = 0, width = qn_tail_dims(&im->meta.tail);
     qn_model_info *info = &im->meta.info;
-    QN_TRY(read_count(im, prompts_file, settings, "truncate_dim", QN_TAIL_WIDTH_MAX,
-                      &most, err));
+    QN_TRY(qn_import__count(im, qn_import__prompts_file, settings, "truncate_dim",
+                            QN_TAIL_WIDTH_MAX, &most, err));
     if (most == 0 || (info->task == QN_MODEL_EMBED && most >= width)) return QN_OK;
     if (info->task != QN_MODEL_EMBED)
-        return qn_import__unsupported(im, prompts_file, "truncate_dim",
+        return qn_import__unsupported(im, qn_import__prompts_file, "truncate_dim",
                                       qn_json_get(settings, "truncate_dim"), err);
     qn_tail_step unit = {.kind = QN_TAIL_UNIT, .in = width, .out = width};
     qn_tail_step cut = {.kind = QN_TAIL_CUT, .in = width, .out = most};
-    if (info->normalize) QN_TRY(add_step(im, NULL, unit, err));
+    if (info->normalize) QN_TRY(qn_import__add_step(im, NULL, unit, err));
     info->normalize = false;
-    return add_step(im, NULL, cut, err);
+    return qn_import__add_step(im, NULL, cut, err);
 }
 
 qn_status qn_import__modules(qn_import *im, const qn_json *config, qn_error *err)
 {
     const qn_json *modules = NULL, *settings = NULL, *sentence = NULL;
     QN_TRY(qn_import__json(im, "modules.json", true, &modules, err));
-    QN_TRY(qn_import__json(im, prompts_file, true, &settings, err));
+    QN_TRY(qn_import__json(im, qn_import__prompts_file, true, &settings, err));
     QN_TRY(qn_import__json(im, "sentence_bert_config.json", true, &sentence, err));
     qn_model_info *info = &im->meta.info;
     im->meta.tail = (qn_tail_config){.hidden = im->meta.encoder.hidden};
-    if (says_tokens(settings) && !im->options->task_given) info->task = QN_MODEL_TOKENS;
+    if (qn_import__says_tokens(settings) && !im->options->task_given)
+        info->task = QN_MODEL_TOKENS;
     QN_TRY(read_prompts(im, settings, err));
     if (info->task == QN_MODEL_TOKENS) {
-        QN_TRY(read_lengths(im, "sentence_bert_config.json", sentence, err));
-        QN_TRY(read_expansion(im, qn_json_get(sentence, "query_expansion"), err));
+        QN_TRY(qn_import__lengths(im, "sentence_bert_config.json", sentence, err));
+        QN_TRY(qn_import__expansion(im, qn_json_get(sentence, "query_expansion"), err));
         if (qn_import__is_string(qn_json_get(settings, "model_type"), "ColBERT"))
-            QN_TRY(read_pylate(im, settings, err));
+            QN_TRY(qn_import__pylate(im, settings, err));
     }
     QN_TRY(modules == NULL ? bare_folder(im, config, err)
                            : read_modules(im, config, modules, err));
@@ -667,61 +535,4 @@ qn_status qn_import__modules(qn_import *im, const qn_json *config, qn_error *err
     info->poolings = im->meta.tail.poolings;
     if (info->poolings > 0) info->pooling = im->meta.tail.pooling[0];
     return QN_OK;
-}
-
-/* ---- words ------------------------------------------------------------------ */
-
-/* The id of the piece that is this word; false when there is none. */
-static bool find_piece(const qn_tokenizer *t, qn_slice word, uint32_t *out)
-{
-    for (uint32_t id = 0; id < qn_tokenizer_vocab_size(t); id++) {
-        if (!qn_slice_eq(qn_tokenizer_piece(t, id), word)) continue;
-        *out = id;
-        return true;
-    }
-    return false;
-}
-
-static void add_skipped(qn_multi_config *c, const qn_tokenizer *t, qn_slice word)
-{
-    uint32_t id = 0;
-    if (c->skip_count < QN_SKIP_IDS_MAX && find_piece(t, word, &id))
-        c->skip[c->skip_count++] = id;
-}
-
-static qn_status find_words(qn_import *im, const qn_tokenizer *t, qn_error *err)
-{
-    static const char punctuation[] = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
-    qn_multi_config *c = &im->meta.multi;
-    c->skip = qn_arena_array(&im->arena, QN_SKIP_IDS_MAX, sizeof *c->skip);
-    if (c->skip == NULL) return qn_fail(err, QN_ENOMEM, "import");
-    if (im->skip_words != NULL && im->skip_words->count > QN_SKIP_IDS_MAX)
-        return qn_fail(err, QN_ELIMIT, "skiplist_words: %zu words, at most %d",
-                       (size_t)im->skip_words->count, QN_SKIP_IDS_MAX);
-    for (const qn_json *it = im->skip_words == NULL ? NULL
-                                                    : qn_json_items(im->skip_words);
-         it != NULL; it = it->next)
-        if (it->kind == QN_JSON_STRING) add_skipped(c, t, it->string);
-    for (size_t i = 0; im->skip_punctuation && punctuation[i] != '\0'; i++)
-        add_skipped(c, t, (qn_slice){punctuation + i, 1});
-    if (c->expand_to == 0) return QN_OK;
-    int32_t mask = qn_tokenizer_special(t)->mask;
-    bool found = im->expand_token.n > 0 ? find_piece(t, im->expand_token, &c->expand_id)
-                                        : mask >= 0;
-    if (!found)
-        return qn_fail(err, QN_EMODEL,
-                       "query_expansion: its token is not in the vocabulary");
-    if (im->expand_token.n == 0) c->expand_id = (uint32_t)mask;
-    return QN_OK;
-}
-
-qn_status qn_import__find_words(qn_import *im, qn_error *err)
-{
-    qn_tokenizer *t = NULL;
-    if (im->meta.info.task != QN_MODEL_TOKENS) return QN_OK;
-    QN_TRY(qn_tokenizer_create(im->alloc, im->meta.tokenizer, qn_buf_slice(&im->vocab),
-                               &t, err));
-    qn_status st = find_words(im, t, err);
-    qn_tokenizer_destroy(t);
-    return st;
 }
