@@ -13,6 +13,19 @@ static bool keep_text(qn_model_entry *e, const char **text)
     return *text != NULL;
 }
 
+static bool keep_labels(qn_model_entry *e, const qn_model_info *info)
+{
+    if (info->label_names == NULL) return true;
+    const char **names = qn_arena_array(&e->texts, info->labels + 1u, sizeof *names);
+    if (names == NULL) return false;
+    for (size_t i = 0; i < info->labels; i++) {
+        names[i] = info->label_names[i];
+        if (!keep_text(e, &names[i])) return false;
+    }
+    e->info.label_names = names;
+    return true;
+}
+
 /* What the model says of itself outlives it. */
 static bool describe(qn_model_entry *e, const qn_model_info *info)
 {
@@ -32,6 +45,7 @@ static bool describe(qn_model_entry *e, const qn_model_info *info)
             return false;
     }
     e->info.prompts = prompts;
+    if (!keep_labels(e, info)) return false;
     e->described = true;
     return true;
 }

@@ -279,6 +279,12 @@ static void test_goes_when_idle(void **state)
     T_ROW("somebody has it");
     qn_model *held = NULL;
     T_CALL(qn_models_get(f.q->models, "m", QN_MODEL_RERANK, &held, &f.err), &f.err);
+    quern_model_info info;
+    T_CALL(quern_model_info_get(f.q, "m", &info, &f.err), &f.err);
+    T_OK(info.label_names != NULL);
+    /* What is told of a model outlives it. */
+    T_OK(info.label_names[0] != qn_model_describe(held)->label_names[0]);
+    T_EQ_S(info.label_names[0], qn_model_describe(held)->label_names[0]);
     for (int i = 0; i < 4; i++) qn_models_tick(f.q->models, now += 11000 * (int64_t)MS);
     state_of(&f, "m", &s);
     T_OK(s.loaded);
@@ -293,7 +299,6 @@ static void test_goes_when_idle(void **state)
     T_EQ_I(s.allocations, 0);
 
     T_ROW("what it is is still known");
-    quern_model_info info;
     T_CALL(quern_model_info_get(f.q, "m", &info, &f.err), &f.err);
     state_of(&f, "m", &s);
     T_OK(!s.loaded);
