@@ -5,6 +5,8 @@
  *
  * Products and attention are also shares of a peak measured just before (num_peak.h).
  *
+ * int8 with `parts` is quantised about the middles of so many parts of a row.
+ *
  *     bench_num [seconds per figure, default 0.2] [only: gemm, attention, a kernel's name]
  *         [only sets whose name has this] */
 #include "base/clock.h"
@@ -92,8 +94,9 @@ static void run_product(void *arg)
                       p->scratch);
 }
 
+/* parts 0: not centered */
 static qn_gemm *pack(const qn_gemm_maker *maker, const qn_kernels *k, qn_gemm_type type,
-                     size_t N, size_t K)
+                     size_t N, size_t K, size_t parts)
 {
     qn_gemm *g = NULL;
     float *W = noise(N * K);
@@ -107,7 +110,8 @@ static qn_gemm *pack(const qn_gemm_maker *maker, const qn_kernels *k, qn_gemm_ty
     }
     qn_alloc *a = qn_alloc_heap();
     qn_status st =
-        type == QN_GEMM_I8    ? qn_num__gemm_pack_i8(a, maker, k, W8, W, N, K, &g, NULL)
+        parts > 0 ? qn_gemm_pack_i8_centered(a, k, W8, W, N, K, parts, &g, NULL)
+        : type == QN_GEMM_I8  ? qn_num__gemm_pack_i8(a, maker, k, W8, W, N, K, &g, NULL)
         : type == QN_GEMM_F32 ? qn_num__gemm_pack_f32(a, maker, k, W, N, K, &g, NULL)
                               : qn_gemm_pack_bf16(a, k, W16, N, K, &g, NULL);
     if (st != QN_OK) abort();
@@ -124,19 +128,21 @@ static double peak_of(const qn_kernels *k, qn_gemm_type type)
 }
 
 static void bench_gemm(const qn_gemm_maker *maker, const qn_kernels *k,
-                       qn_gemm_type type, const size_t shape[3], bool gelu)
+                       qn_gemm_type type, const size_t shape[3], bool gelu,
+                       size_t parts)
 {
     size_t M = shape[0], N = shape[1], K = shape[2];
-    qn_gemm *g = pack(maker, k, type, N, K);
+    qn_gemm *g = pack(maker, k, type, N, K, parts);
     product p = {.g = g, .M = M, .N = N, .K = K, .X = noise(M * K), .bias = noise(N)};
     p.Y = memory(M * N * sizeof(float));
     p.scratch = memory(qn_gemm_scratch_bytes(g, M));
     p.after.pointwise = gelu ? QN_POINTWISE_GELU : QN_POINTWISE_NONE;
     double peak = peak_of(k, type), t = best_time(run_product, &p);
     double gops = 2e-9 * (double)M * (double)N * (double)K / t;
-    printf("{\"bench\":\"gemm\",\"backend\":\"%s\",\"gelu\":%s,\"M\":%zu,\"N\":%zu,"
+    printf("{\"bench\":\"gemm\",\"backend\":\"%s\",\"gelu\":%s,\"parts\":%zu,\"M\":%zu,"
+           "\"N\":%zu,"
            "\"K\":%zu,\"us\":%.1f,\"gops\":%.1f",
-           qn_gemm_backend(g), gelu ? "true" : "false", M, N, K, t * 1e6, gops);
+           qn_gemm_backend(g), gelu ? "true" : "false", parts, M, N, K, t * 1e6, gops);
     if (peak > 0)
         printf(",\"peak_gops\":%.0f,\"share_of_peak\":%.2f", peak, gops / peak);
     printf("}\n");
@@ -162,18 +168,20 @@ static void bench_products(void)
                 const qn_kernels *k = &qn_kernel_sets[v];
                 bool own = type != QN_GEMM_BF16 || k->tiles_bf16 != NULL;
                 if (own && set_wanted(k))
-                    bench_gemm(&qn_num__gemm_own, k, type, shapes[i], false);
+                    bench_gemm(&qn_num__gemm_own, k, type, shapes[i], false, 0);
+                if (own && set_wanted(k) && type == QN_GEMM_I8) /* as models have it */
+                    bench_gemm(&qn_num__gemm_own, k, type, shapes[i], false, 2);
             }
 #ifdef QN_HAVE_ONEDNN
             if (type != QN_GEMM_BF16)
                 bench_gemm(&qn_num__gemm_onednn, qn_kernels_best(), type, shapes[i],
-                           false);
+                           false, 0);
 #endif
         }
     }
     static const size_t up[] = {128, 1536, 384};
-    bench_gemm(&qn_num__gemm_own, qn_kernels_best(), QN_GEMM_F32, up, true);
-    bench_gemm(&qn_num__gemm_own, qn_kernels_best(), QN_GEMM_I8, up, true);
+    bench_gemm(&qn_num__gemm_own, qn_kernels_best(), QN_GEMM_F32, up, true, 0);
+    bench_gemm(&qn_num__gemm_own, qn_kernels_best(), QN_GEMM_I8, up, true, 2);
 }
 
 /* ---- kernels ---- */
@@ -281,7 +289,8 @@ static void run_attention(void *arg)
 
 /* One head of S tokens; with positions as DeBERTa has them, 128 to each side by ones and
  * farther off by runs. */
-static void bench_attention(const qn_kernels *k, size_t S, size_t d, bool positions)
+static void bench_attention(const qn_kernels *k, size_t S, size_t d, bool positions,
+                            bool integers)
 {
     enum { POSITIONS = 512, WIDTH = 768 };
     static int32_t table[2 * POSITIONS];
@@ -297,16 +306,30 @@ static void bench_attention(const qn_kernels *k, size_t S, size_t d, bool positi
     a.ldq = a.ldkv = 3 * WIDTH;
     a.out = out, a.ldo = WIDTH;
     a.relative.ld = ld, a.relative.index = table + POSITIONS;
-    if (positions) a.relative.PK = PK, a.relative.PQ = PQ;
+    qn_gemm *PK_i8 = NULL, *PQ_i8 = NULL;
+    float *rows = noise(POSITIONS * d);
+    a.integers = integers;
+    if (positions) {
+        a.relative.PK = PK, a.relative.PQ = PQ;
+        if (qn_attention_pack(qn_alloc_heap(), k, rows, POSITIONS, d, d, &PK_i8,
+                              NULL) != QN_OK ||
+            qn_attention_pack(qn_alloc_heap(), k, rows, POSITIONS, d, d, &PQ_i8,
+                              NULL) != QN_OK)
+            abort();
+        a.relative.PK_i8 = PK_i8, a.relative.PQ_i8 = PQ_i8;
+    }
     double t = best_time(run_attention, &a), peak = peak_of(k, QN_GEMM_F32);
     double gops = (positions ? 8e-9 : 4e-9) * (double)(S * S * d) / t;
     printf("{\"bench\":\"attention\",\"set\":\"%s\",\"S\":%zu,\"d\":%zu,\"positions\":"
-           "%s,\"us\":%.2f,\"gops\":%.1f",
-           k->name, S, d, positions ? "true" : "false", t * 1e6, gops);
+           "%s,\"integers\":%s,\"us\":%.2f,\"gops\":%.1f",
+           k->name, S, d, positions ? "true" : "false", integers ? "true" : "false",
+           t * 1e6, gops);
     if (peak > 0) printf(",\"share_of_peak\":%.2f", gops / peak);
     printf("}\n");
-    float *all[] = {qkv, out, PK, PQ};
-    for (size_t i = 0; i < 4; i++) qn_delete_aligned(qn_alloc_heap(), all[i]);
+    qn_gemm_destroy(PK_i8);
+    qn_gemm_destroy(PQ_i8);
+    float *all[] = {qkv, out, PK, PQ, rows};
+    for (size_t i = 0; i < 5; i++) qn_delete_aligned(qn_alloc_heap(), all[i]);
 }
 
 int main(int argc, char **argv)
@@ -318,11 +341,13 @@ int main(int argc, char **argv)
         const qn_kernels *k = &qn_kernel_sets[v];
         if (!set_wanted(k)) continue;
         bench_vectors(k);
-        static const size_t lengths[] = {32, 128, 512};
-        for (size_t i = 0; i < 3 && wanted("attention"); i++) {
-            bench_attention(k, lengths[i], 32, false);
-            bench_attention(k, lengths[i], 64, false);
-            bench_attention(k, lengths[i], 64, true);
+        static const size_t lengths[] = {32, 128, 256, 512};
+        for (size_t i = 0; i < 4 && wanted("attention"); i++) {
+            for (int integers = 0; integers < 2; integers++) {
+                bench_attention(k, lengths[i], 32, false, integers != 0);
+                bench_attention(k, lengths[i], 64, false, integers != 0);
+                bench_attention(k, lengths[i], 64, true, integers != 0);
+            }
         }
     }
     if (wanted("gemm")) bench_products();

@@ -115,11 +115,19 @@ static qn_status open_scales(const opening *o, qn_encoder_layer *l, qn_error *er
 
 /* ---- the relative table ----------------------------------------------------- */
 
-/* out = (R s) W^T + b, turned, for the rows R of the relative table; s: input scales of
+/* One position term of a layer, where it goes. */
+typedef struct position_term {
+    const char *name; /* in a packed copy */
+    qn_slot weight, bias;
+    float **own;
+    const float **turned;
+    qn_gemm **i8;
+} position_term;
+
+/* (R s) W^T + b, turned or packed, for the rows R of the relative table; s: input scales of
  * the weights, or NULL. In f32 whatever the weights are stored as: it runs once. */
 static qn_status project_table(const opening *o, const float *R, const float *scale,
-                               qn_slot weight, qn_slot bias, QN_OWNED float **out,
-                               qn_error *err)
+                               const position_term *term, bool integers, qn_error *err)
 {
     qn_encoder *e = o->e;
     size_t H = e->config.hidden, n = 2 * (size_t)qn_encoder_span(&e->config);
@@ -129,15 +137,14 @@ static qn_status project_table(const opening *o, const float *R, const float *sc
     void *scratch = NULL;
     qn_gemm *g = NULL;
     qn_status st;
-    QN_TRY(tensor_of(o, weight, &t, err));
-    QN_TRY(vector_of(o, bias, &b, err));
+    QN_TRY(tensor_of(o, term->weight, &t, err));
+    QN_TRY(vector_of(o, term->bias, &b, err));
     QN_TRY(matrix_f32(o, t, &W, err));
     QN_TRY_TO(done, qn_gemm_pack_f32(e->alloc, e->kernels, W, H, H, &g, err));
     X = qn_new_array(e->alloc, n * H, sizeof *X);
     Y = qn_new_array(e->alloc, n * H, sizeof *Y);
-    *out = qn_new_aligned(e->alloc, 64, qn_attention_stride(n) * H * sizeof **out);
     scratch = qn_new_aligned(e->alloc, 64, qn_gemm_scratch_bytes(g, n) + 64);
-    if (X == NULL || Y == NULL || *out == NULL || scratch == NULL) {
+    if (X == NULL || Y == NULL || scratch == NULL) {
         st = no_memory(err);
         goto done;
     }
@@ -146,7 +153,17 @@ static qn_status project_table(const opening *o, const float *R, const float *sc
         if (scale != NULL) e->kernels->mul(X + r * H, scale, X + r * H, H);
     }
     qn_gemm_run(g, n, X, H, b, Y, H, scratch);
-    qn_attention_turn(e->kernels, Y, n, H, *out);
+    if (integers) {
+        st = qn_attention_pack(e->alloc, e->kernels, Y, n, H, H / e->config.heads,
+                               term->i8, err);
+        goto done;
+    }
+    *term->own =
+        qn_new_aligned(e->alloc, 64, qn_attention_stride(n) * H * sizeof(float));
+    if (*term->own == NULL)
+        st = no_memory(err);
+    else
+        qn_attention_turn(e->kernels, Y, n, H, *term->own);
 done:
     qn_delete_aligned(e->alloc, scratch);
     qn_gemm_destroy(g);
@@ -173,21 +190,33 @@ static qn_status relative_table(const opening *o, QN_OWNED float **out, qn_error
 }
 
 /* One position term of a layer, from the copy or computed. */
-static qn_status position_term(const opening *o, const float *R, const char *term,
-                               qn_slot weight, qn_slot bias, QN_OWNED float **own,
-                               const float **out, qn_error *err)
+static qn_status open_term(const opening *o, const float *R, const position_term *term,
+                           qn_error *err)
 {
     qn_encoder *e = o->e;
     const qn_encoder_config *c = &e->config;
-    const float *scale = c->shared ? e->layers[o->layer].scale[QN_INTO_QKV] : NULL;
-    size_t count = qn_attention_stride(2 * (size_t)qn_encoder_span(c)) * c->hidden;
+    const qn_encoder_layer *l = &e->layers[o->layer];
+    const float *scale = c->shared ? l->scale[QN_INTO_QKV] : NULL;
+    size_t positions = 2 * (size_t)qn_encoder_span(c),
+           count = qn_attention_stride(positions) * c->hidden;
+    bool integers = qn_encoder_in_integers(l);
     char name[64];
-    (void)snprintf(name, sizeof name, "layer %u %s", o->layer, term);
-    *out = qn_packed_copy_values(o->from->copy, name, count);
-    if (*out != NULL) return QN_OK;
-    QN_TRY(project_table(o, R, scale, weight, bias, own, err));
-    qn_packed_copy_keep_values(o->from->copy, name, *own, count);
-    *out = *own;
+    (void)snprintf(name, sizeof name, "layer %u %s", o->layer, term->name);
+    if (integers) {
+        if (qn_packed_copy_weight(o->from->copy, name, QN_GEMM_I8,
+                                  c->heads * qn_attention_head_rows(positions),
+                                  c->hidden / c->heads, term->i8))
+            return QN_OK;
+    } else {
+        *term->turned = qn_packed_copy_values(o->from->copy, name, count);
+        if (*term->turned != NULL) return QN_OK;
+    }
+    QN_TRY(project_table(o, R, scale, term, integers, err));
+    if (integers)
+        qn_packed_copy_keep(o->from->copy, name, *term->i8);
+    else
+        qn_packed_copy_keep_values(o->from->copy, name, *term->own, count);
+    *term->turned = *term->own;
     return QN_OK;
 }
 
@@ -200,16 +229,22 @@ static qn_status open_relative(opening *o, qn_error *err)
     qn_status st = relative_table(o, &R, err);
     for (uint32_t i = 0; st == QN_OK && i < c->layers; i++) {
         qn_encoder_layer *l = &e->layers[i];
+        const position_term key = {"keys",
+                                   c->shared ? QN_SLOT_KEY : QN_SLOT_POS_KEY,
+                                   c->shared ? QN_SLOT_KEY_BIAS : QN_SLOT_POS_KEY_BIAS,
+                                   &l->own_pos_key,
+                                   &l->pos_key,
+                                   &l->pos_key_i8},
+                            query = {"queries",
+                                     c->shared ? QN_SLOT_QUERY : QN_SLOT_POS_QUERY,
+                                     c->shared ? QN_SLOT_QUERY_BIAS
+                                               : QN_SLOT_POS_QUERY_BIAS,
+                                     &l->own_pos_query,
+                                     &l->pos_query,
+                                     &l->pos_query_i8};
         o->layer = i;
-        if (c->c2p)
-            st = position_term(o, R, "keys", c->shared ? QN_SLOT_KEY : QN_SLOT_POS_KEY,
-                               c->shared ? QN_SLOT_KEY_BIAS : QN_SLOT_POS_KEY_BIAS,
-                               &l->own_pos_key, &l->pos_key, err);
-        if (st == QN_OK && c->p2c)
-            st = position_term(o, R, "queries",
-                               c->shared ? QN_SLOT_QUERY : QN_SLOT_POS_QUERY,
-                               c->shared ? QN_SLOT_QUERY_BIAS : QN_SLOT_POS_QUERY_BIAS,
-                               &l->own_pos_query, &l->pos_query, err);
+        if (c->c2p) st = open_term(o, R, &key, err);
+        if (st == QN_OK && c->p2c) st = open_term(o, R, &query, err);
     }
     qn_delete(e->alloc, R);
     QN_TRY(st);
@@ -386,7 +421,8 @@ void qn_encoder_close(qn_encoder *e)
     if (e == NULL) return;
     for (size_t i = 0; e->layers != NULL && i < e->config.layers; i++) {
         qn_encoder_layer *l = &e->layers[i];
-        qn_gemm *weights[] = {l->qkv, l->query, l->key_value, l->out, l->up, l->down};
+        qn_gemm *weights[] = {l->qkv, l->query, l->key_value,  l->out,
+                              l->up,  l->down,  l->pos_key_i8, l->pos_query_i8};
         for (size_t w = 0; w < sizeof weights / sizeof *weights; w++)
             qn_gemm_destroy(weights[w]);
         qn_delete(e->alloc, l->qkv_bias);

@@ -34,9 +34,17 @@ typedef struct qn_encoder_layer {
     /* Projections of the relative table, 2 span x H; NULL: no such term. */
     const float *pos_key, *pos_query;
     float *own_pos_key, *own_pos_query; /* unless they lie in a packed copy */
-    const float *rotation;              /* of qn_encoder.rotation; NULL: none */
-    size_t window;                      /* 0: all */
+    /* The same for attention in integers, where the weights are int8. */
+    qn_gemm *pos_key_i8, *pos_query_i8;
+    const float *rotation; /* of qn_encoder.rotation; NULL: none */
+    size_t window;         /* 0: all */
 } qn_encoder_layer;
+
+/* Is attention of this layer in integers? Where keys are made by int8 weights. */
+static inline bool qn_encoder_in_integers(const qn_encoder_layer *l)
+{
+    return qn_gemm_type_of(l->qkv != NULL ? l->qkv : l->key_value) == QN_GEMM_I8;
+}
 
 struct qn_encoder {
     qn_alloc *alloc;

@@ -220,7 +220,10 @@ static qn_status attend(const pass *p, qn_error *err)
             .ldq = 3 * H,
             .ldkv = 3 * H,
             .ldo = H,
-            .relative = {.ld = qn_attention_stride(2 * (size_t)qn_encoder_span(c))},
+            .integers = qn_encoder_in_integers(p->l),
+            .relative = {.ld = qn_attention_stride(2 * (size_t)qn_encoder_span(c)),
+                         .PK_i8 = p->l->pos_key_i8,
+                         .PQ_i8 = p->l->pos_query_i8},
         };
         if (e->distance_rows != NULL)
             a.relative.index = e->distance_rows + qn_encoder_longest(c) - 1;
@@ -229,6 +232,8 @@ static qn_status attend(const pass *p, qn_error *err)
             a.K = p->s->qkv + begin * 3 * H + H + h * d;
             a.V = a.K + H;
             a.out = p->s->context + row * H + h * d;
+            a.relative.first =
+                h * qn_attention_head_rows(2 * (size_t)qn_encoder_span(c));
             if (p->l->pos_key != NULL)
                 a.relative.PK = p->l->pos_key + h * d * a.relative.ld;
             if (p->l->pos_query != NULL)

@@ -33,7 +33,7 @@
 
 #define QN_PACKED_MAGIC "QNPACK\0"
 enum {
-    QN_PACKED_VERSION = 2, /* of what is stored under which name */
+    QN_PACKED_VERSION = 3, /* of what is stored under which name */
     /* Kinds of blocks. Format: a number once used never changes its meaning. */
     QN_PACKED_NAMES = 1,  /* one name a line; line i is in block i of the others */
     QN_PACKED_WEIGHT = 2, /* qn_gemm_packed_view() */

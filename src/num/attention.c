@@ -10,20 +10,17 @@
  *     5. times V, divided by the sum
  *
  * Keys are turned once, and values brought together once, for all blocks. */
-#include "num/attention.h"
-
-#include "num/tiles.h"
+#include "num/attention_internal.h"
 
 #include <string.h>
 
 enum {
-    LANES = 16,            /* floats in a line of the cache */
-    BLOCK_MAX = 32,        /* queries */
-    KEY_GROUP = 16,        /* keys of step 1 */
-    PIECE_MAX = 48,        /* columns of a tile */
-    VALUES_DEPTH = 128,    /* keys of step 5 whose values stay in the first cache */
-    COPY_VALUES = 8,       /* queries from which on it pays */
-    WORK_BETWEEN = 1 << 20 /* products between looks at the deadline */
+    LANES = 16,         /* floats in a line of the cache */
+    BLOCK_MAX = 32,     /* queries */
+    KEY_GROUP = 16,     /* keys of step 1 */
+    PIECE_MAX = 48,     /* columns of a tile */
+    VALUES_DEPTH = 128, /* keys of step 5 whose values stay in the first cache */
+    COPY_VALUES = 8,    /* queries from which on it pays */
 };
 
 static size_t min_size(size_t a, size_t b)
@@ -98,7 +95,9 @@ size_t qn_attention_scratch(const qn_kernels *kernels, size_t d, size_t keys,
                             size_t positions)
 {
     work w = {0};
-    return lay_out(&w, kernels, d, keys, positions, NULL);
+    size_t floats = lay_out(&w, kernels, d, keys, positions, NULL);
+    size_t integers = qn_num__attention_i8_scratch(kernels, d, keys, positions);
+    return floats > integers ? floats : integers;
 }
 
 /* Columns to a tile: even pieces of whole vectors, so that 64 columns in tiles of 48 are
@@ -267,11 +266,10 @@ static void prepare(work *w, bool relative)
     for (size_t i = 0; i < 2 * a->keys - 1; i++) w->backward[i] = *(last - i);
 }
 
-static size_t positions_in_use(const qn_attention *a)
+size_t qn_num__attention_positions(const qn_attention *a)
 {
     const qn_attention_relative *r = &a->relative;
     ptrdiff_t farthest = (ptrdiff_t)a->keys - 1;
-    if (r->PK == NULL && r->PQ == NULL) return 0;
     return (size_t)(r->index[farthest] - r->index[-farthest]) + 1;
 }
 
@@ -282,12 +280,14 @@ bool qn_attention_run(const qn_attention *a, const qn_deadline *deadline,
     size_t work_done = 0;
     work w = {.a = a};
     if (a->keys == 0) return true;
-    (void)lay_out(&w, a->kernels, a->d, a->keys, positions_in_use(a), scratch);
+    if (a->integers) return qn_num__attention_i8(a, deadline, scratch);
+    (void)lay_out(&w, a->kernels, a->d, a->keys,
+                  relative ? qn_num__attention_positions(a) : 0, scratch);
     prepare(&w, relative);
     for (size_t at = 0; at < a->queries; at += w.block) {
         size_t m = min_size(w.block, a->queries - at);
         work_done += m * a->keys * a->d;
-        if (deadline != NULL && work_done >= WORK_BETWEEN) {
+        if (deadline != NULL && work_done >= QN_ATTENTION_WORK_BETWEEN) {
             if (qn_deadline_passed(deadline)) return false;
             work_done = 0;
         }

@@ -9,6 +9,11 @@
  * Query rows go through in blocks of 32 or so: a block's scores stay in the cache, and
  * the matrix of all scores is never written.
  *
+ * `integers`: as models of int8 compute it. Queries, keys and positions are quantised to
+ * bytes, row by row; values to eleven bits, column by column; probabilities to twelve.
+ * All sums are exact, so sets differ only in how they round e^x. Keys less their mean give
+ * the same softmax, and need fewer bits: it is taken away unless keys meet positions.
+ *
  * Output row i has the same bits whether all queries are asked for or only the first
  * ones.
  *
@@ -18,7 +23,7 @@
 #define QN_NUM_ATTENTION_H
 
 #include "base/clock.h"
-#include "num/kernels.h"
+#include "num/gemm.h"
 
 /* Relative positions. Zero is none. */
 typedef struct qn_attention_relative {
@@ -26,6 +31,10 @@ typedef struct qn_attention_relative {
      * value a position; leading dimension ld. */
     QN_NULLABLE const float *PK, *PQ;
     size_t ld;
+    /* The same for `integers`: weights of d columns, made by qn_attention_pack(); the head
+     * begins at row `first`. */
+    QN_NULLABLE const qn_gemm *PK_i8, *PQ_i8;
+    size_t first;
     /* Points at ix(0), the middle of a table from ix(-(keys - 1)) to ix(keys - 1): the
      * position's number; it never falls as i - j grows. */
     const int32_t *index;
@@ -44,6 +53,7 @@ typedef struct qn_attention {
     qn_attention_relative relative;
     float *out; /* queries x d */
     size_t ldo;
+    bool integers;
 } qn_attention;
 
 /* The leading dimension that `positions` columns are best kept with. */
@@ -51,6 +61,14 @@ size_t qn_attention_stride(size_t positions);
 /* rows: positions x width becomes out: width x qn_attention_stride(positions). */
 void qn_attention_turn(const qn_kernels *kernels, const float *rows, size_t positions,
                        size_t width, float *out);
+
+/* Rows of a head in a table of positions for `integers`. */
+size_t qn_attention_head_rows(size_t positions);
+/* Packs rows: positions x width, of heads of d values. */
+QN_MUST_CHECK qn_status qn_attention_pack(qn_alloc *a, const qn_kernels *kernels,
+                                          const float *rows, size_t positions,
+                                          size_t width, size_t d,
+                                          QN_OWNED qn_gemm **out, qn_error *err);
 
 /* Floats of scratch for sequences of up to `keys` tokens and position tables of up to
  * `positions` columns (0: none). */

@@ -38,7 +38,8 @@
     void qn_num__tanh_##set(float *x, size_t n);                                            \
     void qn_num__match_packed_##set(const uint8_t *data, unsigned bits, size_t n, uint64_t low, uint64_t span, uint64_t *out); \
     extern const qn_tiles qn_num__tiles_##set;                                              \
-    extern const qn_tiles_i8 qn_num__tiles_i8_##set
+    extern const qn_tiles_i8 qn_num__tiles_i8_##set;                                        \
+    extern const qn_tiles_i16 qn_num__tiles_i16_##set
 /* clang-format on */
 
 QN_DECLARE_KERNELS(scalar);
@@ -46,6 +47,7 @@ QN_DECLARE_KERNELS(avx2);
 QN_DECLARE_KERNELS(avx512);
 QN_DECLARE_KERNELS(neon);
 extern const qn_tiles_i8 qn_num__tiles_i8_avxvnni;
+extern const qn_tiles_i16 qn_num__tiles_i16_avxvnni; /* in attention_avx2.c */
 /* For tiles_avxvnni.c: bytes plus 128 in groups of four, made with AVX2. */
 float qn_num__activations_u8_avx2(const float *x, size_t K, void *q);
 float qn_num__centered_u8_avx2(const float *x, size_t K, void *q, float *middle);

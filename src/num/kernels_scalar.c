@@ -292,4 +292,5 @@ const qn_tiles_i8 qn_num__tiles_i8_scalar = {
     .activations = activations,
     .centered = centered,
     .run = tile_i8,
+    .i16 = &qn_num__tiles_i16_scalar,
 };

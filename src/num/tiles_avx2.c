@@ -43,20 +43,21 @@ INLINE void f32_store(const bool WHOLE, const qn_tile_f32 *t, size_t row, size_t
 
 /* NV vectors of columns. */
 INLINE void f32_rows(const bool WHOLE, const size_t MR, const size_t NV,
-                     const qn_tile_f32 *t)
+                     const qn_tile_f32 *t, size_t at)
 {
     __m256i mask[2];
     __m256 acc[ROWS][2], b[2];
-    const float *a = t->a, *row = t->b;
+    const float *a = t->a + at * t->lda, *row = t->b;
+    float *y = t->y + at * t->ldy;
     const size_t lda = t->lda, ldb = t->ldb, depth = t->depth;
     for (size_t v = 0; v < NV; v++) mask[v] = first_lanes(t->cols - 8 * v);
-    for (size_t i = 0; i < MR; i++) __builtin_prefetch(t->y + i * t->ldy, 1);
+    for (size_t i = 0; i < MR; i++) __builtin_prefetch(y + i * t->ldy, 1);
     QN_UNROLL
     for (size_t i = 0; i < MR; i++) {
         QN_UNROLL
         for (size_t v = 0; v < NV; v++)
             acc[i][v] = t->first ? _mm256_setzero_ps()
-                                 : load_8(WHOLE, t->y + i * t->ldy + 8 * v, mask[v]);
+                                 : load_8(WHOLE, y + i * t->ldy + 8 * v, mask[v]);
     }
     for (size_t k = 0; k < depth; k++, row += ldb) {
         QN_UNROLL
@@ -73,34 +74,30 @@ INLINE void f32_rows(const bool WHOLE, const size_t MR, const size_t NV,
     QN_UNROLL
     for (size_t i = 0; i < MR; i++) {
         QN_UNROLL
-        for (size_t v = 0; v < NV; v++) f32_store(WHOLE, t, i, v, mask[v], acc[i][v]);
+        for (size_t v = 0; v < NV; v++)
+            f32_store(WHOLE, t, at + i, v, mask[v], acc[i][v]);
     }
 }
 
-#define CASE(mr)                                                                       \
-    case mr:                                                                           \
-        if (t->cols == COLS)                                                           \
-            f32_rows(true, mr, 2, t);                                                  \
-        else if (t->cols > 8)                                                          \
-            f32_rows(false, mr, 2, t);                                                 \
-        else                                                                           \
-            f32_rows(false, mr, 1, t);                                                 \
-        break
+#define ROWS_OF(mr)                                                                    \
+    if (t->cols == COLS)                                                               \
+        f32_rows(true, mr, 2, t, row);                                                 \
+    else if (t->cols > 8)                                                              \
+        f32_rows(false, mr, 2, t, row);                                                \
+    else                                                                               \
+        f32_rows(false, mr, 1, t, row)
 
 static void tile_f32(const qn_tile_f32 *t)
 {
-    switch (t->rows) {
-        CASE(1);
-        CASE(2);
-        CASE(3);
-        CASE(4);
-        CASE(5);
-        CASE(6);
-    default:
-        break;
+    for (size_t row = 0; row < t->rows; row += ROWS) {
+        switch (t->rows - row) {
+            QN_ROWS_UP_TO_5(ROWS_OF);
+        default:
+            ROWS_OF(6);
+        }
     }
 }
-#undef CASE
+#undef ROWS_OF
 
 /* Rows r0..r7 become columns. */
 INLINE void transpose_8x8(__m256 r[8])
@@ -349,12 +346,12 @@ INLINE void add_pairs(__m256i acc[2], __m256i x, __m256i b0, __m256i b1)
             : [b0] "x"(b0), [b1] "x"(b1));
 }
 
-INLINE void i8_rows(const bool WHOLE, const size_t MR, const qn_tile_i8 *t)
+INLINE void i8_rows(const bool WHOLE, const size_t MR, const qn_tile_i8 *t, size_t at)
 {
     __m256i acc[I8_ROWS][2];
-    const uint8_t *a = t->a;
+    const uint8_t *a = (const uint8_t *)t->a + at * t->lda_bytes;
     const int8_t *b = t->b;
-    for (size_t i = 0; i < MR; i++) __builtin_prefetch(t->y + i * t->ldy, 1);
+    for (size_t i = 0; i < MR; i++) __builtin_prefetch(t->y + (at + i) * t->ldy, 1);
     QN_UNROLL
     for (size_t i = 0; i < MR; i++) acc[i][0] = acc[i][1] = _mm256_setzero_si256();
     for (size_t g = 0; g < t->groups; g++, b += COLS * GROUP) {
@@ -370,33 +367,27 @@ INLINE void i8_rows(const bool WHOLE, const size_t MR, const qn_tile_i8 *t)
     }
     QN_UNROLL
     for (size_t i = 0; i < MR; i++) {
-        i8_store(WHOLE || t->cols >= 8, t, i, 0, acc[i][0]);
-        if (WHOLE || t->cols > 8) i8_store(WHOLE, t, i, 1, acc[i][1]);
+        i8_store(WHOLE || t->cols >= 8, t, at + i, 0, acc[i][0]);
+        if (WHOLE || t->cols > 8) i8_store(WHOLE, t, at + i, 1, acc[i][1]);
     }
 }
 
-#define CASE(mr)                                                                       \
-    case mr:                                                                           \
-        if (t->cols == COLS)                                                           \
-            i8_rows(true, mr, t);                                                      \
-        else                                                                           \
-            i8_rows(false, mr, t);                                                     \
-        break
+#define ROWS_OF(mr)                                                                    \
+    if (t->cols == COLS)                                                               \
+        i8_rows(true, mr, t, row);                                                     \
+    else                                                                               \
+        i8_rows(false, mr, t, row)
 
 static void tile_i8(const qn_tile_i8 *t)
 {
-    switch (t->rows) {
-        CASE(1);
-        CASE(2);
-        CASE(3);
-        CASE(4);
-        CASE(5);
-        CASE(6);
-    default:
-        break;
+    for (size_t row = 0; row < t->rows; row += I8_ROWS) {
+        switch (t->rows - row) {
+            QN_ROWS_UP_TO_5(ROWS_OF);
+        default:
+            ROWS_OF(6);
+        }
     }
 }
-#undef CASE
 
 const qn_tiles qn_num__tiles_avx2 = {
     .f32_rows = ROWS,
@@ -414,4 +405,5 @@ const qn_tiles_i8 qn_num__tiles_i8_avx2 = {
     .activations = activations,
     .centered = centered,
     .run = tile_i8,
+    .i16 = &qn_num__tiles_i16_avx2,
 };

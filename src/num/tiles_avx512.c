@@ -29,7 +29,7 @@ INLINE __mmask16 first_16(size_t n)
 /* `WHOLE` below: all 48 columns are there. The store is then a plain one, from which a
  * following load (GELU, the residual) gets its data at once; not so from a masked one. */
 INLINE void f32_store(const bool WHOLE, const size_t MR, const size_t NV,
-                      const qn_tile_f32 *t, __m512 acc[ROWS][VECTORS])
+                      const qn_tile_f32 *t, float *to, __m512 acc[ROWS][VECTORS])
 {
     const __m512 alpha = _mm512_set1_ps(t->alpha);
     QN_UNROLL
@@ -42,23 +42,23 @@ INLINE void f32_store(const bool WHOLE, const size_t MR, const size_t NV,
             __m512 y = _mm512_mul_ps(acc[i][v], alpha);
             if (t->bias != NULL) y = _mm512_add_ps(y, bias);
             if (WHOLE || v + 1 < NV)
-                _mm512_storeu_ps(t->y + i * t->ldy + 16 * v, y);
+                _mm512_storeu_ps(to + i * t->ldy + 16 * v, y);
             else
-                _mm512_mask_storeu_ps(t->y + i * t->ldy + 16 * v, mask, y);
+                _mm512_mask_storeu_ps(to + i * t->ldy + 16 * v, mask, y);
         }
     }
 }
 
 INLINE void f32_rows(const bool WHOLE, const size_t MR, const size_t NV,
-                     const qn_tile_f32 *t)
+                     const qn_tile_f32 *t, size_t at)
 {
     __m512 acc[ROWS][VECTORS], b[VECTORS];
     const __mmask16 last = last_mask(t->cols, NV);
-    const float *a = t->a, *row = t->b;
+    const float *a = t->a + at * t->lda, *row = t->b;
+    float *y = t->y + at * t->ldy;
     const size_t lda = t->lda, ldb = t->ldb, depth = t->depth;
     for (size_t i = 0; i < MR; i++)
-        for (size_t v = 0; v < NV; v++)
-            __builtin_prefetch(t->y + i * t->ldy + 16 * v, 1);
+        for (size_t v = 0; v < NV; v++) __builtin_prefetch(y + i * t->ldy + 16 * v, 1);
     QN_UNROLL
     for (size_t i = 0; i < MR; i++) {
         QN_UNROLL
@@ -66,7 +66,7 @@ INLINE void f32_rows(const bool WHOLE, const size_t MR, const size_t NV,
             acc[i][v] = t->first
                             ? _mm512_setzero_ps()
                             : _mm512_maskz_loadu_ps(WHOLE || v + 1 < NV ? 0xFFFF : last,
-                                                    t->y + i * t->ldy + 16 * v);
+                                                    y + i * t->ldy + 16 * v);
     }
     for (size_t k = 0; k < depth; k++, row += ldb) {
         QN_UNROLL
@@ -81,37 +81,30 @@ INLINE void f32_rows(const bool WHOLE, const size_t MR, const size_t NV,
                 acc[i][v] = _mm512_fmadd_ps(x, b[v], acc[i][v]);
         }
     }
-    f32_store(WHOLE, MR, NV, t, acc);
+    f32_store(WHOLE, MR, NV, t, y, acc);
 }
 
-#define CASE(mr)                                                                       \
-    case mr:                                                                           \
-        if (t->cols == COLS)                                                           \
-            f32_rows(true, mr, 3, t);                                                  \
-        else if (t->cols > 32)                                                         \
-            f32_rows(false, mr, 3, t);                                                 \
-        else if (t->cols > 16)                                                         \
-            f32_rows(false, mr, 2, t);                                                 \
-        else                                                                           \
-            f32_rows(false, mr, 1, t);                                                 \
-        break
+#define ROWS_OF(mr)                                                                    \
+    if (t->cols == COLS)                                                               \
+        f32_rows(true, mr, 3, t, row);                                                 \
+    else if (t->cols > 32)                                                             \
+        f32_rows(false, mr, 3, t, row);                                                \
+    else if (t->cols > 16)                                                             \
+        f32_rows(false, mr, 2, t, row);                                                \
+    else                                                                               \
+        f32_rows(false, mr, 1, t, row)
 
 static void tile_f32(const qn_tile_f32 *t)
 {
-    switch (t->rows) {
-        CASE(1);
-        CASE(2);
-        CASE(3);
-        CASE(4);
-        CASE(5);
-        CASE(6);
-        CASE(7);
-        CASE(8);
-    default:
-        break;
+    for (size_t row = 0; row < t->rows; row += ROWS) {
+        switch (t->rows - row) {
+            QN_ROWS_UP_TO_7(ROWS_OF);
+        default:
+            ROWS_OF(8);
+        }
     }
 }
-#undef CASE
+#undef ROWS_OF
 
 /* Rows of 16 become columns: pairs, fours, then 128-bit blocks change places. */
 INLINE void transpose_16x16(__m512 r[16])
@@ -205,8 +198,15 @@ INLINE void quantize(const bool CENTERED, const float *x, size_t n, size_t padde
 {
     const __m512 inverse = _mm512_set1_ps(inv), away = _mm512_set1_ps(middle);
     const __m128i turn = _mm_set1_epi8((char)flip);
-    size_t live = inv == 0 ? 0 : n;
-    for (size_t i = 0; i < padded; i += 16) {
+    size_t live = inv == 0 ? 0 : n, i = 0;
+    for (; i + 16 <= live; i += 16) {
+        __m512 v = _mm512_loadu_ps(x + i);
+        if (CENTERED) v = _mm512_sub_ps(v, away);
+        __m512i w = _mm512_cvtps_epi32(_mm512_mul_ps(v, inverse));
+        _mm_storeu_si128((__m128i *)(void *)(q + i),
+                         _mm_xor_si128(_mm512_cvtsepi32_epi8(w), turn));
+    }
+    for (; i < padded; i += 16) {
         size_t in = i < live ? live - i : 0, out = padded - i;
         __mmask16 in_mask = in >= 16 ? 0xFFFF : first_16(in);
         __m512 v = _mm512_maskz_loadu_ps(in_mask, x + i);
@@ -238,34 +238,57 @@ static float activations(const float *x, size_t K, void *q)
     return quantize_plain(x, K, (K + GROUP - 1) / GROUP * GROUP, q, 0x80);
 }
 
+/* The lowest and the highest of K values, and whether all are finite: x times 0 is. */
+INLINE bool range_of(const float *x, size_t K, float *low, float *high)
+{
+    const __m512 first = _mm512_set1_ps(x[0]);
+    __m512 lowest = first, highest = first, zero = _mm512_setzero_ps(), seen = zero;
+    size_t i = 0;
+    for (; i + 16 <= K; i += 16) {
+        __m512 v = _mm512_loadu_ps(x + i);
+        lowest = _mm512_min_ps(lowest, v);
+        highest = _mm512_max_ps(highest, v);
+        seen = _mm512_fmadd_ps(v, zero, seen);
+    }
+    if (i < K) {
+        __m512 v = _mm512_mask_loadu_ps(first, first_16(K - i), x + i);
+        lowest = _mm512_min_ps(lowest, v);
+        highest = _mm512_max_ps(highest, v);
+        seen = _mm512_fmadd_ps(v, zero, seen);
+    }
+    /* Both at once: the highest is minus the lowest of -x. */
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    __m256 l = _mm256_min_ps(_mm512_castps512_ps256(lowest),
+                             _mm512_extractf32x8_ps(lowest, 1));
+    __m256 h = _mm256_max_ps(_mm512_castps512_ps256(highest),
+                             _mm512_extractf32x8_ps(highest, 1));
+    h = _mm256_xor_ps(h, sign);
+    __m256 both = _mm256_min_ps(_mm256_permute2f128_ps(l, h, 0x20),
+                                _mm256_permute2f128_ps(l, h, 0x31));
+    both = _mm256_min_ps(both, _mm256_shuffle_ps(both, both, 0x4E));
+    both = _mm256_min_ps(both, _mm256_shuffle_ps(both, both, 0xB1));
+    *low = _mm256_cvtss_f32(both);
+    *high = -_mm_cvtss_f32(_mm256_extractf128_ps(both, 1));
+    return _mm512_cmp_ps_mask(seen, seen, _CMP_UNORD_Q) == 0;
+}
+
 /* Subtracting is monotone: the largest |x - middle| is that of the lowest or of the
  * highest x. */
 static float centered(const float *x, size_t K, void *q, float *middle)
 {
-    const __m512 first = _mm512_set1_ps(x[0]);
-    const __m512i drop_sign = _mm512_set1_epi32(0x7FFFFFFF);
-    __m512 lowest = first, highest = first;
-    __m512i most_is = _mm512_setzero_si512();
-    for (size_t i = 0; i < K; i += 16) {
-        __mmask16 mask = K - i >= 16 ? 0xFFFF : first_16(K - i);
-        __m512 v = _mm512_mask_loadu_ps(first, mask, x + i);
-        lowest = _mm512_min_ps(lowest, v);
-        highest = _mm512_max_ps(highest, v);
-        most_is = _mm512_max_epu32(most_is,
-                                   _mm512_and_si512(_mm512_castps_si512(v), drop_sign));
-    }
-    float low = _mm512_reduce_min_ps(lowest), high = _mm512_reduce_max_ps(highest);
+    float low, high, inverse;
+    bool finite = range_of(x, K, &low, &high);
     float mid = (low + high) / 2 + 0.0f, /* no -0 */
-        below = mid - low, above = high - mid, inverse;
-    float scale = scale_of(_mm512_reduce_max_epu32(most_is),
-                           above > below ? above : below, &inverse);
+        below = mid - low, above = high - mid;
+    float scale =
+        scale_of(finite ? 0 : UINT32_MAX, above > below ? above : below, &inverse);
     quantize(true, x, K, (K + GROUP - 1) / GROUP * GROUP, mid, inverse, q, 0x80);
     *middle = mid;
     return scale;
 }
 
 INLINE void i8_store(const bool WHOLE, const size_t MR, const size_t NV,
-                     const qn_tile_i8 *t, __m512i acc[ROWS][VECTORS])
+                     const qn_tile_i8 *t, size_t at, __m512i acc[ROWS][VECTORS])
 {
     QN_UNROLL
     for (size_t v = 0; v < NV; v++) {
@@ -275,12 +298,12 @@ INLINE void i8_store(const bool WHOLE, const size_t MR, const size_t NV,
         if (t->bias != NULL) bias = _mm512_maskz_loadu_ps(mask, t->bias + 16 * v);
         QN_UNROLL
         for (size_t i = 0; i < MR; i++) {
-            __m512 s = _mm512_mul_ps(_mm512_set1_ps(t->row_scale[i]), scale);
+            __m512 s = _mm512_mul_ps(_mm512_set1_ps(t->row_scale[at + i]), scale);
             __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][v]), s);
-            float *to = t->y + i * t->ldy + 16 * v;
+            float *to = t->y + (at + i) * t->ldy + 16 * v;
             if (t->middle != NULL)
                 y = _mm512_add_ps(y,
-                                  _mm512_mul_ps(_mm512_set1_ps(t->middle[i]),
+                                  _mm512_mul_ps(_mm512_set1_ps(t->middle[at + i]),
                                                 _mm512_loadu_ps(t->col_sum + 16 * v)));
             if (t->bias != NULL) y = _mm512_add_ps(y, bias);
             if (t->add) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, to));
@@ -301,15 +324,15 @@ INLINE __m512i dot_quads(__m512i acc, __m512i unsigned_bytes, __m512i signed_byt
 }
 
 INLINE void i8_rows(const bool WHOLE, const size_t MR, const size_t NV,
-                    const qn_tile_i8 *t)
+                    const qn_tile_i8 *t, size_t at)
 {
     __m512i acc[ROWS][VECTORS], b[VECTORS];
-    const uint8_t *a = t->a;
+    const uint8_t *a = (const uint8_t *)t->a + at * t->lda_bytes;
+    float *y = t->y + at * t->ldy;
     const int8_t *panel = t->b;
     const size_t groups = t->groups, lda = t->lda_bytes;
     for (size_t i = 0; i < MR; i++)
-        for (size_t v = 0; v < NV; v++)
-            __builtin_prefetch(t->y + i * t->ldy + 16 * v, 1);
+        for (size_t v = 0; v < NV; v++) __builtin_prefetch(y + i * t->ldy + 16 * v, 1);
     QN_UNROLL
     for (size_t i = 0; i < MR; i++) {
         QN_UNROLL
@@ -327,37 +350,30 @@ INLINE void i8_rows(const bool WHOLE, const size_t MR, const size_t NV,
             for (size_t v = 0; v < NV; v++) acc[i][v] = dot_quads(acc[i][v], x, b[v]);
         }
     }
-    i8_store(WHOLE, MR, NV, t, acc);
+    i8_store(WHOLE, MR, NV, t, at, acc);
 }
 
-#define CASE(mr)                                                                       \
-    case mr:                                                                           \
-        if (t->cols == COLS)                                                           \
-            i8_rows(true, mr, 3, t);                                                   \
-        else if (t->cols > 32)                                                         \
-            i8_rows(false, mr, 3, t);                                                  \
-        else if (t->cols > 16)                                                         \
-            i8_rows(false, mr, 2, t);                                                  \
-        else                                                                           \
-            i8_rows(false, mr, 1, t);                                                  \
-        break
+#define ROWS_OF(mr)                                                                    \
+    if (t->cols == COLS)                                                               \
+        i8_rows(true, mr, 3, t, row);                                                  \
+    else if (t->cols > 32)                                                             \
+        i8_rows(false, mr, 3, t, row);                                                 \
+    else if (t->cols > 16)                                                             \
+        i8_rows(false, mr, 2, t, row);                                                 \
+    else                                                                               \
+        i8_rows(false, mr, 1, t, row)
 
 static void tile_i8(const qn_tile_i8 *t)
 {
-    switch (t->rows) {
-        CASE(1);
-        CASE(2);
-        CASE(3);
-        CASE(4);
-        CASE(5);
-        CASE(6);
-        CASE(7);
-        CASE(8);
-    default:
-        break;
+    for (size_t row = 0; row < t->rows; row += ROWS) {
+        switch (t->rows - row) {
+            QN_ROWS_UP_TO_7(ROWS_OF);
+        default:
+            ROWS_OF(8);
+        }
     }
 }
-#undef CASE
+#undef ROWS_OF
 
 const qn_tiles qn_num__tiles_avx512 = {
     .f32_rows = ROWS,
@@ -376,4 +392,5 @@ const qn_tiles_i8 qn_num__tiles_i8_avx512 = {
     .activations = activations,
     .centered = centered,
     .run = tile_i8,
+    .i16 = &qn_num__tiles_i16_avx512,
 };

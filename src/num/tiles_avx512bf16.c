@@ -36,16 +36,16 @@ INLINE __m512 dot_pairs(__m512 acc, __m512i a, __m512i b)
 }
 
 INLINE void rows(const bool WHOLE, const size_t MR, const size_t NV,
-                 const qn_tile_bf16 *t)
+                 const qn_tile_bf16 *t, size_t at)
 {
     __m512 acc[ROWS][VECTORS];
     __m512i b[VECTORS];
-    const uint8_t *a = (const uint8_t *)t->a;
+    const uint8_t *a = (const uint8_t *)t->a + at * t->lda_bytes;
+    float *to = t->y + at * t->ldy;
     const uint16_t *panel = t->b;
     const size_t pairs = t->pairs, lda = t->lda_bytes;
     for (size_t i = 0; i < MR; i++)
-        for (size_t v = 0; v < NV; v++)
-            __builtin_prefetch(t->y + i * t->ldy + 16 * v, 1);
+        for (size_t v = 0; v < NV; v++) __builtin_prefetch(to + i * t->ldy + 16 * v, 1);
     QN_UNROLL
     for (size_t i = 0; i < MR; i++) {
         QN_UNROLL
@@ -72,41 +72,33 @@ INLINE void rows(const bool WHOLE, const size_t MR, const size_t NV,
             __m512 y = acc[i][v];
             if (t->bias != NULL) y = _mm512_add_ps(y, bias);
             if (WHOLE || v + 1 < NV)
-                _mm512_storeu_ps(t->y + i * t->ldy + 16 * v, y);
+                _mm512_storeu_ps(to + i * t->ldy + 16 * v, y);
             else
-                _mm512_mask_storeu_ps(t->y + i * t->ldy + 16 * v, mask, y);
+                _mm512_mask_storeu_ps(to + i * t->ldy + 16 * v, mask, y);
         }
     }
 }
 
-#define CASE(mr)                                                                       \
-    case mr:                                                                           \
-        if (t->cols == COLS)                                                           \
-            rows(true, mr, 3, t);                                                      \
-        else if (t->cols > 32)                                                         \
-            rows(false, mr, 3, t);                                                     \
-        else if (t->cols > 16)                                                         \
-            rows(false, mr, 2, t);                                                     \
-        else                                                                           \
-            rows(false, mr, 1, t);                                                     \
-        break
+#define ROWS_OF(mr)                                                                    \
+    if (t->cols == COLS)                                                               \
+        rows(true, mr, 3, t, row);                                                     \
+    else if (t->cols > 32)                                                             \
+        rows(false, mr, 3, t, row);                                                    \
+    else if (t->cols > 16)                                                             \
+        rows(false, mr, 2, t, row);                                                    \
+    else                                                                               \
+        rows(false, mr, 1, t, row)
 
 static void tile_bf16(const qn_tile_bf16 *t)
 {
-    switch (t->rows) {
-        CASE(1);
-        CASE(2);
-        CASE(3);
-        CASE(4);
-        CASE(5);
-        CASE(6);
-        CASE(7);
-        CASE(8);
-    default:
-        break;
+    for (size_t row = 0; row < t->rows; row += ROWS) {
+        switch (t->rows - row) {
+            QN_ROWS_UP_TO_7(ROWS_OF);
+        default:
+            ROWS_OF(8);
+        }
     }
 }
-#undef CASE
 
 const qn_tiles_bf16 qn_num__tiles_bf16_avx512 = {
     .rows = ROWS,

@@ -41,12 +41,12 @@ INLINE void store(const qn_tile_i8 *t, size_t row, size_t v, __m256i sum)
     _mm256_maskstore_ps(to, mask, y);
 }
 
-INLINE void rows(const size_t MR, const qn_tile_i8 *t)
+INLINE void rows(const size_t MR, const qn_tile_i8 *t, size_t at)
 {
     __m256i acc[ROWS][2];
-    const uint8_t *a = t->a;
+    const uint8_t *a = (const uint8_t *)t->a + at * t->lda_bytes;
     const int8_t *b = t->b;
-    for (size_t i = 0; i < MR; i++) __builtin_prefetch(t->y + i * t->ldy, 1);
+    for (size_t i = 0; i < MR; i++) __builtin_prefetch(t->y + (at + i) * t->ldy, 1);
     QN_UNROLL
     for (size_t i = 0; i < MR; i++) {
         acc[i][0] = _mm256_loadu_si256((const __m256i *)(const void *)t->start);
@@ -65,30 +65,23 @@ INLINE void rows(const size_t MR, const qn_tile_i8 *t)
     }
     QN_UNROLL
     for (size_t i = 0; i < MR; i++) {
-        store(t, i, 0, acc[i][0]);
-        if (t->cols > 8) store(t, i, 1, acc[i][1]);
+        store(t, at + i, 0, acc[i][0]);
+        if (t->cols > 8) store(t, at + i, 1, acc[i][1]);
     }
 }
 
-#define CASE(mr)                                                                       \
-    case mr:                                                                           \
-        rows(mr, t);                                                                   \
-        break
+#define ROWS_OF(mr) rows(mr, t, row)
 
 static void tile_i8(const qn_tile_i8 *t)
 {
-    switch (t->rows) {
-        CASE(1);
-        CASE(2);
-        CASE(3);
-        CASE(4);
-        CASE(5);
-        CASE(6);
-    default:
-        break;
+    for (size_t row = 0; row < t->rows; row += ROWS) {
+        switch (t->rows - row) {
+            QN_ROWS_UP_TO_5(ROWS_OF);
+        default:
+            ROWS_OF(6);
+        }
     }
 }
-#undef CASE
 
 const qn_tiles_i8 qn_num__tiles_i8_avxvnni = {
     .rows = ROWS,
@@ -99,4 +92,5 @@ const qn_tiles_i8 qn_num__tiles_i8_avxvnni = {
     .activations = qn_num__activations_u8_avx2,
     .centered = qn_num__centered_u8_avx2,
     .run = tile_i8,
+    .i16 = &qn_num__tiles_i16_avxvnni,
 };

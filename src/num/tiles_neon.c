@@ -37,17 +37,18 @@ INLINE size_t left(size_t cols, size_t v)
     return cols > 4 * v ? cols - 4 * v : 0;
 }
 
-INLINE void f32_rows(const bool WHOLE, const size_t MR, const qn_tile_f32 *t)
+INLINE void f32_rows(const bool WHOLE, const size_t MR, const qn_tile_f32 *t, size_t at)
 {
     float32x4_t acc[ROWS][VECTORS], b[VECTORS];
     const size_t cols = WHOLE ? COLS : t->cols;
-    const float *a = t->a, *row = t->b;
+    const float *a = t->a + at * t->lda, *row = t->b;
+    float *to = t->y + at * t->ldy;
     QN_UNROLL
     for (size_t i = 0; i < MR; i++) {
         QN_UNROLL
         for (size_t v = 0; v < VECTORS; v++)
             acc[i][v] = t->first ? vdupq_n_f32(0)
-                                 : load(t->y + i * t->ldy + 4 * v, left(cols, v));
+                                 : load(to + i * t->ldy + 4 * v, left(cols, v));
     }
     for (size_t k = 0; k < t->depth; k++, row += t->ldb) {
         QN_UNROLL
@@ -66,33 +67,28 @@ INLINE void f32_rows(const bool WHOLE, const size_t MR, const qn_tile_f32 *t)
         for (size_t v = 0; v < VECTORS; v++) {
             float32x4_t y = vmulq_n_f32(acc[i][v], t->alpha);
             if (t->bias != NULL) y = vaddq_f32(y, load(t->bias + 4 * v, left(cols, v)));
-            store(t->y + i * t->ldy + 4 * v, left(cols, v), y);
+            store(to + i * t->ldy + 4 * v, left(cols, v), y);
         }
     }
 }
 
-#define CASE(mr)                                                                       \
-    case mr:                                                                           \
-        if (t->cols == COLS)                                                           \
-            f32_rows(true, mr, t);                                                     \
-        else                                                                           \
-            f32_rows(false, mr, t);                                                    \
-        break
+#define ROWS_OF(mr)                                                                    \
+    if (t->cols == COLS)                                                               \
+        f32_rows(true, mr, t, row);                                                    \
+    else                                                                               \
+        f32_rows(false, mr, t, row)
 
 static void tile_f32(const qn_tile_f32 *t)
 {
-    switch (t->rows) {
-        CASE(1);
-        CASE(2);
-        CASE(3);
-        CASE(4);
-        CASE(5);
-        CASE(6);
-    default:
-        break;
+    for (size_t row = 0; row < t->rows; row += ROWS) {
+        switch (t->rows - row) {
+            QN_ROWS_UP_TO_5(ROWS_OF);
+        default:
+            ROWS_OF(6);
+        }
     }
 }
-#undef CASE
+#undef ROWS_OF
 
 static void transpose(const float *B, size_t ldb, size_t cols, size_t K, float *out,
                       size_t ldo)
@@ -231,10 +227,10 @@ INLINE void i8_store(const qn_tile_i8 *t, size_t row, size_t v, int32x4_t sum)
     store(to, n, y);
 }
 
-INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
+INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t, size_t at)
 {
     int32x4_t acc[I8_ROWS][VECTORS];
-    const uint8_t *a = t->a;
+    const uint8_t *a = (const uint8_t *)t->a + at * t->lda_bytes;
     const int8_t *b = t->b;
     QN_UNROLL
     for (size_t i = 0; i < MR; i++) {
@@ -256,27 +252,20 @@ INLINE void i8_rows(const size_t MR, const qn_tile_i8 *t)
     QN_UNROLL
     for (size_t i = 0; i < MR; i++) {
         QN_UNROLL
-        for (size_t v = 0; v < VECTORS; v++) i8_store(t, i, v, acc[i][v]);
+        for (size_t v = 0; v < VECTORS; v++) i8_store(t, at + i, v, acc[i][v]);
     }
 }
 
+#define ROWS_OF(mr) i8_rows(mr, t, row)
+
 static void tile_i8(const qn_tile_i8 *t)
 {
-    switch (t->rows) {
-    case 1:
-        i8_rows(1, t);
-        break;
-    case 2:
-        i8_rows(2, t);
-        break;
-    case 3:
-        i8_rows(3, t);
-        break;
-    case 4:
-        i8_rows(4, t);
-        break;
-    default:
-        break;
+    for (size_t row = 0; row < t->rows; row += I8_ROWS) {
+        switch (t->rows - row) {
+            QN_ROWS_UP_TO_3(ROWS_OF);
+        default:
+            ROWS_OF(4);
+        }
     }
 }
 
@@ -296,4 +285,5 @@ const qn_tiles_i8 qn_num__tiles_i8_neon = {
     .activations = activations,
     .centered = centered,
     .run = tile_i8,
+    .i16 = &qn_num__tiles_i16_neon,
 };
