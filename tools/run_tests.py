@@ -9,6 +9,9 @@
 
     dev      every test of the tier
     kernels  the quick ones again under each kernel set that this machine has
+    arm      the tests of num/ built for 64-bit Arm, emulated: its kernels; skipped where the
+             compiler or the emulator is missing (apt install gcc-aarch64-linux-gnu
+             libc6-dev-arm64-cross qemu-user)
     asan     the quick ones, and a few from outside, with address and undefined sanitizers
     tsan     what has threads, with the thread sanitizer
     fuzz     every target for its share of two minutes
@@ -145,6 +148,61 @@ def stage_kernels():
             ctest(f"kernels {name}", "dev", "quick", env={"QUERN_KERNELS": name})
 
 
+ARM_TESTS = ["test_kernels", "test_num_gemm", "test_num_packed", "test_num_attention"]
+
+
+def stage_arm():
+    """Without CMake: base and num alone, static, with tests/arm/cmocka.h for the library."""
+    missing = [t for t in ("aarch64-linux-gnu-gcc", "qemu-aarch64") if not shutil.which(t)]
+    if missing:
+        say(f"== arm: skipped, {' and '.join(missing)} not installed")
+        count("skipped", "arm", f"{' and '.join(missing)} not installed")
+        return
+    start, folder = time.time(), BUILD / "arm"
+    folder.mkdir(parents=True, exist_ok=True)
+    say("== arm")
+    sources = [f for module in ("base", "num") for f in sorted((ROOT / "src" / module).glob("*.c"))
+               if not re.search("avx|onednn", f.name)]
+    flags = ["-std=c17", "-O2", "-static", "-D_POSIX_C_SOURCE=200809L", "-DQN_BUILD_NEON", "-Wall",
+             "-Wextra", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Werror",
+             "-ffp-contract=off", "-fno-strict-aliasing", f"-I{ROOT}/tests/arm", f"-I{ROOT}/src",
+             f"-I{ROOT}/include"]
+
+    def compiled(source):
+        out = folder / (source.stem + ".o")
+        done = subprocess.run(["aarch64-linux-gnu-gcc", *flags, "-c", source, "-o", out],
+                              capture_output=True, text=True)
+        return out, done.stderr if done.returncode != 0 else ""
+
+    tests = [ROOT / "tests/unit" / f"{name}.c" for name in ARM_TESTS]
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        done = list(pool.map(compiled, sources + tests))
+    for out, error in done:
+        if error:
+            say(error[-4000:])
+            count("failed", "arm", f"{out.stem}.c does not compile")
+    if any(error for _, error in done):
+        return
+    parts = [out for out, _ in done[:len(sources)]]
+
+    def run(name):
+        program = folder / name
+        link = subprocess.run(["aarch64-linux-gnu-gcc", "-static", folder / f"{name}.o", *parts,
+                               "-lm", "-lpthread", "-o", program], capture_output=True, text=True)
+        if link.returncode != 0:
+            return name, 1, link.stderr
+        ran = subprocess.run(["qemu-aarch64", program], capture_output=True, text=True)
+        return name, ran.returncode, ran.stdout + ran.stderr
+
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for name, code, text in pool.map(run, ARM_TESTS):
+            if code != 0:
+                say(text[-4000:])
+            count("passed" if code == 0 else "failed", f"arm: {name}",
+                  "" if code == 0 else f"ended with {code}")
+    say(f"-- arm in {time.time() - start:.0f} s")
+
+
 def stage_asan(whole):
     if not build("asan"):
         return
@@ -229,6 +287,7 @@ def main():
         if tier in ("all", "full", "soak") and name is None:
             soak = tier == "soak"
             stage_kernels()
+            stage_arm()
             stage_asan(soak)
             stage_tsan(soak)
             stage_fuzz(FUZZ_SECONDS, FUZZ_SOAK_SECONDS if soak else None)
