@@ -30,9 +30,6 @@ void qn_tei_error(qn_call *c, const qn_error *err)
     case QN_EEMPTY:
         type = "Empty";
         break;
-    case QN_ELIMIT:
-        status = 413;
-        break;
     case QN_EUTF8:
         status = 422;
         type = "Tokenizer";

@@ -114,7 +114,7 @@ class Shapes(Base):
             self.assertTrue(near(a, b / length, 1e-4, 1e-6))
         self.assertEqual(self.post("/embed", {"inputs": "a", "dimensions": 1000}, 422)["error_type"], "Validation")
         self.assertEqual(self.post("/embed", {"inputs": []}, 400)["error_type"], "Empty")
-        self.assertEqual(self.post("/embed", {"inputs": ["a"] * 5000}, 413)["error_type"], "Validation")
+        self.assertEqual(self.post("/embed", {"inputs": ["a"] * 5000}, 422)["error_type"], "Validation")
         self.assertEqual(self.post("/embed", {"inputs": LONG, "truncate": False}, 422)["error_type"], "Validation")
         self.assertEqual(self.post("/embed", {"inputs": "a", "model": RERANKER}, 424)["error_type"], "Backend")
 
