@@ -52,6 +52,7 @@ RERANKS = [
      lambda reply: [(r["index"], r["score"], r["input"]) for r in reply["data"]]),
     ("Dify", "/v1/rerank", {**ASKED, "top_n": 3, "return_documents": True},
      lambda reply: [(r["index"], r["relevance_score"], r["document"]["text"]) for r in reply["results"]]),
+    ("gateways", "/api/v1/rerank", {**ASKED, "top_n": 3}, results),
     ("Open WebUI", "/v1/rerank", {**ASKED, "top_n": len(TEXTS)}, results),
     ("RAGFlow, TEI", "/rerank", {**PASSED, "raw_scores": False, "truncate": True}, bare),
 ]
@@ -59,6 +60,7 @@ RERANKS = [
 EMBEDDINGS = [
     ("LangChain, OpenAI", "/v1/embeddings", {"model": EMBEDDER, "input": TEXTS, "encoding_format": "base64"},
      lambda reply: [struct.unpack(f"<{384}f", base64.b64decode(d["embedding"])) for d in reply["data"]]),
+    ("gateways", "/api/v1/embeddings", {"model": EMBEDDER, "input": TEXTS}, lambda reply: [d["embedding"] for d in reply["data"]]),
     ("LangChain, Jina", "/v1/embeddings", {"model": EMBEDDER, "input": TEXTS},
      lambda reply: [d["embedding"] for d in sorted(reply["data"], key=lambda d: d["index"])]),
     ("LangChain, Cohere", "/v1/embed", {"model": EMBEDDER, "texts": TEXTS, "input_type": "search_document",
