@@ -15,6 +15,7 @@
  * The first line says how long a batch goes without looking at its deadline, in CPU time
  * of its thread. */
 #include "base/clock.h"
+#include "io/file.h"
 #include "nn/rerank.h"
 #include "quern/quern.h"
 
@@ -332,5 +333,5 @@ int main(int argc, char **argv)
         p = *end == ',' ? end + 1 : end + strlen(end);
     }
     quern_close(b.q);
-    return 0;
+    return qn_dir_remove(data, &err) == QN_OK ? 0 : 1;
 }
