@@ -134,18 +134,20 @@ def mixed_requests(tokenizer, docs_each):
 def folder_of(shape):
     if shape == "minilm":
         return SHARED / "models" / "reranker-minilm-l6"
-    import neural_peers
     folder = WORK / "deberta-v3-base"
     if not (folder / "config.json").exists():
+        import neural_peers
         neural_peers.make_deberta(folder, SHARED / "deberta-v3-tokenizer")
     return folder
 
 
 def import_models(shape, folder):
+    """Anew when the importer changed."""
+    importer = max(p.stat().st_mtime for p in (ROOT / "src" / "nn").glob("import*.c"))
     out = {}
     for dtype in ("f32", "bf16", "int8"):
         path = WORK / "models" / f"{shape}-{dtype}.qnm"
-        if not path.exists():
+        if not path.exists() or path.stat().st_mtime < importer:
             subprocess.run([str(BUILD / "quern"), "model", "import", str(folder), "--name",
                             f"{shape}-{dtype}", "--dtype", dtype, "--data", str(WORK),
                             "--quiet"], check=True, stdout=subprocess.DEVNULL)

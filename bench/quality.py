@@ -7,10 +7,10 @@ dtypes over first-stage lists of four test sets.
                         [depth=20] [kernels=avx2] [threads=2] [peers=on]
 
 Prints nDCG@10 and MAP per set and dtype, their difference from f32, and how far logits
-moved. Gates: nDCG@10 loses at most 0.002 (bf16) and 0.004 (int8) of f32's; the exit
-status says whether they hold. peers=on adds ONNX Runtime's int8 of the same model over the
-same lists. Data: QUERN_SHARED (default ../shared); `depth` is SciFact's, whose abstracts are
-long; the other lists are taken whole.
+moved; `ndcg10_change_error` is the standard error of that mean over lists. Gates: nDCG@10 loses
+at most 0.002 (bf16) and 0.004 (int8) of f32's; the exit status says whether they hold. peers=on
+adds ONNX Runtime's int8 of the same model over the same lists. Data: QUERN_SHARED (default
+../shared); `depth` is SciFact's, whose abstracts are long; the other lists are taken whole.
 
 Scores are kept in build/bench-models/scores as they come: a run that was stopped goes on,
 and those of f32 are computed once for a model and a set of lists. Those of other dtypes
@@ -128,12 +128,22 @@ def average_precision(gains):
     return total / hits if hits else 0.0
 
 
-def measure(lists, logits):
+def measured(lists, logits):
+    """(nDCG@10, average precision) of each list"""
     rows = []
     for (_, _, gains, all_gains), s in zip(lists, logits):
         ranked = [gains[i] for i in sorted(range(len(s)), key=lambda i: -s[i])]
         rows.append((ndcg(ranked, all_gains), average_precision(ranked)))
-    return [sum(r[i] for r in rows) / len(rows) for i in (0, 1)]
+    return rows
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def error_of_mean(values):
+    middle, n = mean(values), len(values)
+    return math.sqrt(sum((v - middle) ** 2 for v in values) / max(n - 1, 1) / n)
 
 
 # ---- scores -----------------------------------------------------------------------------
@@ -218,9 +228,15 @@ def peer_scores(lists, key, threads):
     return kept(f"{key}-onnxruntime-{digest(graph)}", lists, compute)
 
 
+def fresh(path):
+    """Whether a model is there that the importer as it is now has made."""
+    return path.exists() and path.stat().st_mtime > max(
+        p.stat().st_mtime for p in (ROOT / "src" / "nn").glob("import*.c"))
+
+
 def model_of(dtype):
     path = WORK / "models" / f"minilm-{dtype}.qnm"
-    if not path.exists():
+    if not fresh(path):
         WORK.mkdir(parents=True, exist_ok=True)
         subprocess.run([str(BUILD / "quern"), "model", "import",
                         str(SHARED / "models/reranker-minilm-l6"), "--name", f"minilm-{dtype}",
@@ -231,17 +247,21 @@ def model_of(dtype):
 
 def told(name, lists, dtype, backend, logits, plain):
     """Prints a row; whether it is within its bound of `plain`, f32's logits."""
-    n, m = measure(lists, logits)
+    rows = measured(lists, logits)
     row = {"bench": "quality", "set": name, "queries": len(lists),
            "pairs": sum(len(s) for s in logits), "dtype": dtype, "backend": backend,
-           "ndcg10": round(n, 5), "map": round(m, 5)}
+           "ndcg10": round(mean([n for n, _ in rows]), 5),
+           "map": round(mean([m for _, m in rows]), 5)}
     change = 0.0
     if plain is not None:
-        before = measure(lists, plain)
-        change = n - before[0]
+        before = measured(lists, plain)
+        changes = [x - y for (x, _), (y, _) in zip(rows, before)]
+        change = mean(changes)
         moved = [abs(x - y) for a, b in zip(plain, logits) for x, y in zip(a, b)]
-        row.update(ndcg10_change=round(change, 5), map_change=round(m - before[1], 5),
-                   logit_change_mean=round(sum(moved) / len(moved), 5),
+        row.update(ndcg10_change=round(change, 5),
+                   ndcg10_change_error=round(error_of_mean(changes), 5),
+                   map_change=round(mean([x - y for (_, x), (_, y) in zip(rows, before)]), 5),
+                   logit_change_mean=round(mean(moved), 5),
                    logit_change_max=round(max(moved), 5))
     print(json.dumps(row), flush=True)
     return -change <= WITHIN.get(dtype, 1.0)
