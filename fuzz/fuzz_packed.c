@@ -19,6 +19,7 @@ enum { ROWS = 40, COLUMNS = 48, VALUES = 16, LINES = 3, IMAGE_MAX = 1 << 20 };
 
 static char folder[64], path[512];
 static qn_qnm *model;
+static uint8_t *image; /* of the model */
 static qn_blockfile *sound;
 static const qn_kernels *kernels;
 
@@ -41,7 +42,7 @@ static void make_model(void)
     must(qn_blockfile_put(w, QN_QNM_TENSORS, 0, "[]", 2, &err), &err);
     must(qn_blockfile_put(w, QN_QNM_VOCAB, 0, "", 0, &err), &err);
     must(qn_blockfile_finish(w, false, &err), &err);
-    uint8_t *image = qn_blockfile_writer_take(w, &n);
+    image = qn_blockfile_writer_take(w, &n);
     qn_blockfile_writer_destroy(w);
     must(qn_qnm_open_memory(qn_alloc_heap(), image, n, "fuzz", &model, &err), &err);
 }
@@ -92,6 +93,7 @@ static void remove_folder(void)
 {
     qn_blockfile_close(sound);
     qn_qnm_close(model);
+    qn_delete_aligned(qn_alloc_heap(), image);
     if (qn_dir_remove(folder, NULL) != QN_OK)
         (void)fprintf(stderr, "%s is left\n", folder);
 }
