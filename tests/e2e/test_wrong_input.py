@@ -493,7 +493,7 @@ class Routes(Case):
         rows = [("/rerank", {}, "query"), ("/rerank", {"query": "q"}, "texts"), ("/rerank", {"query": "q", "texts": 7}, "texts"),
                 ("/rerank", {"query": 7, "texts": ["x"]}, "query"), ("/rerank", {"query": "q", "texts": [7]}, "texts"),
                 ("/rerank", {"query": "q", "texts": []}, "texts"),
-                ("/rerank", {"query": "q", "texts": ["x"], "truncation_direction": "Left"}, "Right"),
+                ("/rerank", {"query": "q", "texts": ["x"], "truncation_direction": "Up"}, "Right"),
                 ("/v2/rerank", {"query": "q", "documents": ["x"]}, "model"), ("/v1/rerank", {"documents": ["x"]}, "query"),
                 ("/v1/rerank", {"query": "q", "documents": ["x"], "model": "no-such-model"}, "no-such-model"),
                 ("/v2/rerank", {"model": "no-such-model", "query": "q", "documents": ["x"]}, "no-such-model"),
