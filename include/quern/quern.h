@@ -376,6 +376,9 @@ typedef struct quern_search_options {
     bool defer_plugins;
     int64_t
         waited_ms; /* how long its caller has waited already: gone from time and budget */
+    /* Beside model_of, with its ctx: how that endpoint reads long documents where a retriever
+     * does not say, as in quern_rerank_options; NULL: whole. */
+    const char *(*chunking_of)(void *ctx, const char *id, uint32_t *passages_max);
 } quern_search_options;
 #define QUERN_SEARCH_OPTIONS_INIT                                                      \
     {                                                                                  \

@@ -174,6 +174,22 @@ static qn_status endpoint_model(qn_search *s, const qn_retriever *r, const char 
     return st;
 }
 
+/* A retriever's own chunk_rescorer goes before what its endpoint says. */
+static qn_status endpoint_passages(qn_search *s, const qn_retriever *r,
+                                   qn_passage_options *out, qn_error *err)
+{
+    uint32_t most = 0;
+    const char *id = qn_arena_strndup(s->arena, r->inference_id.p, r->inference_id.n);
+    *out =
+        (qn_passage_options){.chunking = r->chunking, .best_by_words = r->best_chunks};
+    if (id == NULL) return qn_fail(err, QN_ENOMEM, "retriever");
+    if (r->best_chunks > 0 || s->options.chunking_of == NULL) return QN_OK;
+    const char *text = s->options.chunking_of(s->options.model_of_ctx, id, &most);
+    if (text == NULL) return QN_OK;
+    out->most = most;
+    return qn_chunk_settings_parse(qn_slice_of(text), s->arena, &out->chunking, err);
+}
+
 static qn_status retriever_stage(qn_search *s, const qn_retriever *r, qn_stage *stage,
                                  qn_error *err)
 {
@@ -192,8 +208,8 @@ static qn_status retriever_stage(qn_search *s, const qn_retriever *r, qn_stage *
         .has_min_score = r->has_min_score,
         .min_score = r->min_score,
         .may_fail = r->allow_failures,
-        .passages = {.chunking = r->chunking, .best_by_words = r->best_chunks},
     };
+    QN_TRY(endpoint_passages(s, r, &stage->passages, err));
     return endpoint_model(s, r, &stage->model, err);
 }
 

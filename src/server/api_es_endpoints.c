@@ -372,6 +372,14 @@ qn_status qn_es_endpoint_put(qn_call *c, qn_error *err)
     return keep(c, &e, false, err);
 }
 
+/* The strategy "chunk": passages of whole sentences. */
+static const char *chunking_of(const endpoint *e, uint32_t *passages_max)
+{
+    bool chunks = qn_slice_eq_str(e->strategy, "chunk");
+    *passages_max = chunks ? (uint32_t)e->chunks : 0;
+    return chunks ? "sentence" : NULL;
+}
+
 qn_status qn_es_endpoint_use(qn_call *c, const char *task, qn_es_endpoint *out,
                              qn_error *err)
 {
@@ -389,9 +397,7 @@ qn_status qn_es_endpoint_use(qn_call *c, const char *task, qn_es_endpoint *out,
                        task, QN_SLICE_ARG(e.task));
     out->model = e.model;
     out->return_documents = e.return_documents;
-    if (!qn_slice_eq_str(e.strategy, "chunk")) return QN_OK;
-    out->chunking = "sentence";
-    out->passages_max = (uint32_t)e.chunks;
+    out->chunking = chunking_of(&e, &out->passages_max);
     return QN_OK;
 }
 
@@ -405,6 +411,15 @@ const char *qn_es_endpoint_model(void *call, const char *id)
     qn_slice model = qn_slice_of(id);
     if (look_up(c, id, &e, &found, &ignored) == QN_OK && found) model = e.model;
     return qn_server_model(c, model, "", &name, &ignored) == QN_OK ? name : id;
+}
+
+const char *qn_es_endpoint_chunking(void *call, const char *id, uint32_t *passages_max)
+{
+    endpoint e;
+    bool found = false;
+    qn_error ignored;
+    if (look_up(call, id, &e, &found, &ignored) != QN_OK || !found) return NULL;
+    return chunking_of(&e, passages_max);
 }
 
 /* POST _inference/{id}: the endpoint knows its task, a model its own. */

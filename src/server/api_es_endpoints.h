@@ -19,6 +19,8 @@ QN_MUST_CHECK qn_status qn_es_endpoint_use(qn_call *c, const char *task,
 /* The model that `id` stands for, of an endpoint or an alias; `id` itself where it is
  * neither. For quern_search_options.model_of, hence the call as a void *. In the arena. */
 const char *qn_es_endpoint_model(void *call, const char *id);
+/* And for chunking_of. */
+const char *qn_es_endpoint_chunking(void *call, const char *id, uint32_t *passages_max);
 /* Deployments as stored endpoints have them. */
 void qn_es_endpoints_start(quern *q);
 

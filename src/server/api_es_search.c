@@ -309,6 +309,7 @@ static qn_status run_search(qn_call *c, const char *table, qn_slice body,
     quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
     o.kind = QUERN_QUERY_DSL;
     o.model_of = qn_es_endpoint_model;
+    o.chunking_of = qn_es_endpoint_chunking;
     o.model_of_ctx = c;
     o.query = body.p;
     o.query_size = body.n;
@@ -350,6 +351,7 @@ static qn_status count_query(qn_call *c, const char *table, const qn_json *body,
     quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
     o.kind = QUERN_QUERY_DSL;
     o.model_of = qn_es_endpoint_model;
+    o.chunking_of = qn_es_endpoint_chunking;
     o.model_of_ctx = c;
     o.query = text;
     o.query_size = strlen(text);
@@ -396,6 +398,7 @@ qn_status qn_es_explain(qn_call *c, qn_error *err)
     quern_search_options o = QUERN_SEARCH_OPTIONS_INIT;
     o.kind = QUERN_QUERY_DSL;
     o.model_of = qn_es_endpoint_model;
+    o.chunking_of = qn_es_endpoint_chunking;
     o.model_of_ctx = c;
     o.query = c->request->body.p;
     o.query_size = c->request->body.n;

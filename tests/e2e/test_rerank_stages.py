@@ -125,10 +125,10 @@ class Stages(unittest.TestCase):
         vectors = self.ask("POST", "/_inference/text_embedding/vectors", {"input": texts})["text_embedding"]
         self.server.bulk("v", [(str(i), {"text": t, "vector": v["embedding"]}) for i, (t, v) in enumerate(zip(texts, vectors))])
 
-        def searched(embedder, reranker):
-            knn = {"knn": {"field": "vector", "k": 6, "num_candidates": 8, "query_vector_builder": {
+        def searched(embedder, reranker, size=5):
+            knn = {"knn": {"field": "vector", "k": size + 1, "num_candidates": 10, "query_vector_builder": {
                 "text_embedding": {"model_id": embedder, "model_text": QUERY}}}}
-            found = self.ask("POST", "/v/_search", {"size": 5, "retriever": {"text_similarity_reranker": {
+            found = self.ask("POST", "/v/_search", {"size": size, "retriever": {"text_similarity_reranker": {
                 "retriever": knn, "field": "text", "inference_id": reranker, "inference_text": QUERY}}})
             return [(h["_id"], h["_score"]) for h in found["hits"]["hits"]]
         named = searched("vectors", "mine")
@@ -137,6 +137,17 @@ class Stages(unittest.TestCase):
         counted = self.ask("POST", "/v/_count", {"query": {"knn": {"field": "vector", "k": 3, "query_vector_builder": {
             "text_embedding": {"model_id": "vectors", "model_text": QUERY}}}}})
         self.assertEqual(counted["count"], 3)
+        self.ask("PUT", "/_inference/rerank/parts", {"service": "elasticsearch", "service_settings": {
+            "model_id": MODEL, "num_threads": 1, "num_allocations": 1, "long_document_strategy": "chunk"}})
+        long = max((d["text"] for d in DOCUMENTS), key=len) * 5
+        self.server.bulk("v", [("long", {"text": long, "vector": vectors[0]["embedding"]})])
+        told = self.ask("POST", "/_inference/rerank/parts", {"query": QUERY, "input": [long]})["rerank"][0]["relevance_score"]
+        whole = self.ask("POST", "/_inference/rerank/mine", {"query": QUERY, "input": [long]})["rerank"][0]["relevance_score"]
+        self.assertNotEqual(told, whole)
+        for name, logit in (("parts", told), ("mine", whole)):
+            score = dict(searched("vectors", name, size=9))["long"]
+            self.assertAlmostEqual(score, max(logit, 0) + min(math.exp(logit), 1), places=5)
+        self.ask("DELETE", "/_inference/parts")
         bad = self.ask("POST", "/_inference/completion/mine", {"input": "a"}, want=400)
         self.assertIn("the requested type [completion] does not match the model type [rerank]", json.dumps(bad))
         for name in ("mine", "vectors"):
