@@ -312,6 +312,32 @@ def saved_as(model, folder, form):
 classifier_cases()
 
 
+# ---- odd shapes ---------------------------------------------------------------------
+
+def odd_cases():
+    for family, make in (("bert", bert), ("roberta", roberta), ("deberta", deberta), ("modern", modern)):
+        for hidden, heads, wide in ((15, 3, 7), (30, 3, 7), (10, 5, 33), (14, 7, 50), (66, 1, 130), (12, 6, 1)):
+            if family == "modern" and hidden // heads % 2:
+                continue
+            CASES[f"odd-{family}-{hidden}-{heads}"] = lambda folder, make=make, s=(hidden, heads, wide): plain(
+                make(hidden_size=s[0], num_attention_heads=s[1], intermediate_size=s[2]), folder)
+        CASES[f"odd-{family}-one-layer"] = lambda folder, make=make: plain(make(num_hidden_layers=1), folder)
+        CASES[f"odd-{family}-17-labels"] = lambda folder, make=make: plain(make(num_labels=17), folder)
+    for name, keys in (("few-buckets", dict(position_buckets=4, max_relative_positions=40)),
+                       ("wide-span", dict(position_buckets=64, max_relative_positions=256)),
+                       ("short-span", dict(position_buckets=-1, max_relative_positions=3)),
+                       ("c2p-own-keys", dict(pos_att_type="c2p", share_att_key=False, norm_rel_ebd="none",
+                                             position_biased_input=True)),
+                       ("conv-groups", dict(conv_kernel_size=5, conv_groups=2))):
+        CASES[f"odd-deberta-{name}"] = lambda folder, keys=keys: plain(deberta(**keys), folder)
+    for window in (2, 400):
+        CASES[f"odd-modern-window-{window}"] = lambda folder, w=window: plain(modern(local_attention=w), folder)
+    CASES["odd-bert-5-types"] = lambda folder: plain(bert(type_vocab_size=5), folder)
+
+
+odd_cases()
+
+
 # ---- forms of weights ---------------------------------------------------------------
 
 def torch_form(folder, change, **more):
