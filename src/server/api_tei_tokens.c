@@ -204,6 +204,8 @@ qn_status qn_vllm_detokenize(qn_call *c, qn_error *err)
     qn_json_begin_object(&c->w);
     qn_json_key(&c->w, "prompt");
     QN_TRY(write_text(c, model, ids.ids[0], false, err));
+    qn_json_key(&c->w, "text"); /* as Cohere's client reads the same path */
+    QN_TRY(write_text(c, model, ids.ids[0], false, err));
     qn_json_end_object(&c->w);
     return QN_OK;
 }

@@ -165,6 +165,12 @@ class Recorded(unittest.TestCase):
             self.assertEqual([status, reply["status"]], [200, "ok"])  # llama.cpp
             self.assertGreater(reply["unix"], 1.7e9)  # infinity
 
+    def test_ids_back(self):
+        """vLLM's and Cohere's clients read the same reply of /v1/detokenize."""
+        ids = self.post("/v1/tokenize", {"model": EMBEDDER, "prompt": "two stones", "add_special_tokens": False})["tokens"]
+        reply = self.post("/v1/detokenize", {"model": EMBEDDER, "tokens": ids})
+        self.assertEqual([reply["prompt"], reply["text"]], ["two stones"] * 2)
+
     def test_methods(self):
         """405 names what is allowed."""
         for method, path in (("GET", "/v1/rerank"), ("DELETE", "/rerank"), ("PUT", "/v1/embeddings")):
