@@ -264,7 +264,7 @@ class Pieces(Base):
         self.assertEqual(self.post("/decode", {"ids": ids}), [text])
         self.assertEqual(self.post("/decode", {"ids": [ids, bare[:2]], "skip_special_tokens": False}),
                          ["[CLS] " + text + " [SEP]", "a mill"])
-        self.assertEqual(self.post("/detokenize", {"tokens": bare}), {"prompt": text})
+        self.assertEqual(self.post("/detokenize", {"tokens": bare}), {"prompt": text, "text": text})
         self.assertEqual(self.post("/decode", {"ids": [5], "model": SPARSE}), ["a"])
         for path, body, status, says in (
                 ("/decode", {"ids": []}, 400, "empty"), ("/decode", {"ids": "a"}, 422, "token ids"), ("/decode", {}, 422, "required"),
