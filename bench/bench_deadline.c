@@ -16,7 +16,7 @@
  * of its thread. */
 #include "base/clock.h"
 #include "io/file.h"
-#include "nn/rerank.h"
+#include "nn/calls/rerank.h"
 #include "quern/quern.h"
 
 #include <pthread.h>

@@ -14,7 +14,7 @@
 #include "base/vec.h"
 #include "io/file.h"
 #include "io/json.h"
-#include "nn/rerank.h"
+#include "nn/calls/rerank.h"
 
 #include <stdio.h>
 #include <stdlib.h>

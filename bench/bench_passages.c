@@ -5,7 +5,7 @@
  *
  *     bench_passages MODEL.qnm FILE     FILE: one document a line
  */
-#include "nn/rerank.h"
+#include "nn/calls/rerank.h"
 #include "text/chunk.h"
 
 #include "io/file.h"

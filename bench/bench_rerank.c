@@ -7,8 +7,8 @@
  * Pairs have exactly `tokens` tokens. "cpu" rates are by the CPU time of the process,
  * best run, one thread: they hardly move on a shared machine. "wall" rates are what a
  * user sees, best run. Peer: bench/peers/ort_rerank.py. */
-#include "nn/embed.h"
-#include "nn/rerank.h"
+#include "nn/calls/embed.h"
+#include "nn/calls/rerank.h"
 
 #include <stdio.h>
 #include <stdlib.h>

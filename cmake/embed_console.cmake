@@ -18,5 +18,5 @@ foreach(file ${files})
   string(APPEND rows "    {\"${file}\", file_${number}, ${size}},\n")
   math(EXPR number "${number} + 1")
 endforeach()
-file(WRITE ${OUTPUT} "/* Generated from console/. */\n#include \"server/console.h\"\n\n${arrays}\n"
+file(WRITE ${OUTPUT} "/* Generated from console/. */\n#include \"server/own/console.h\"\n\n${arrays}\n"
   "const qn_console_file_row qn_console_files[] = {\n${rows}    {0, 0, 0},\n};\n")

@@ -4,7 +4,7 @@
  * ends in a table that can be read or in an error, never in half a table. The input is
  * the JSON; '@' in it stands for the sound list's files. */
 #include "base/bits.h"
-#include "engine/backup_list.h"
+#include "engine/backup/backup_list.h"
 #include "engine_target.h"
 #include "io/blockfile.h"
 

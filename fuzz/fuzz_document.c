@@ -2,7 +2,7 @@
 /* Any JSON as a document of a table that maps what it does not know: refused with a
  * reason, or values that fit their fields; the fields it brings make a schema under which
  * it brings no more. An update with itself changes nothing that the schema sees. */
-#include "engine/document.h"
+#include "engine/schema/document.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 

@@ -2,7 +2,7 @@
 /* A model folder in which one file is anything: refused with a reason, or a description
  * and a vocabulary that a tokenizer takes. The first byte says which file. */
 #include "engine_target.h"
-#include "nn/import_internal.h"
+#include "nn/import/import_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 

@@ -3,7 +3,7 @@
  * file, or a list of segments whose delete bits have their size. The input is the JSON;
  * after a byte 0xFF the delete bits of the first segment. */
 #include "base/bits.h"
-#include "engine/manifest.h"
+#include "engine/table/manifest.h"
 #include "engine_target.h"
 #include "io/blockfile.h"
 

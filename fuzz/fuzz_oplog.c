@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A log record's bytes, the first one its type: what is read points inside them, or the
  * record is damaged. */
-#include "engine/oplog.h"
+#include "engine/table/oplog.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "io/file.h"
-#include "nn/packed_copy.h"
+#include "nn/encoder/packed_copy.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as what is uploaded as a plug-in: refused with a reason, or files with names of
  * their own, which are the same when written as JSON and read again. */
-#include "engine/plugin_body.h"
+#include "engine/control/plugin_body.h"
 #include "io/json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);

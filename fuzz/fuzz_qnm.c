@@ -4,10 +4,10 @@
  * description, the list of tensors and the vocabulary; the file around them is made
  * right, with as many bytes of weights as the list asks for, so that the fuzzer works on
  * what they say and not on checksums. */
-#include "nn/embed.h"
-#include "nn/head.h"
-#include "nn/qnm.h"
-#include "nn/rerank.h"
+#include "nn/calls/embed.h"
+#include "nn/encoder/head.h"
+#include "nn/file/qnm.h"
+#include "nn/calls/rerank.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 

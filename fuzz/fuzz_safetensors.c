@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a safetensors file: an error that names something, or tensors that fill
  * the data without hole or overlap and can be read. */
-#include "nn/safetensors.h"
+#include "nn/import/safetensors.h"
 
 #include <math.h>
 

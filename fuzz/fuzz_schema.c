@@ -2,7 +2,7 @@
 /* A schema, and after a line "---" a document against it. A mapping that is accepted
  * prints as one that prints the same; the fields a document brings make a schema that
  * the document fits without bringing more. */
-#include "engine/document.h"
+#include "engine/schema/document.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 

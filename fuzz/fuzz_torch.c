@@ -2,8 +2,8 @@
 /* Any bytes as a file of PyTorch: an error that names something, or tensors that lie
  * inside of it. The first byte chooses: the whole archive, or a pickle alone, which a
  * fuzzer reaches more easily than through an archive. */
-#include "nn/pickle.h"
-#include "nn/torch_file.h"
+#include "nn/import/pickle.h"
+#include "nn/import/torch_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 

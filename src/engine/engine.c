@@ -4,11 +4,11 @@
 #include "base/log.h"
 #include "engine/engine_internal.h"
 
-#include "engine/analyses.h"
-#include "engine/names.h"
-#include "engine/plugins.h"
+#include "engine/control/analyses.h"
+#include "engine/table/names.h"
+#include "engine/control/plugins.h"
 #include "expr/code.h"
-#include "nn/token_cache.h"
+#include "nn/calls/token_cache.h"
 
 #include <time.h>
 #include <unistd.h>

@@ -3,15 +3,15 @@
 #ifndef QN_NN_INTERNAL_H
 #define QN_NN_INTERNAL_H
 
-#include "nn/embed.h"
-#include "nn/encoder.h"
-#include "nn/head.h"
-#include "nn/lm_head.h"
-#include "nn/model_meta.h"
-#include "nn/scheduler.h"
-#include "nn/speed.h"
-#include "nn/tail.h"
-#include "nn/token_cache.h"
+#include "nn/calls/embed.h"
+#include "nn/encoder/encoder.h"
+#include "nn/encoder/head.h"
+#include "nn/encoder/lm_head.h"
+#include "nn/file/model_meta.h"
+#include "nn/calls/scheduler.h"
+#include "nn/calls/speed.h"
+#include "nn/encoder/tail.h"
+#include "nn/calls/token_cache.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

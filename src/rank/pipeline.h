@@ -23,7 +23,7 @@
 #ifndef QN_RANK_PIPELINE_H
 #define QN_RANK_PIPELINE_H
 
-#include "nn/passage_options.h"
+#include "nn/calls/passage_options.h"
 #include "query/exec.h"
 #include "query/request.h"
 #include "rank/trace.h"

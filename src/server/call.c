@@ -2,7 +2,7 @@
 #include "server/call.h"
 
 #include "base/nearest.h"
-#include "server/api_es.h"
+#include "server/es/api_es.h"
 
 #include <inttypes.h>
 #include <stdio.h>

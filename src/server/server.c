@@ -5,8 +5,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/api_es.h"
-#include "server/api_es_endpoints.h"
+#include "server/es/api_es.h"
+#include "server/es/api_es_endpoints.h"
 #include "server/handlers.h"
 #include "server/server_internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/writes.h"
 
-#include "server/api_es.h"
+#include "server/es/api_es.h"
 
 /* What Elasticsearch finds wrong with an update before it looks at the document. */
 static qn_status check_update(const quern_op *op, const qn_json *doc,

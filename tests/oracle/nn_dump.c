@@ -8,8 +8,8 @@
  * rows after the embeddings and after each layer; then the logits of a reranker from the
  * pooled rows. All little-endian. The name of the backend goes to standard error. */
 #include "base/bits.h"
-#include "nn/encoder.h"
-#include "nn/model_meta.h"
+#include "nn/encoder/encoder.h"
+#include "nn/file/model_meta.h"
 
 #include <stdio.h>
 

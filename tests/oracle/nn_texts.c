@@ -12,8 +12,8 @@
  * line is {"task", "labels"}. */
 #include "base/slice.h"
 #include "io/json.h"
-#include "nn/embed.h"
-#include "nn/rerank.h"
+#include "nn/calls/embed.h"
+#include "nn/calls/rerank.h"
 
 #include <stdio.h>
 

@@ -4,7 +4,7 @@
 #include "../qn_test.h"
 
 #include "base/clock.h"
-#include "engine/allocations.h"
+#include "engine/models/allocations.h"
 
 #include <math.h>
 

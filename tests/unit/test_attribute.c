@@ -3,7 +3,7 @@
  * effect is the difference of two scores of the shipped reranker. */
 #include "../qn_test.h"
 
-#include "engine/attribute_units.h"
+#include "engine/models/attribute_units.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "quern/quern.h"

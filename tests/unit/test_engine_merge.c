@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine_internal.h"
-#include "engine/merge_policy.h"
+#include "engine/table/merge_policy.h"
 #include "io/io_internal.h"
 
 #include <errno.h>

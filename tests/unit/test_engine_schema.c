@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Schemas of both dialects, documents against them, names and dates. */
-#include "engine/document.h"
-#include "engine/names.h"
-#include "engine/when.h"
+#include "engine/schema/document.h"
+#include "engine/table/names.h"
+#include "engine/table/when.h"
 
 #include "../qn_test.h"
 

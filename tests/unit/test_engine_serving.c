@@ -5,8 +5,8 @@
 
 #include "base/clock.h"
 #include "engine/engine_internal.h"
-#include "engine/neural.h"
-#include "nn/token_cache.h"
+#include "engine/models/neural.h"
+#include "nn/calls/token_cache.h"
 
 #include <pthread.h>
 

@@ -4,7 +4,7 @@
 #include "test_engine.h"
 
 #include "engine/engine_internal.h"
-#include "engine/graves.h"
+#include "engine/table/graves.h"
 #include "io/io_internal.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
 
 #include "io/file.h"
 #include "io/json.h"
-#include "nn/tensor.h"
+#include "nn/file/tensor.h"
 
 #include <math.h>
 #include <stdlib.h>

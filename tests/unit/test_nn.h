@@ -3,7 +3,7 @@
 #ifndef QN_TEST_NN_H
 #define QN_TEST_NN_H
 
-#include "nn/import.h"
+#include "nn/import/import.h"
 
 int test_nn_tensor(void);
 int test_nn_safetensors(void);

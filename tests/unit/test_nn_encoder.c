@@ -5,9 +5,9 @@
 
 #include "../qn_test.h"
 
-#include "nn/encoder.h"
-#include "nn/encoder_reference.h"
-#include "nn/model_meta.h"
+#include "nn/encoder/encoder.h"
+#include "nn/encoder/encoder_reference.h"
+#include "nn/file/model_meta.h"
 
 #include <math.h>
 

@@ -6,9 +6,9 @@
 
 #include "io/file.h"
 #include "io/json.h"
-#include "nn/embed.h"
-#include "nn/import.h"
-#include "nn/rerank.h"
+#include "nn/calls/embed.h"
+#include "nn/import/import.h"
+#include "nn/calls/rerank.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -5,11 +5,11 @@
 
 #include "../qn_test.h"
 
-#include "nn/embed.h"
-#include "nn/encoder.h"
-#include "nn/encoder_reference.h"
-#include "nn/model_meta.h"
-#include "nn/rerank.h"
+#include "nn/calls/embed.h"
+#include "nn/encoder/encoder.h"
+#include "nn/encoder/encoder_reference.h"
+#include "nn/file/model_meta.h"
+#include "nn/calls/rerank.h"
 
 #include <math.h>
 

@@ -7,9 +7,9 @@
 #include "../qn_test.h"
 
 #include "io/file.h"
-#include "nn/embed.h"
-#include "nn/rerank.h"
-#include "nn/weights.h"
+#include "nn/calls/embed.h"
+#include "nn/calls/rerank.h"
+#include "nn/import/weights.h"
 
 static const char *const settings_file = "config_sentence_transformers.json";
 

@@ -6,9 +6,9 @@
 #include "../qn_test.h"
 
 #include "io/file.h"
-#include "nn/embed.h"
-#include "nn/qnm.h"
-#include "nn/rerank.h"
+#include "nn/calls/embed.h"
+#include "nn/file/qnm.h"
+#include "nn/calls/rerank.h"
 
 #include <math.h>
 

@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "io/file.h"
 #include "io/io_internal.h"
-#include "nn/packed_copy.h"
-#include "nn/rerank.h"
+#include "nn/encoder/packed_copy.h"
+#include "nn/calls/rerank.h"
 
 #include <errno.h>
 #include <sys/wait.h>

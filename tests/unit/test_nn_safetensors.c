@@ -4,7 +4,7 @@
 #include "../qn_test.h"
 
 #include "base/bits.h"
-#include "nn/safetensors.h"
+#include "nn/import/safetensors.h"
 
 /* A file of this header and `data` zero bytes; header_size 0: the true one. */
 static qn_buf file_of(const char *header, uint64_t header_size, size_t data)

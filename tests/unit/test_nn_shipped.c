@@ -2,8 +2,8 @@
 /* The models that are shipped open, say what they are and tell right from wrong. */
 #include "../qn_test.h"
 
-#include "nn/embed.h"
-#include "nn/rerank.h"
+#include "nn/calls/embed.h"
+#include "nn/calls/rerank.h"
 #include "num/kernels.h"
 
 enum { DIMS = 384 };

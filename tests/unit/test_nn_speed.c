@@ -2,7 +2,7 @@
 /* The measured speed: what is learned from which run, and what is guessed. */
 #include "../qn_test.h"
 
-#include "nn/speed.h"
+#include "nn/calls/speed.h"
 
 enum { US = 1000, MS = 1000 * US };
 

@@ -7,9 +7,9 @@
 
 #include "io/file.h"
 #include "io/json.h"
-#include "nn/embed.h"
-#include "nn/model_meta.h"
-#include "nn/tail.h"
+#include "nn/calls/embed.h"
+#include "nn/file/model_meta.h"
+#include "nn/encoder/tail.h"
 
 #include <math.h>
 #include <stdio.h>

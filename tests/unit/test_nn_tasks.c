@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #include "io/json.h"
-#include "nn/embed.h"
-#include "nn/rerank.h"
+#include "nn/calls/embed.h"
+#include "nn/calls/rerank.h"
 
 #include <math.h>
 

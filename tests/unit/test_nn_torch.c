@@ -9,9 +9,9 @@
 #include "io/file.h"
 #include "io/json.h"
 #include "io/zip.h"
-#include "nn/pickle.h"
-#include "nn/torch_file.h"
-#include "nn/weights.h"
+#include "nn/import/pickle.h"
+#include "nn/import/torch_file.h"
+#include "nn/import/weights.h"
 
 static const char *golden(const char *name)
 {

@@ -4,7 +4,7 @@
  * many clients on real threads. */
 #include "../qn_test.h"
 
-#include "nn/scheduler.h"
+#include "nn/calls/scheduler.h"
 
 #include <pthread.h>
 #include <stdlib.h>

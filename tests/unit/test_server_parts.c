@@ -3,8 +3,8 @@
 #include "../qn_test.h"
 
 #include "io/file.h"
-#include "server/api_aliyun.h"
-#include "server/api_es.h"
+#include "server/aliyun/api_aliyun.h"
+#include "server/es/api_es.h"
 #include "server/server_internal.h"
 
 #include <unistd.h>

@@ -3,7 +3,7 @@
 #include "../qn_test.h"
 
 #include "base/pool.h"
-#include "nn/token_cache.h"
+#include "nn/calls/token_cache.h"
 
 static qn_token_key key_of(unsigned i)
 {
