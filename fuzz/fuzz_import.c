@@ -31,6 +31,10 @@ static const struct {
      "\"pooling_mode_mean_tokens\":true}"},
     {"sentence_bert_config.json", "{\"max_seq_length\":16,\"do_lower_case\":false}"},
     {"vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nmill\nstone\n##s\n"},
+    {"config_sentence_transformers.json",
+     "{\"prompts\":{\"query\":\"ask: "
+     "\",\"document\":\"\"},\"default_prompt_name\":null,"
+     "\"similarity_fn_name\":\"cosine\"}"},
 };
 enum { FILES = sizeof files / sizeof *files, TOKENIZER = 2, VOCAB = 6 };
 

@@ -73,6 +73,27 @@ static uint8_t *make_image(qn_slice rest, size_t *n)
     return image;
 }
 
+static qn_status run_sparse(qn_model *m, qn_slice text, const qn_embed_options *embed,
+                            qn_error *err)
+{
+    qn_sparse_vector vector = {0};
+    const qn_sparse_options options = {.text = embed};
+    qn_status st =
+        qn_sparse_run(m, &text, 1, &options, qn_alloc_heap(), &vector, NULL, err);
+    qn_sparse_free(qn_alloc_heap(), &vector, 1);
+    return st;
+}
+
+static qn_status run_tokens(qn_model *m, qn_slice text, const qn_embed_options *embed,
+                            qn_error *err)
+{
+    qn_token_vectors vectors = {0};
+    qn_status st =
+        qn_token_vectors_run(m, &text, 1, embed, qn_alloc_heap(), &vectors, NULL, err);
+    qn_token_vectors_free(qn_alloc_heap(), &vectors, 1);
+    return st;
+}
+
 static void run(qn_model *m)
 {
     const qn_model_info *info = qn_model_describe(m);
@@ -87,6 +108,10 @@ static void run(qn_model *m)
     qn_embed_options embed = {.deadline = &deadline};
     if (info->task == QN_MODEL_RERANK)
         st = qn_rerank_run(m, text, &text, 1, &rerank, &doc, NULL, &err);
+    else if (info->task == QN_MODEL_SPARSE)
+        st = run_sparse(m, text, &embed, &err);
+    else if (info->task == QN_MODEL_TOKENS)
+        st = run_tokens(m, text, &embed, &err);
     else if (info->dims <= DIMS_MAX)
         st = qn_embed_run(m, &text, 1, &embed, vector, NULL, &err);
     qn_assert(st == QN_OK || st == QN_EMODEL || st == QN_ETIMEOUT || st == QN_ENOMEM);

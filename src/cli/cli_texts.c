@@ -17,7 +17,7 @@ void cli_texts_deinit(cli_texts *l)
     qn_vec_deinit(qn_alloc_heap(), &l->texts);
 }
 
-bool cli_texts_add(cli_texts *l, qn_slice line)
+int cli_texts_add(cli *c, cli_texts *l, qn_slice line, uint64_t number)
 {
     qn_arena scratch;
     const qn_json *root = NULL;
@@ -27,12 +27,21 @@ bool cli_texts_add(cli_texts *l, qn_slice line)
     if (json && qn_json_parse(&scratch, trimmed, &root, NULL) == QN_OK) {
         const qn_json *member =
             root->kind == QN_JSON_STRING ? root : qn_json_get(root, "text");
-        if (member != NULL && member->kind == QN_JSON_STRING) text = member->string;
+        text = member != NULL && member->kind == QN_JSON_STRING ? member->string
+                                                                : (qn_slice){NULL, 0};
     }
+    bool textless = text.p == NULL;
     text = qn_arena_slice(&l->arena, text);
     qn_arena_deinit(&scratch);
-    return text.p != NULL &&
-           qn_vec_push(qn_alloc_heap(), &l->texts, ((quern_text){text.p, text.n}));
+    if (textless) {
+        (void)qn_fail(&c->err, QN_EINVAL,
+                      "line %llu: a JSON object needs the text in \"text\"",
+                      (unsigned long long)number);
+        return cli_fail(c, &c->err);
+    }
+    bool added = text.p != NULL && qn_vec_push(qn_alloc_heap(), &l->texts,
+                                               ((quern_text){text.p, text.n}));
+    return added ? 0 : cli_no_memory(c);
 }
 
 int cli_no_memory(const cli *c)
@@ -48,7 +57,7 @@ int cli_texts_read(cli *c, const char *path, cli_texts *l)
     int code = 0;
     if (!cli_lines_open(&in, path, &c->err)) return cli_fail(c, &c->err);
     while (code == 0 && cli_lines_next(&in, &line, &c->err))
-        if (!cli_texts_add(l, line)) code = cli_no_memory(c);
+        code = cli_texts_add(c, l, line, (uint64_t)in.line_number);
     if (code == 0 && in.failed) code = cli_fail(c, &c->err);
     cli_lines_close(&in);
     return code;

@@ -15,8 +15,9 @@ typedef struct cli_texts {
 
 void cli_texts_init(cli_texts *l);
 void cli_texts_deinit(cli_texts *l);
-/* Adds a line: {"text": ...}, a JSON string, or the bare line. false: out of memory. */
-bool cli_texts_add(cli_texts *l, qn_slice line);
+/* Adds a line: {"text": ...}, a JSON string, or the bare line. An object without a text is
+ * refused by the line's number. The exit code. */
+int cli_texts_add(cli *c, cli_texts *l, qn_slice line, uint64_t number);
 /* All lines of a file, "-" being standard input. The exit code. */
 int cli_texts_read(cli *c, const char *path, cli_texts *l);
 /* Prints that memory ran out; the exit code. */

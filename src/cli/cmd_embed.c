@@ -206,7 +206,7 @@ static int embed_lines(embed_run *r, const char *path)
     if (!cli_lines_open(&in, path, &c->err)) return cli_fail(c, &c->err);
     cli_progress_begin(&progress, c, "embedding", 0);
     while (code == 0 && cli_lines_next(&in, &line, &c->err)) {
-        if (!cli_texts_add(&r->texts, line)) code = cli_no_memory(c);
+        code = cli_texts_add(c, &r->texts, line, (uint64_t)in.line_number);
         if (code == 0 && r->texts.texts.n == BATCH) code = embed_batch(r);
         cli_progress_at(&progress, (size_t)in.line_number);
     }

@@ -479,6 +479,8 @@ class Models(Base):
         top = self.ok("rerank", "--model", "tiny-r", "--query", "stones", "--top", "1", stdin=lines)
         self.assertEqual([json.loads(x)["index"] for x in top.splitlines()], [plain[0]["index"]])
         # a document's score does not depend on its neighbours
+        self.assertIn('line 2: a JSON object needs the text in "text"',
+                      self.fails(1, "rerank", "--model", "tiny-r", "--query", "stones", stdin='a\n{"body": "b"}\n'))
         alone = json.loads(self.ok("rerank", "--model", "tiny-r", "--query", "stones", "--raw",
                                    stdin=documents[1] + "\n"))
         self.assertEqual(alone["score"], next(r["score"] for r in raw if r["index"] == 1))

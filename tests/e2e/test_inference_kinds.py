@@ -297,8 +297,8 @@ class Numbers(Base):
     def form(vector, name):
         """What a vector is in a form, by its definition."""
         if name in ("int8", "uint8"):
-            most = max(map(abs, vector))
-            return [round(x * 127 / most) + (128 if name == "uint8" else 0) for x in vector]
+            scale = 127 * max(1, math.sqrt(len(vector)) / 6) / math.sqrt(sum(x * x for x in vector))
+            return [max(-127, min(127, round(x * scale))) + (128 if name == "uint8" else 0) for x in vector]
         bits = "".join("1" if x > 0 else "0" for x in vector)
         bytes_ = [int(bits[i:i + 8].ljust(8, "0"), 2) for i in range(0, len(bits), 8)]
         return [b - 128 for b in bytes_] if name == "binary" else bytes_

@@ -26,13 +26,15 @@ bool qn_number_form_parse(qn_slice name, qn_number_form *out)
     return false;
 }
 
-/* The greatest number becomes 127 or -127: what is lost is a length, which cosines do not
- * see. */
+/* One scale for all vectors of as many numbers, so that their dot products compare: of a vector
+ * of length 1 they scatter by 1 / sqrt(dims), and six times that is 127. What is beyond is cut
+ * off; what is lost is the length of a vector that is not normalised. */
 static float scale_of(const float *v, size_t dims)
 {
-    float most = 0;
-    for (size_t i = 0; i < dims; i++) most = fmaxf(most, fabsf(v[i]));
-    return most > 0 ? 127 / most : 0;
+    double squares = 0;
+    for (size_t i = 0; i < dims; i++) squares += (double)v[i] * (double)v[i];
+    double most = fmax(1, sqrt((double)dims) / 6);
+    return squares > 0 ? (float)(127 * most / sqrt(squares)) : 0;
 }
 
 static int eighth(const float *v, size_t dims, size_t at)
@@ -55,7 +57,7 @@ static int number_at(const float *v, size_t dims, size_t i, float scale,
 {
     if (form == QN_NUMBERS_UBINARY) return eighth(v, dims, 8 * i);
     if (form == QN_NUMBERS_BINARY) return eighth(v, dims, 8 * i) - 128;
-    int n = (int)lrintf(v[i] * scale);
+    int n = (int)lrintf(fminf(fmaxf(v[i] * scale, -127), 127));
     return form == QN_NUMBERS_UINT8 ? n + 128 : n;
 }
 
