@@ -120,30 +120,37 @@ class FullQueue(Base):
 
 class NoTime(Base):
     ARGUMENTS = ("--neural-threads", "1")
-    TEXTS = [f"{i} {LONG}" for i in range(80)]
+
+    @staticmethod
+    def texts(name):
+        """Too many for the time, and other ones for every call: scores are kept."""
+        return [f"{name} {i} {LONG}" for i in range(80)]
 
     def test_partial_replies_say_so(self):
         for name in ("jina", "cohere1", "cohere2", "dashscope", "aisearch", "llama"):
             with self.subTest(name=name):
-                path, body = ranking(self.TEXTS)[name]
+                texts = self.texts(f"{name} {self.id()}")
+                path, body = ranking(texts)[name]
                 status, headers, reply = self.raw(path, body, {"X-Quern-Timeout": "300"})
                 self.assertEqual(status, 200, reply)
                 results = (reply.get("results") or reply.get("output", {}).get("results")
                            or reply.get("result", {}).get("scores") or [])
-                self.assertLess(len(results), len(self.TEXTS))
-                self.assertEqual(int(headers["x-quern-unscored"]), len(self.TEXTS) - len(results))
+                self.assertLess(len(results), len(texts))
+                self.assertEqual(int(headers["x-quern-unscored"]), len(texts) - len(results))
                 if name.startswith("cohere"):
-                    self.assertIn(f"{len(results)} of {len(self.TEXTS)}", reply["meta"]["warnings"][0])
+                    self.assertIn(f"{len(results)} of {len(texts)}", reply["meta"]["warnings"][0])
 
     def test_whole_replies_fail(self):
         for name in ("tei", "vllm", "predict", "elasticsearch"):
             with self.subTest(name=name):
-                path, body = ranking(self.TEXTS)[name]
+                texts = self.texts(f"{name} {self.id()}")
+                path, body = ranking(texts)[name]
                 started = time.time()
                 status, _, reply = self.raw(path, body, {"X-Quern-Timeout": "300"})
                 self.assertIn(status, (408, 429, 503, 504), reply)
                 self.assertLess(time.time() - started, 5)
-        status, _, reply = self.raw(*ranking(self.TEXTS)["elasticsearch"][:1], {**ranking(self.TEXTS)["elasticsearch"][1], "timeout": "300ms"})
+        path, body = ranking(self.texts("with a timeout"))["elasticsearch"]
+        status, _, reply = self.raw(path, {**body, "timeout": "300ms"})
         self.assertIn(status, (408, 429), reply)
 
     def test_headers_that_are_wrong(self):
