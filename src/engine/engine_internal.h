@@ -9,7 +9,7 @@
 #include "engine/table/merge_thread.h"
 #include "engine/models/models.h"
 #include "engine/models/score_cache.h"
-#include "engine/table/sync_thread.h"
+#include "engine/write/sync_thread.h"
 #include "engine/table/table.h"
 #include "io/file.h"
 #include "num/kernels.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stages_ha3.c -- the stages that an HA3 request implies. The policies that it names have
- * become formulas before (engine/rank_policies.h). */
+ * become formulas before (engine/control/rank_policies.h). */
 #include "rank/pipeline.h"
 
 static bool sorts_by_rank(const qn_request *request)

@@ -2,7 +2,7 @@
 /* Schemas of both dialects, documents against them, names and dates. */
 #include "engine/schema/document.h"
 #include "engine/table/names.h"
-#include "engine/table/when.h"
+#include "engine/schema/when.h"
 
 #include "../qn_test.h"
 

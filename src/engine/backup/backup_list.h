@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/backup_list.h -- the file BACKUP of a copied table: which files the copy has.
+/* engine/backup/backup_list.h -- the file BACKUP of a copied table: which files the copy has.
  *
  * A block file with magic QNBACKU\0 and one block of JSON; docs/formats/backup.md. It is
  * written last, and the folder gets its name after that: a folder with it is whole.

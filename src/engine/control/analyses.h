@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/analyses.h -- the query analysis of tables, made ready for searches and kept.
+/* engine/control/analyses.h -- the query analysis of tables, made ready for searches and kept.
  *
  *     control.db: rules, dictionaries --compiled--> set of a table --acquired--> searches
  *     documents --------------------words of them-> spelling dictionary

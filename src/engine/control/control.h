@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/control.h -- what people set beside the documents, in DATA/control.db: rank
+/* engine/control/control.h -- what people set beside the documents, in DATA/control.db: rank
  * policies, plug-ins, query analysis, dictionaries.
  *
  *     (table, kind, name) --put--> version 1, 2, 3 ...    one of them is active, or none

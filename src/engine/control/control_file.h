@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/control_file.h -- control.db: the statements behind engine/control.h, and nothing
+/* engine/control/control_file.h -- control.db: the statements behind engine/control.h, and nothing
  * of its rules.
  *
  * Lifetime   as in control.h.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/plugin_body.h -- what people upload as a plug-in: a source, or JSON with files.
+/* engine/control/plugin_body.h -- what people upload as a plug-in: a source, or JSON with files.
  *
  * Lifetime   slices in the arena, or of the text.
  * Errors     QN_EINVAL and QN_EJSON with the place; QN_ELIMIT. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/plugins.h -- the plug-ins of tables: sources in control.db, programs in memory.
+/* engine/control/plugins.h -- the plug-ins of tables: sources in control.db, programs in memory.
  *
  *     body (a source, or JSON with files) --read--> files --compile--> program
  *     search names one --get--> the active version's program, compiled once, kept
@@ -10,7 +10,7 @@
  * Lifetime   a program that was got lives until it is released, whatever becomes of the
  *            record.
  * Threads    any.
- * Errors     QN_ENOTFOUND; QN_EPLUGINCODE; those of engine/control.h. */
+ * Errors     QN_ENOTFOUND; QN_EPLUGINCODE; those of engine/control/control.h. */
 #ifndef QN_ENGINE_PLUGINS_H
 #define QN_ENGINE_PLUGINS_H
 

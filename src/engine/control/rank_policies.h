@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/rank_policies.h -- named rank policies of tables, as searches use them.
+/* engine/control/rank_policies.h -- named rank policies of tables, as searches use them.
  *
  *     formula written in the request  >  policy that it names  >  policy "default", when the
  *     table has one  >  the built-in rough sort static_bm25()*10, and no fine sort
@@ -8,7 +8,7 @@
  *
  * Lifetime   texts live in the arena given.
  * Errors     QN_ENOTFOUND for a name that is not there; QN_EINVAL for a name beside a
- *            formula; those of engine/control.h. */
+ *            formula; those of engine/control/control.h. */
 #ifndef QN_ENGINE_RANK_POLICIES_H
 #define QN_ENGINE_RANK_POLICIES_H
 

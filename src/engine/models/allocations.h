@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/allocations.h -- how many allocations a model's deployment should have.
+/* engine/models/allocations.h -- how many allocations a model's deployment should have.
  *
  * An allocation is the right to keep `threads` threads busy. Every ten seconds it is
  * measured how many items (pairs, texts) were asked for a second, and how long one took

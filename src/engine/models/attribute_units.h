@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/attribute_units.h -- the words of a text, and the text without some of them.
+/* engine/models/attribute_units.h -- the words of a text, and the text without some of them.
  *
  * A unit is a word as the standard analyzer cuts it, or a run of what stands between words
  * and is no blank. Units do not overlap and stand in the order of the text.

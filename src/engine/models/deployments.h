@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/deployments.h -- how much of the machine the calls of one model may have.
+/* engine/models/deployments.h -- how much of the machine the calls of one model may have.
  *
  * A deployment has allocations, each of some threads; their product is how many batches
  * of the model run at the same time (never more than the scheduler has threads). The

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/models.h -- the models of a data folder, opened when first used.
+/* engine/models/models.h -- the models of a data folder, opened when first used.
  *
  * Looked for as NAME.qnm in DATA/models, then in the shipped folder. Who gets a model
  * releases it again; meanwhile it stays open, also when its file was removed. A model

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/neural.h -- a model's scores of stored documents, remembered.
+/* engine/models/neural.h -- a model's scores of stored documents, remembered.
  *
  * The text of a document is the strings of some fields of its source, in the order of
- * the fields, joined by one blank. How it is cut and scored: engine/passages.h.
+ * the fields, joined by one blank. How it is cut and scored: engine/models/passages.h.
  *
  * Lifetime   texts and results in the caller's arena.
  * Threads    any number of calls.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/passages.h -- the one way from a query and texts to a model's scores.
+/* engine/models/passages.h -- the one way from a query and texts to a model's scores.
  *
  *     texts --cut--> passages --known?--> score cache
- *                            \--the others, equal ones once--> nn/rerank.h
+ *                            \--the others, equal ones once--> nn/calls/rerank.h
  *     scores of passages --joined--> a score of each text, and which passage it owes it to
  *
  * A passage is a range of bytes of its text; its score is that of the model on it alone. A
@@ -13,7 +13,7 @@
  *
  * Lifetime   results in the caller's array.
  * Threads    any number of calls.
- * Errors     those of nn/rerank.h and text/chunk.h; QN_ELIMIT for too many passages. Running
+ * Errors     those of nn/calls/rerank.h and text/chunk.h; QN_ELIMIT for too many passages. Running
  *            out of time is none. */
 #ifndef QN_ENGINE_PASSAGES_H
 #define QN_ENGINE_PASSAGES_H

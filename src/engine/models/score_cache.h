@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/score_cache.h -- scores of (model, query, passage) already computed.
+/* engine/models/score_cache.h -- scores of (model, query, passage) already computed.
  *
  * A pair's logit depends on its two texts, the model and how pairs are cut alone, so it
  * may be kept. The key is a 128-bit hash of all of them with lengths between (two pairs

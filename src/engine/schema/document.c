@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/schema/document.h"
 
-#include "engine/table/when.h"
+#include "engine/schema/when.h"
 #include "index/segment.h"
 #include "query/geo_point.h"
 #include "text/utf8.h"

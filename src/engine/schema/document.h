@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/document.h -- a JSON document against a schema: typed values, or why not.
+/* engine/schema/document.h -- a JSON document against a schema: typed values, or why not.
  *
  *     {"title": "Up", "year": "2009", "cast": ["Asner", "Plummer"]}
  *         --> title "Up" | title.keyword "Up" | year 2009 | cast "Asner" | cast

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/schema_make.h -- from what a user wrote to a qn_schema.
+/* engine/schema/schema_make.h -- from what a user wrote to a qn_schema.
  *
  * A table's schema is one JSON text, as given when the table was made, and a list of
  * additions: fields that arrived later, by dynamic mapping or by request, each a dotted

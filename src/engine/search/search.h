@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/search.h -- one search, from the text of a query to a reply.
+/* engine/search/search.h -- one search, from the text of a query to a reply.
  *
  *     words --pipeline--> paths of recall \
  *     HA3   --qn_ha3_parse--> one path     > execute --> rank stages --> page --> fetch

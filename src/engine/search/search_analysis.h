@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/search_analysis.h -- query analysis within one search.
+/* engine/search/search_analysis.h -- query analysis within one search.
  *
  *     begin    which rules: those that the request names, else the table's active ones;
  *              they stand behind env.analyse while the query is read

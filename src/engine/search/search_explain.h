@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/search_explain.h -- why a document has its score, as a tree.
+/* engine/search/search_explain.h -- why a document has its score, as a tree.
  *
  * The root is the score that ordered the document; below it what each stage said, and
  * below the text score the terms that it is the sum of.

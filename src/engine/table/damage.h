@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/damage.h -- a table some of whose files are damaged: read-only, and what is sound
+/* engine/table/damage.h -- a table some of whose files are damaged: read-only, and what is sound
  * of it is searched.
  *
  *     a segment   found when the table is opened, or by a search whose checksums fail: left

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/graves.h -- the versions of documents that were deleted a while ago.
+/* engine/table/graves.h -- the versions of documents that were deleted a while ago.
  *
  * A deleted document's version counts on when its id is written again, and an external
  * version that is too old is refused: so long as the version is remembered. That is 60 to

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/id_filter.h -- which segments surely do not have an id.
+/* engine/table/id_filter.h -- which segments surely do not have an id.
  *
  * Before a document is written its id is looked for in every segment, and is in none or
  * one of them. A filter answers "no" from one cache line: twelve bits an id, six of which

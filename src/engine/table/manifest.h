@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/manifest.h -- what a table consists of: the one file whose rename is a commit.
+/* engine/table/manifest.h -- what a table consists of: the one file whose rename is a commit.
  *
  *     tables/films/
  *         manifest-7          a block file: JSON, and the delete bits of each segment

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/merge_policy.h -- which segments to join next.
+/* engine/table/merge_policy.h -- which segments to join next.
  *
  * Sizes fall into tiers, each `fan_in` times the one below (what is under `floor_bytes`
  * is all one tier). Only neighbours are joined, because the order of segments is that

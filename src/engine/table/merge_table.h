@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/merge_table.h -- joining segments of a table that stand beside each other.
+/* engine/table/merge_table.h -- joining segments of a table that stand beside each other.
  *
  *     begin   counts the inputs up and copies their delete bits    (write lock, short)
  *     run     writes the new segment, a file or an image           (no lock)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/merge_thread.h -- one thread of an engine that joins files of its tables.
+/* engine/table/merge_thread.h -- one thread of an engine that joins files of its tables.
  *
  * It looks at every open table when something was flushed, and every few seconds; takes
  * the merge that the policy names; and looks again. One merge at a time, at low priority

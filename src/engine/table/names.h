@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/names.h -- what may be the name of a table and the id of a document.
+/* engine/table/names.h -- what may be the name of a table and the id of a document.
  *
  * Table names are Elasticsearch's index names: lower case, at most 255 bytes, no
  * \ / * ? " < > | , # : or blank, not beginning with - _ + and not "." or "..", nor a

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/oplog.h -- what a table writes into its log, and reads back after a crash.
+/* engine/table/oplog.h -- what a table writes into its log, and reads back after a crash.
  *
  *     type 1  INDEX   a document whole: id, source, and the vectors that a model made
  *                     of it, so that replaying needs no model

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/policy.h -- when a table's writes are acknowledged.
+/* engine/table/policy.h -- when a table's writes are acknowledged.
  *
  *     request   after they are on the disk (default)
  *     async     after they are with the kernel; a thread brings them to the disk within an

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/table.h -- one table: log, memory, segments, snapshots.
+/* engine/table/table.h -- one table: log, memory, segments, snapshots.
  *
  *     write --> log --> memory (documents that no segment has yet)
  *                         | refresh: frozen, and written as a segment in memory

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/table_check.h -- every byte of a table's files read, every checksum checked.
+/* engine/table/table_check.h -- every byte of a table's files read, every checksum checked.
  *
  * Threads   the files that the manifest names must stay meanwhile.
  * Errors    only what kept it from looking; damage is in the report. */

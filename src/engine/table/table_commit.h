@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/table_commit.h -- a new manifest of a table: the moment at which a flush or a
+/* engine/table/table_commit.h -- a new manifest of a table: the moment at which a flush or a
  * merge counts.
  *
  * Threads    under `seal` (a flush) or `merging` (a merge of files), without `write`.

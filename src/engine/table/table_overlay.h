@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/table_overlay.h -- attributes of documents in segments, updated in place.
+/* engine/table/table_overlay.h -- attributes of documents in segments, updated in place.
  *
  * An update whose members are attributes alone (kept as columns, and neither as words nor
  * as vectors) changes the overlay of the segment that the document is in, and no document

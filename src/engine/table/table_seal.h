@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/table_seal.h -- what table_refresh.c and table_commit.c share: how documents
+/* engine/table/table_seal.h -- what table_refresh.c and table_commit.c share: how documents
  * leave memory. Private to them. */
 #ifndef QN_ENGINE_TABLE_SEAL_H
 #define QN_ENGINE_TABLE_SEAL_H

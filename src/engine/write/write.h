@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/write.h -- the operations of one write call, on their way into a table.
+/* engine/write/write.h -- the operations of one write call, on their way into a table.
  *
  *     prepare   without any lock: parse, take the id, embed texts in batches
  *     apply     under the table's lock: conflicts, types, log, builder

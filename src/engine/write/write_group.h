@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/write_group.h -- calls that write to one table at the same time, carried out
+/* engine/write/write_group.h -- calls that write to one table at the same time, carried out
  * together.
  *
  *     callers    prepare on their own, then queue; the first one leads

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/embed.h -- texts to vectors.
+/* nn/calls/embed.h -- texts to vectors.
  *
  * A text becomes tokens, the rows of the encoder's last layer become what the model makes
  * of them (tail.h, lm_head.h):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/passage_options.h -- how long texts are cut for a model, and what the scores of their
- * passages make of the text. Who scores: engine/passages.h. */
+/* nn/calls/passage_options.h -- how long texts are cut for a model, and what the scores of their
+ * passages make of the text. Who scores: engine/models/passages.h. */
 #ifndef QN_NN_PASSAGE_OPTIONS_H
 #define QN_NN_PASSAGE_OPTIONS_H
 

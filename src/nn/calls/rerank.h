@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/rerank.h -- a cross-encoder over a query and documents, inside a time budget.
+/* nn/calls/rerank.h -- a cross-encoder over a query and documents, inside a time budget.
  *
  * Documents are given most promising first. Each thread takes the next ones in that
  * order, packs a few hundred tokens without padding and runs them; before each run it

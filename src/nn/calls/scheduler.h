@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/scheduler.h -- who computes next: the calls of all models share a few threads.
+/* nn/calls/scheduler.h -- who computes next: the calls of all models share a few threads.
  *
  * A call is a list of items (pairs, texts) that threads work off in batches. A thread
  * that is free picks a lane, then in it the call that had the least time so far, takes

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/speed.h -- how long a model takes for a token on one thread, as measured.
+/* nn/calls/speed.h -- how long a model takes for a token on one thread, as measured.
  *
  * Attention makes the tokens of long sequences dearer, so there is one figure for each
  * class of lengths. A quarter of bad news enters it and half of good news: one slow

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/token_cache.h -- the token ids of documents already read.
+/* nn/calls/token_cache.h -- the token ids of documents already read.
  *
  * A document that comes up for many queries is cut into tokens once. The key is a 128-bit
  * hash of the text, the tokenizer's own bytes and how it was asked, so models that share a

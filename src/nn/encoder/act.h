@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/act.h -- the functions between two products, by the names that configurations give
+/* nn/encoder/act.h -- the functions between two products, by the names that configurations give
  * them ("hidden_act", "hidden_activation", "pooler_hidden_act", ...).
  *
  *     gelu         x Phi(x), by the error function     gelu_python

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/encoder.h -- the encoder over packed sequences, of every family.
+/* nn/encoder/encoder.h -- the encoder over packed sequences, of every family.
  *
  * Sequences of a batch lie one after another, without padding:
  *

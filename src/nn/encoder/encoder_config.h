@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/encoder_config.h -- what an encoder is made of, and which tensors it has.
+/* nn/encoder/encoder_config.h -- what an encoder is made of, and which tensors it has.
  *
  * All families are one encoder: a table of words with or without positions and types,
  * layers of attention and feed-forward, and what differs between families is a field

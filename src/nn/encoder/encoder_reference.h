@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/encoder_reference.h -- the meaning of the encoder: every family in plain loops over
+/* nn/encoder/encoder_reference.h -- the meaning of the encoder: every family in plain loops over
  * f64, one sequence at a time, straight from the tensors. The faster encoder is tested
  * against it. Not for serving.
  *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/head.h -- from a pooled row to logits: the head of sequence classification.
+/* nn/encoder/head.h -- from a pooled row to logits: the head of sequence classification.
  *
  *     logits = C LN(act(D x + d)) + c          x: the first row, or the mean of all rows
  *

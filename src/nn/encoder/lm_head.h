@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/lm_head.h -- the masked-language head, as SPLADE uses it (arXiv 2109.10086): from
+/* nn/encoder/lm_head.h -- the masked-language head, as SPLADE uses it (arXiv 2109.10086): from
  * the rows of a text to one weight for each token of the vocabulary.
  *
  *     logits(row) = E LN(act(D row + d)) + e         E: V x H, often the word embeddings

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/pack_weight.h -- where packed weights come from: a model file, or its packed copy.
+/* nn/encoder/pack_weight.h -- where packed weights come from: a model file, or its packed copy.
  *
  * Lifetime   the weights borrow from the copy: close it after them.
  * Errors     QN_EMODEL with the tensor's name, QN_ECORRUPT, QN_ENOMEM. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/packed_copy.h -- a model's weights as one kernel set multiplies them, written once
+/* nn/encoder/packed_copy.h -- a model's weights as one kernel set multiplies them, written once
  * per machine and mapped by every process.
  *
  * Opening a model packs its matrices (num/gemm.h), which takes a second for the larger

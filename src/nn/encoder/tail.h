@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/tail.h -- from the rows of an encoder to vectors: what sentence-transformers calls
+/* nn/encoder/tail.h -- from the rows of an encoder to vectors: what sentence-transformers calls
  * the modules after the transformer.
  *
  *     rows of a text -> poolings, one behind the other -> steps -> one vector

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/encoder_meta.h -- "architecture", "encoder" and "head" of a model's description.
+/* nn/file/encoder_meta.h -- "architecture", "encoder" and "head" of a model's description.
  * Keys: docs/formats/qnm.md.
  *
  * Errors     as meta_reader.h; what does not fit together is QN_EMODEL. */

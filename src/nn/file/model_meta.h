@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/model_meta.h -- the JSON description inside a model file: written by the importer,
+/* nn/file/model_meta.h -- the JSON description inside a model file: written by the importer,
  * read at open. Keys: docs/formats/qnm.md.
  *
  * Lifetime   strings of a read description live in the given arena.

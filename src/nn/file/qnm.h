@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/qnm.h -- the model file (.qnm) as a container: named tensors, the tokenizer's
+/* nn/file/qnm.h -- the model file (.qnm) as a container: named tensors, the tokenizer's
  * vocabulary and a JSON description, each a checksummed block of one block file.
  *
  * This layer knows the file, not the architecture: which tensors there must be is said

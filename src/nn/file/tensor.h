@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/tensor.h -- a stored tensor: a matrix or a vector, in one of the stored types.
+/* nn/file/tensor.h -- a stored tensor: a matrix or a vector, in one of the stored types.
  *
  * f32 and bf16 hold values. int8 holds a matrix whose row r stands for scale[r] *
  * q[r][c], q in [-127, 127]. Vectors (biases, LayerNorm) are always f32.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/import.h -- a Hugging Face folder becomes a .qnm file.
+/* nn/import/import.h -- a Hugging Face folder becomes a .qnm file.
  *
  * Reads config.json, model.safetensors (F32, F16, BF16), vocab.txt or the WordPiece
  * vocabulary of tokenizer.json, tokenizer_config.json, and for sentence-transformers

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/pickle.h -- what a pickle says, without doing it.
+/* nn/import/pickle.h -- what a pickle says, without doing it.
  *
  * Python's pickle is a program for a small stack machine that may call any function by
  * its name. This reader runs no program: it builds a tree of values, and knows by name

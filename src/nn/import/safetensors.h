@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/safetensors.h -- the reader of model.safetensors.
+/* nn/import/safetensors.h -- the reader of model.safetensors.
  *
  *     u64 header size N | N bytes of JSON | data
  *

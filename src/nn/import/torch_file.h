@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/torch_file.h -- the weights inside a file of PyTorch, read without executing it.
+/* nn/import/torch_file.h -- the weights inside a file of PyTorch, read without executing it.
  *
  *     <root>/data.pkl      a pickle: names, shapes, which storage
  *     <root>/data/0, 1 ..  the storages' bytes

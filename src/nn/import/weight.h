@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/weight.h -- a tensor as a file of weights holds it, whatever the file's form.
+/* nn/import/weight.h -- a tensor as a file of weights holds it, whatever the file's form.
  *
  * Lifetime   a view into the file that it came from.
  * Threads    plain values.

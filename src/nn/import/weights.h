@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/weights.h -- all tensors of a model's folder, in whatever files they lie.
+/* nn/import/weights.h -- all tensors of a model's folder, in whatever files they lie.
  *
  * The first of these that the folder has is read:
  *

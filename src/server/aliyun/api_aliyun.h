@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* server/api_aliyun.h -- what the files of the HA3 dialect share: its two reply forms. */
+/* server/aliyun/api_aliyun.h -- what the files of the HA3 dialect share: its two reply forms. */
 #ifndef QN_SERVER_API_ALIYUN_H
 #define QN_SERVER_API_ALIYUN_H
 

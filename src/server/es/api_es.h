@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* server/api_es.h -- what the Elasticsearch dialect's files share: headers and content
+/* server/es/api_es.h -- what the Elasticsearch dialect's files share: headers and content
  * types, the error envelope, what is done to every reply. */
 #ifndef QN_SERVER_API_ES_H
 #define QN_SERVER_API_ES_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* server/api_es_endpoints.h -- inference endpoints, for those who run them. */
+/* server/es/api_es_endpoints.h -- inference endpoints, for those who run them. */
 #ifndef QN_SERVER_API_ES_ENDPOINTS_H
 #define QN_SERVER_API_ES_ENDPOINTS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* server/api_tei.h -- what the files of this dialect and its neighbours share. */
+/* server/inference/api_tei.h -- what the files of this dialect and its neighbours share. */
 #ifndef QN_SERVER_API_TEI_H
 #define QN_SERVER_API_TEI_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* server/inference.h -- the one reranking and the one embedding call behind all the
+/* server/inference/inference.h -- the one reranking and the one embedding call behind all the
  * inference dialects, and reading their texts.
  *
  * Inside a score is a logit; what is shown is made of it where a dialect writes it: its

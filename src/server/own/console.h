@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* server/console.h -- the files of console/, built into the program by
+/* server/own/console.h -- the files of console/, built into the program by
  * cmake/embed_console.cmake. */
 #ifndef QN_SERVER_CONSOLE_H
 #define QN_SERVER_CONSOLE_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/when.h -- dates in documents: text to milliseconds since 1970 UTC.
+/* engine/schema/when.h -- dates in documents: text to milliseconds since 1970 UTC.
  *
  *     2015                      2015-03                  2015-03-09
  *     2015-03-09T14:05          2015-03-09 14:05:30      2015-03-09T14:05:30.123456Z

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* when.c -- the spellings of documents on top of the query language's dates. */
-#include "engine/table/when.h"
+#include "engine/schema/when.h"
 
 #include "query/dates.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine/sync_thread.h -- the thread that brings to the disk what tables with async
+/* engine/write/sync_thread.h -- the thread that brings to the disk what tables with async
  * durability have acknowledged already.
  *
  * It sleeps until there is something, then looks ten times a second and syncs the logs

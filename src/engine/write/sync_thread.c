@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/table/sync_thread.h"
+#include "engine/write/sync_thread.h"
 
 #include "base/log.h"
 #include "engine/engine_internal.h"
