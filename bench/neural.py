@@ -143,7 +143,7 @@ def folder_of(shape):
 
 def import_models(shape, folder):
     """Anew when the importer changed."""
-    importer = max(p.stat().st_mtime for p in (ROOT / "src" / "nn").glob("import*.c"))
+    importer = max(p.stat().st_mtime for p in (ROOT / "src" / "nn").rglob("import*.c"))
     out = {}
     for dtype in ("f32", "bf16", "int8"):
         path = WORK / "models" / f"{shape}-{dtype}.qnm"

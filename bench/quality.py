@@ -231,7 +231,7 @@ def peer_scores(lists, key, threads):
 def fresh(path):
     """Whether a model is there that the importer as it is now has made."""
     return path.exists() and path.stat().st_mtime > max(
-        p.stat().st_mtime for p in (ROOT / "src" / "nn").glob("import*.c"))
+        p.stat().st_mtime for p in (ROOT / "src" / "nn").rglob("import*.c"))
 
 
 def model_of(dtype):
