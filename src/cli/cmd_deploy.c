@@ -30,11 +30,10 @@ const cli_option cmd_model_undeploy_options[] = {
 
 const char *cli_deployment_text(const quern_deployment *d, char *out, size_t size)
 {
-    unsigned threads = d->threads == 0 ? 1 : d->threads;
-    unsigned most = d->allocations_max == 0 ? 32 : d->allocations_max;
+    unsigned threads = d->threads;
     if (d->adaptive)
-        (void)snprintf(out, size, "%u to %u of %u thread%s", d->allocations_min, most,
-                       threads, threads == 1 ? "" : "s");
+        (void)snprintf(out, size, "%u to %u of %u thread%s", d->allocations_min,
+                       d->allocations_max, threads, threads == 1 ? "" : "s");
     else if (d->allocations == 0 && threads == 1)
         (void)snprintf(out, size, "all threads");
     else if (d->allocations == 0)
@@ -43,22 +42,6 @@ const char *cli_deployment_text(const quern_deployment *d, char *out, size_t siz
         (void)snprintf(out, size, "%u of %u thread%s", d->allocations, threads,
                        threads == 1 ? "" : "s");
     return out;
-}
-
-void cli_deployment_json(qn_json_writer *w, const quern_deployment *d)
-{
-    qn_json_begin_object(w);
-    qn_json_member_bool(w, "adaptive", d->adaptive);
-    if (d->adaptive) {
-        qn_json_member_int(w, "min_allocations", d->allocations_min);
-        qn_json_member_int(w, "max_allocations",
-                           d->allocations_max == 0 ? 32 : d->allocations_max);
-        qn_json_member_int(w, "idle_ms", d->idle_ms == 0 ? 900000 : d->idle_ms);
-    } else {
-        qn_json_member_int(w, "allocations", d->allocations);
-    }
-    qn_json_member_int(w, "threads", d->threads == 0 ? 1 : d->threads);
-    qn_json_end_object(w);
 }
 
 static quern_deployment read_settings(const cli *c)

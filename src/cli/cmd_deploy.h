@@ -8,7 +8,5 @@
 
 /* "2 of 1 thread", "0 to 32 of 1 thread", "all threads", in `out`. */
 const char *cli_deployment_text(const quern_deployment *d, char *out, size_t size);
-/* As one value, with the names that /_quern/models has. */
-void cli_deployment_json(qn_json_writer *w, const quern_deployment *d);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "io/json.h"
+#include "server/reply_json.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -61,7 +62,7 @@ static void print_model_json(cli *c, const quern_model_info *m)
         qn_json_end_array(&w);
     }
     qn_json_key(&w, "deployment");
-    cli_deployment_json(&w, &state.settings);
+    qn_reply_deployment_json(&w, &state.settings);
     qn_json_end_object(&w);
     (void)printf("%.*s", QN_SLICE_ARG(qn_buf_slice(&out)));
     qn_buf_deinit(&out);

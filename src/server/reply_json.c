@@ -225,3 +225,18 @@ void qn_reply_json(qn_json_writer *w, const char *table, const quern_reply *r)
         qn_json_member_slice(w, "trace", (qn_slice){r->trace, r->trace_size});
     qn_json_end_object(w);
 }
+
+void qn_reply_deployment_json(qn_json_writer *w, const quern_deployment *d)
+{
+    qn_json_begin_object(w);
+    qn_json_member_bool(w, "adaptive", d->adaptive);
+    if (d->adaptive) {
+        qn_json_member_int(w, "min_allocations", d->allocations_min);
+        qn_json_member_int(w, "max_allocations", d->allocations_max);
+        qn_json_member_int(w, "idle_ms", d->idle_ms);
+    } else {
+        qn_json_member_int(w, "allocations", d->allocations);
+    }
+    qn_json_member_int(w, "threads", d->threads);
+    qn_json_end_object(w);
+}

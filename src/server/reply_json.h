@@ -18,5 +18,7 @@
 /* "stages": what became of each neural stage. */
 void qn_reply_neural_json(qn_json_writer *w, const quern_reply *reply);
 void qn_reply_json(qn_json_writer *w, const char *table, const quern_reply *r);
+/* What quern_model_deployment() says is set, as one value. */
+void qn_reply_deployment_json(qn_json_writer *w, const quern_deployment *d);
 
 #endif

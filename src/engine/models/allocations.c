@@ -6,7 +6,6 @@
 static const double remembered = 100.0; /* measurements */
 static const double jump_deviations = 10.0;
 static const double load_up = 0.90, load_down = 0.85;
-enum { MOST = 32 };
 
 static double squared(double x)
 {
@@ -58,7 +57,7 @@ static void measure(qn_allocations *a, const qn_allocation_sample *s)
 
 static unsigned clamped(unsigned n, const qn_allocation_rule *rule)
 {
-    unsigned max = rule->max == 0 ? MOST : rule->max;
+    unsigned max = rule->max == 0 ? QN_ALLOCATIONS_MOST : rule->max;
     if (n < rule->min) n = rule->min;
     return n > max ? max : n;
 }
@@ -76,7 +75,7 @@ unsigned qn_allocations_step(qn_allocations *a, const qn_allocation_rule *rule,
         double threads = rule->threads == 0 ? 1.0 : (double)rule->threads;
         double lower = qn_estimate_lower(&a->rate) * qn_estimate_lower(&a->time);
         double upper = qn_estimate_upper(&a->rate) * qn_estimate_upper(&a->time);
-        unsigned n = a->count, max = rule->max == 0 ? MOST : rule->max;
+        unsigned n = a->count, max = rule->max == 0 ? QN_ALLOCATIONS_MOST : rule->max;
         while (n < max && lower / threads / (double)n > load_up) n++;
         while (n > 1 && upper / threads / (double)(n - 1) < load_down) n--;
         a->count = clamped(n, rule);

@@ -22,6 +22,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Adaptive allocations of a deployment that names no most. */
+#define QN_ALLOCATIONS_MOST 32u
+/* Idle for so long, a model goes from memory when it may: a quarter of an hour. */
+#define QN_ALLOCATIONS_IDLE_MS 900000
+
 typedef struct qn_estimate {
     double value, variance;
     bool known, jumped; /* jumped: the last measurement was believed */

@@ -2,7 +2,6 @@
 #include "engine/models/deployments.h"
 
 static const int64_t interval_ns = 10000000000;
-static const int64_t idle_default_ms = 15 * 60 * 1000;
 
 struct qn_deployment {
     qn_alloc *alloc;
@@ -48,7 +47,7 @@ static unsigned threads_of(const qn_deployment_settings *s)
 
 static qn_allocation_rule rule_of(const qn_deployment_settings *s)
 {
-    int64_t idle = s->idle_ms == 0 ? idle_default_ms : s->idle_ms;
+    int64_t idle = s->idle_ms == 0 ? QN_ALLOCATIONS_IDLE_MS : s->idle_ms;
     return (qn_allocation_rule){.min = s->min,
                                 .max = s->max,
                                 .threads = threads_of(s),

@@ -141,6 +141,12 @@ static void tell(const qn_schedule_stats *s, quern_deployment_state *out)
     out->waited_seconds = (double)s->wait_ns / 1e9;
 }
 
+/* What a setting of 0 stands for is told. */
+static unsigned effective(unsigned set, unsigned otherwise)
+{
+    return set == 0 ? otherwise : set;
+}
+
 void quern_model_deployment(quern *q, const char *name, quern_deployment_state *out)
 {
     qn_model_state state;
@@ -149,10 +155,12 @@ void quern_model_deployment(quern *q, const char *name, quern_deployment_state *
         .settings = {.size = sizeof out->settings,
                      .adaptive = state.settings.adaptive,
                      .allocations_min = state.settings.min,
-                     .allocations_max = state.settings.max,
+                     .allocations_max =
+                         effective(state.settings.max, QN_ALLOCATIONS_MOST),
                      .allocations = state.settings.count,
-                     .threads = state.settings.threads,
-                     .idle_ms = state.settings.idle_ms},
+                     .threads = effective(state.settings.threads, 1),
+                     .idle_ms = state.settings.idle_ms == 0 ? QN_ALLOCATIONS_IDLE_MS
+                                                            : state.settings.idle_ms},
         .loaded = state.loaded,
         .memory_bytes = state.memory_bytes,
         .allocations = state.allocations,

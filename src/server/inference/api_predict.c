@@ -330,19 +330,8 @@ qn_status qn_vllm_classify(qn_call *c, qn_error *err)
     k.r.tokens_max = cut_tokens > 0 ? (uint32_t)cut_tokens : 0;
     if (!activation) k.function = LABEL_NONE;
     QN_TRY(classify(c, &k, err));
-    qn_call_json(c, 200);
-    qn_json_writer *w = &c->w;
-    qn_json_begin_object(w);
-    qn_inference_write_id(c, "classify-");
-    qn_json_member_str(w, "object", "list");
-    qn_json_member_int(w, "created", qn_clock_wall_ms() / 1000);
-    qn_json_member_str(w, "model", k.model);
-    qn_json_key(w, "data");
-    qn_json_begin_array(w);
+    qn_vllm_begin_list(c, "classify-", k.model);
     for (size_t i = 0; i < k.count; i++) write_class(c, &k, i);
-    qn_json_end_array(w);
-    qn_json_key(w, "usage");
-    qn_inference_write_usage(c, k.tokens, true);
-    qn_json_end_object(w);
+    qn_vllm_end_list(c, k.tokens);
     return QN_OK;
 }

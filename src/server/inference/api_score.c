@@ -6,6 +6,27 @@
 #include "server/inference/inference.h"
 #include "server/server_internal.h"
 
+void qn_vllm_begin_list(qn_call *c, const char *id_prefix, const char *model)
+{
+    qn_json_writer *w = &c->w;
+    qn_call_json(c, 200);
+    qn_json_begin_object(w);
+    qn_inference_write_id(c, id_prefix);
+    qn_json_member_str(w, "object", "list");
+    qn_json_member_int(w, "created", qn_clock_wall_ms() / 1000);
+    qn_json_member_str(w, "model", model);
+    qn_json_key(w, "data");
+    qn_json_begin_array(w);
+}
+
+void qn_vllm_end_list(qn_call *c, uint64_t tokens)
+{
+    qn_json_end_array(&c->w);
+    qn_json_key(&c->w, "usage");
+    qn_inference_write_usage(c, tokens, true);
+    qn_json_end_object(&c->w);
+}
+
 void qn_vllm_error(qn_call *c, const qn_error *err)
 {
     int status = qn_status_describe(err->code)->http_status;
@@ -115,15 +136,8 @@ qn_status qn_vllm_score(qn_call *c, qn_error *err)
     QN_TRY(read_pairs(c, &s, &pairs, &count, err));
     QN_TRY(qn_inference_pairs(c, &s.r, pairs, count, &ranking, err));
     qn_inference_count_header(c, "X-Quern-Truncated", ranking.truncated);
-    qn_call_json(c, 200);
     qn_json_writer *w = &c->w;
-    qn_json_begin_object(w);
-    qn_inference_write_id(c, "score-");
-    qn_json_member_str(w, "object", "list");
-    qn_json_member_int(w, "created", qn_clock_wall_ms() / 1000);
-    qn_json_member_str(w, "model", ranking.model);
-    qn_json_key(w, "data");
-    qn_json_begin_array(w);
+    qn_vllm_begin_list(c, "score-", ranking.model);
     for (size_t i = 0; i < count; i++) {
         const qn_ranked *item = &ranking.items[i];
         qn_json_begin_object(w);
@@ -133,10 +147,7 @@ qn_status qn_vllm_score(qn_call *c, qn_error *err)
         qn_json_float(w, s.activation ? item->score : item->logit);
         qn_json_end_object(w);
     }
-    qn_json_end_array(w);
-    qn_json_key(w, "usage");
-    qn_inference_write_usage(c, ranking.tokens, true);
-    qn_json_end_object(w);
+    qn_vllm_end_list(c, ranking.tokens);
     return QN_OK;
 }
 
@@ -150,33 +161,12 @@ static void begin_pooled(qn_call *c, size_t i)
     qn_json_key(&c->w, "data");
 }
 
-static void begin_list(qn_call *c, const char *model)
-{
-    qn_json_writer *w = &c->w;
-    qn_call_json(c, 200);
-    qn_json_begin_object(w);
-    qn_inference_write_id(c, "pool-");
-    qn_json_member_str(w, "object", "list");
-    qn_json_member_int(w, "created", qn_clock_wall_ms() / 1000);
-    qn_json_member_str(w, "model", model);
-    qn_json_key(w, "data");
-    qn_json_begin_array(w);
-}
-
-static void end_list(qn_call *c, uint64_t tokens)
-{
-    qn_json_end_array(&c->w);
-    qn_json_key(&c->w, "usage");
-    qn_inference_write_usage(c, tokens, true);
-    qn_json_end_object(&c->w);
-}
-
 /* A row for each token. */
 static qn_status pool_tokens(qn_call *c, const qn_embed_request *r, qn_error *err)
 {
     qn_token_texts all;
     QN_TRY(qn_inference_tokens(c, r, &all, err));
-    begin_list(c, all.model);
+    qn_vllm_begin_list(c, "pool-", all.model);
     for (size_t i = 0; i < all.count; i++) {
         begin_pooled(c, i);
         qn_json_begin_array(&c->w);
@@ -185,7 +175,7 @@ static qn_status pool_tokens(qn_call *c, const qn_embed_request *r, qn_error *er
         qn_json_end_array(&c->w);
         qn_json_end_object(&c->w);
     }
-    end_list(c, all.tokens);
+    qn_vllm_end_list(c, all.tokens);
     return QN_OK;
 }
 
@@ -194,14 +184,14 @@ static qn_status pool_texts(qn_call *c, const qn_embed_request *r, bool base64,
 {
     qn_vectors v;
     QN_TRY(qn_inference_embed(c, r, &v, err));
-    begin_list(c, v.model);
+    qn_vllm_begin_list(c, "pool-", v.model);
     for (size_t i = 0; i < v.count; i++) {
         begin_pooled(c, i);
         QN_TRY(qn_inference_write_numbers(c, v.floats + i * v.dims, v.dims,
                                           QN_NUMBERS_FLOAT, base64, err));
         qn_json_end_object(&c->w);
     }
-    end_list(c, v.tokens);
+    qn_vllm_end_list(c, v.tokens);
     return QN_OK;
 }
 

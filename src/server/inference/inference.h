@@ -180,5 +180,8 @@ void qn_inference_write_base64(qn_call *c, const void *bytes, size_t n);
 void qn_inference_write_id(qn_call *c, const char *prefix);
 /* {"prompt_tokens":n,"total_tokens":n} as the next value, more with `completion`. */
 void qn_inference_write_usage(qn_call *c, uint64_t tokens, bool completion);
+/* What vLLM's replies have around their entries: {"id",..."data":[ and ],"usage":{}}. */
+void qn_vllm_begin_list(qn_call *c, const char *id_prefix, const char *model);
+void qn_vllm_end_list(qn_call *c, uint64_t tokens);
 
 #endif

@@ -2,25 +2,10 @@
 /* Deployments: how much of the machine a model's calls may have, and what they do. */
 #include "server/handlers.h"
 
+#include "server/reply_json.h"
 #include "server/server_internal.h"
 
 #include <inttypes.h>
-
-static void write_settings(qn_json_writer *w, const quern_deployment *d)
-{
-    qn_json_begin_object(w);
-    qn_json_member_bool(w, "adaptive", d->adaptive);
-    if (d->adaptive) {
-        qn_json_member_int(w, "min_allocations", d->allocations_min);
-        qn_json_member_int(w, "max_allocations",
-                           d->allocations_max == 0 ? 32 : d->allocations_max);
-        qn_json_member_int(w, "idle_ms", d->idle_ms == 0 ? 900000 : d->idle_ms);
-    } else {
-        qn_json_member_int(w, "allocations", d->allocations);
-    }
-    qn_json_member_int(w, "threads", d->threads == 0 ? 1 : d->threads);
-    qn_json_end_object(w);
-}
 
 static void write_speed(qn_json_writer *w, const quern_deployment_state *s)
 {
@@ -39,7 +24,7 @@ void qn_deployment_write(qn_call *c, const char *model)
     qn_json_writer *w = &c->w;
     qn_json_begin_object(w);
     qn_json_key(w, "settings");
-    write_settings(w, &s.settings);
+    qn_reply_deployment_json(w, &s.settings);
     qn_json_member_bool(w, "loaded", s.loaded);
     qn_json_member_int(w, "memory_bytes", (int64_t)s.memory_bytes);
     qn_json_member_int(w, "allocations", s.allocations);
